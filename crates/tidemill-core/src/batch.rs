@@ -1,0 +1,300 @@
+//! What flows along an edge: a [`Batch`] of records.
+//!
+//! The runtime neither knows nor cares what is inside: it counts records, measures logical bytes, clones
+//! (a pointer) and hands the batch to the edge's partitioner and serializer, which do know. Two kinds exist:
+//! [`TypedBatch`] (a vector of some Rust type, for the typed API) and [`ArrowBatch`] (columns, for connectors and SQL).
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::{Array, RecordBatch};
+
+use crate::element::Element;
+use crate::time::{NO_TIMESTAMP, Timestamp};
+
+/// The inside of a batch.
+pub trait BatchData: Any + Send + Sync {
+    /// How many records.
+    fn len(&self) -> usize;
+
+    /// Whether there is no record.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Logical bytes: what the records would take in a network buffer, about; never the size of a parent
+    /// buffer that a slice pins.
+    fn byte_size(&self) -> usize;
+
+    /// A copy that shares nothing mutable with this one.
+    fn duplicate(&self) -> Arc<dyn BatchData>;
+
+    /// The name of the record type, for messages.
+    fn type_name(&self) -> &'static str;
+}
+
+/// Some records that travel together; cloning is a pointer copy.
+#[derive(Clone)]
+pub struct Batch(Arc<dyn BatchData>);
+
+impl Batch {
+    /// Wraps what a partitioner, operator or source made.
+    pub fn new<D: BatchData>(data: D) -> Self {
+        Self(Arc::new(data))
+    }
+
+    /// How many records.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no record.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Logical bytes; see [`BatchData::byte_size`].
+    #[inline]
+    pub fn byte_size(&self) -> usize {
+        self.0.byte_size()
+    }
+
+    /// The name of the record type, for messages.
+    pub fn type_name(&self) -> &'static str {
+        self.0.type_name()
+    }
+
+    /// The inside, when it is a `D`.
+    #[inline]
+    pub fn downcast_ref<D: BatchData>(&self) -> Result<&D, WrongBatchType> {
+        let any: &dyn Any = &*self.0;
+        any.downcast_ref().ok_or_else(|| self.wrong_type::<D>())
+    }
+
+    /// The inside, to be changed or emptied. Copies first when other clones of this batch are alive.
+    #[inline]
+    pub fn downcast_mut<D: BatchData>(&mut self) -> Result<&mut D, WrongBatchType> {
+        if !(*self.0).type_id().eq(&std::any::TypeId::of::<D>()) {
+            return Err(self.wrong_type::<D>());
+        }
+        if Arc::get_mut(&mut self.0).is_none() {
+            self.0 = self.0.duplicate();
+        }
+        let found = self.0.type_name();
+        let unique: Option<&mut dyn Any> = Arc::get_mut(&mut self.0).map(|data| data as &mut dyn Any);
+        unique
+            .and_then(|any| any.downcast_mut())
+            .ok_or(WrongBatchType { expected: std::any::type_name::<D>(), found })
+    }
+
+    fn wrong_type<D>(&self) -> WrongBatchType {
+        WrongBatchType { expected: std::any::type_name::<D>(), found: self.0.type_name() }
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch({} × {}, {} bytes)", self.len(), self.type_name(), self.byte_size())
+    }
+}
+
+/// A batch of another type than the operator or edge was built for: a graph that was put together wrongly.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("a batch of {found} arrived where {expected} was expected")]
+pub struct WrongBatchType {
+    /// The type that the receiver was built for.
+    pub expected: &'static str,
+    /// The type that came.
+    pub found: &'static str,
+}
+
+/// Records of one Rust type, with their timestamps and, once a partitioner has made them, their routing hashes.
+#[derive(Clone, Debug)]
+pub struct TypedBatch<T> {
+    /// The records.
+    pub values: Vec<T>,
+    /// One timestamp a record, or empty when no record has one.
+    pub timestamps: Vec<Timestamp>,
+    /// One routing hash a record, of the key by which the batch was last partitioned; or empty.
+    pub hashes: Vec<u64>,
+}
+
+impl<T> Default for TypedBatch<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), timestamps: Vec::new(), hashes: Vec::new() }
+    }
+}
+
+impl<T: Element> TypedBatch<T> {
+    /// An empty batch with room for `records`.
+    pub fn with_capacity(records: usize) -> Self {
+        Self { values: Vec::with_capacity(records), ..Self::default() }
+    }
+
+    /// Records without timestamps.
+    pub fn from_values(values: Vec<T>) -> Self {
+        Self { values, ..Self::default() }
+    }
+
+    /// How many records.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is no record.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The timestamp of record `index`, [`NO_TIMESTAMP`] when it has none.
+    #[inline]
+    pub fn timestamp(&self, index: usize) -> Timestamp {
+        self.timestamps.get(index).copied().unwrap_or(NO_TIMESTAMP)
+    }
+
+    /// Adds a record; [`NO_TIMESTAMP`] leaves it without a timestamp.
+    #[inline]
+    pub fn push(&mut self, value: T, timestamp: Timestamp) {
+        if timestamp != NO_TIMESTAMP || !self.timestamps.is_empty() {
+            // A batch in which only some records have a timestamp marks the others.
+            self.timestamps.resize(self.values.len(), NO_TIMESTAMP);
+            self.timestamps.push(timestamp);
+        }
+        self.values.push(value);
+    }
+
+    /// Removes all records; keeps the memory.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.timestamps.clear();
+        self.hashes.clear();
+    }
+
+    /// The logical bytes of all records.
+    pub fn bytes(&self) -> usize {
+        let stamps = self.timestamps.len() * size_of::<Timestamp>();
+        stamps
+            + match T::FIXED_BYTES {
+                Some(bytes) => bytes * self.values.len(),
+                None => self.values.iter().map(T::logical_bytes).sum(),
+            }
+    }
+}
+
+impl<T: Element> BatchData for TypedBatch<T> {
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn byte_size(&self) -> usize {
+        self.bytes()
+    }
+
+    fn duplicate(&self) -> Arc<dyn BatchData> {
+        Arc::new(self.clone())
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<T>()
+    }
+}
+
+/// What a row of a changelog does to the table that the changelog describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RowKind {
+    /// Adds a row (`+I`).
+    Insert = 0,
+    /// Takes away the old version of a row that is updated (`-U`).
+    UpdateBefore = 1,
+    /// Adds the new version of a row that is updated (`+U`).
+    UpdateAfter = 2,
+    /// Removes a row (`-D`).
+    Delete = 3,
+}
+
+/// Columns, with the kind of each row's change beside them.
+#[derive(Clone, Debug)]
+pub struct ArrowBatch {
+    /// The columns.
+    pub records: RecordBatch,
+    /// One kind a row; `None` means that all rows are inserts.
+    pub kinds: Option<Arc<[RowKind]>>,
+    /// One timestamp a row, or empty.
+    pub timestamps: Vec<Timestamp>,
+    /// One routing hash a row, of the key by which the batch was last partitioned; or empty.
+    pub hashes: Vec<u64>,
+}
+
+impl ArrowBatch {
+    /// Inserted rows without timestamps.
+    pub fn inserts(records: RecordBatch) -> Self {
+        Self { records, kinds: None, timestamps: Vec::new(), hashes: Vec::new() }
+    }
+}
+
+impl BatchData for ArrowBatch {
+    fn len(&self) -> usize {
+        self.records.num_rows()
+    }
+
+    fn byte_size(&self) -> usize {
+        let columns: usize = self
+            .records
+            .columns()
+            .iter()
+            .map(|column| {
+                // Nested types do not know the size of a slice; their parent is the best bound there is.
+                column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+            })
+            .sum();
+        columns + self.timestamps.len() * size_of::<Timestamp>()
+    }
+
+    fn duplicate(&self) -> Arc<dyn BatchData> {
+        Arc::new(self.clone())
+    }
+
+    fn type_name(&self) -> &'static str {
+        "rows"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_batch_is_copied_before_it_is_changed() {
+        let mut one = Batch::new(TypedBatch::from_values(vec![1u32, 2, 3]));
+        let two = one.clone();
+        one.downcast_mut::<TypedBatch<u32>>().unwrap().values.push(4);
+        assert_eq!((one.len(), two.len()), (4, 3));
+        let before: *const u32 = one.downcast_ref::<TypedBatch<u32>>().unwrap().values.as_ptr();
+        let after: *const u32 = one.downcast_mut::<TypedBatch<u32>>().unwrap().values.as_ptr();
+        assert_eq!(before, after, "an unshared batch is changed in place");
+    }
+
+    #[test]
+    fn the_wrong_type_is_an_error_that_names_both() {
+        let batch = Batch::new(TypedBatch::from_values(vec![1u32]));
+        let error = batch.downcast_ref::<ArrowBatch>().unwrap_err().to_string();
+        assert!(error.contains("u32") && error.contains("ArrowBatch"), "{error}");
+    }
+
+    #[test]
+    fn timestamps_may_start_late() {
+        let mut batch = TypedBatch::default();
+        batch.push(1u32, NO_TIMESTAMP);
+        assert!(batch.timestamps.is_empty());
+        batch.push(2, 7);
+        batch.push(3, NO_TIMESTAMP);
+        assert_eq!(batch.timestamps, [NO_TIMESTAMP, 7, NO_TIMESTAMP]);
+        assert_eq!(batch.bytes(), 3 * 4 + 3 * 8);
+    }
+}

@@ -1,0 +1,115 @@
+//! The job as data: what the runtime schedules, what `explain` prints, what a REST server will answer.
+//!
+//! Nothing in here can be executed: the functions of the operators stay with whoever built the graph,
+//! keyed by [`OperatorId`].
+
+use serde::Serialize;
+
+use crate::id::{JobVertexId, OperatorId};
+
+/// A job: vertices in topological order, and how they exchange data.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobGraph {
+    /// The name of the job.
+    pub name: String,
+    /// The vertices; sources first, each after all that it reads from.
+    pub vertices: Vec<JobVertex>,
+    /// The exchanges between vertices.
+    pub edges: Vec<JobEdge>,
+}
+
+/// A chain of operators that runs as one task per subtask.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobVertex {
+    /// Stays the same from run to run as long as the head of the chain keeps its uid or place.
+    pub id: JobVertexId,
+    /// The names of the chained operators, joined as Flink does: `Source: a -> (b, c -> d)`.
+    pub name: String,
+    /// The operators; the first is the head, each after the one it is chained to.
+    pub operators: Vec<JobOperator>,
+    /// How many subtasks.
+    pub parallelism: u32,
+    /// How many key groups.
+    pub max_parallelism: u32,
+    /// Vertices of one group may share a slot.
+    pub slot_sharing_group: String,
+}
+
+/// One operator of a chain.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobOperator {
+    /// The id that state is matched by.
+    pub id: OperatorId,
+    /// The name shown to people.
+    pub name: String,
+    /// The id given by the user, if any.
+    pub uid: Option<String>,
+    /// Indices, within the chain, of the operators that this one passes its output to by a plain call.
+    pub chained_outputs: Vec<usize>,
+}
+
+/// A result partition of one vertex that is an input gate of another.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobEdge {
+    /// Index of the producing vertex in [`JobGraph::vertices`].
+    pub source: usize,
+    /// The operator of the producing chain whose output this is.
+    pub source_operator: OperatorId,
+    /// The side output that is sent, or `None` for the main output.
+    pub side_output: Option<String>,
+    /// Index of the consuming vertex.
+    pub target: usize,
+    /// Which input of the consuming head operator.
+    pub target_input: usize,
+    /// How records are dealt to the subtasks of the target.
+    pub ship_strategy: ShipStrategy,
+}
+
+/// How an edge deals records to the subtasks of its target, by Flink's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ShipStrategy {
+    /// Subtask i to subtask i; both sides have the same parallelism.
+    Forward,
+    /// By the key group of each record's key.
+    Hash,
+    /// Round robin over all subtasks.
+    Rebalance,
+    /// Round robin over the subtasks that belong to this producer.
+    Rescale,
+    /// Every record to every subtask.
+    Broadcast,
+    /// A random subtask for each batch of records.
+    Shuffle,
+    /// Everything to subtask 0.
+    Global,
+    /// A function of the user.
+    Custom,
+}
+
+impl ShipStrategy {
+    /// The name in Flink's plan.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ShipStrategy::Forward => "FORWARD",
+            ShipStrategy::Hash => "HASH",
+            ShipStrategy::Rebalance => "REBALANCE",
+            ShipStrategy::Rescale => "RESCALE",
+            ShipStrategy::Broadcast => "BROADCAST",
+            ShipStrategy::Shuffle => "SHUFFLE",
+            ShipStrategy::Global => "GLOBAL",
+            ShipStrategy::Custom => "CUSTOM",
+        }
+    }
+
+    /// Whether each producer reaches only some of the consumers (forward and rescale).
+    pub const fn is_pointwise(self) -> bool {
+        matches!(self, ShipStrategy::Forward | ShipStrategy::Rescale)
+    }
+}
+
+impl std::fmt::Display for ShipStrategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
