@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use tidemill_core::batch::Element;
+use tidemill_core::element::Element;
 use tidemill_core::hash::RoutingHash;
 
 use crate::input::{DecodeError, Input};
