@@ -58,7 +58,8 @@ lint: ## check formatting, clippy and the lengths of files
 
 deny: ## check licences, advisories and sources of the dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing. Install it: cargo install cargo-deny --locked" >&2; exit 1; }
-	@cargo deny --locked check
+	@cargo deny --locked check licenses bans sources
+	@cargo deny --locked check advisories # apart, because it fetches the database of advisories
 
 clean: ## remove what was built from this project, keep the compiled dependencies
 	@cargo clean --release --locked --workspace
