@@ -1,6 +1,6 @@
 //! [`Element`]: what a [`TypedBatch`](crate::batch::TypedBatch) needs of its records.
 
-/// A type whose values can be the records of a [`TypedBatch`].
+/// A type whose values can be the records of a [`TypedBatch`](crate::TypedBatch).
 ///
 /// Implemented for whatever can be serialized (`tidemill_serialization::Data`); here only what a batch
 /// itself needs.
