@@ -74,6 +74,26 @@ use syn::{DeriveInput, parse_macro_input};
 /// #[record(arrow)]
 /// struct Pair(i32, i32); // columns need names
 /// ```
+///
+/// And with `#[record(arrow)]` a field that is no column, or a second one of the same name:
+///
+/// ```compile_fail,E0277
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// #[record(arrow)]
+/// struct Path { points: Vec<i32> }
+/// ```
+///
+/// ```compile_fail
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// #[record(arrow)]
+/// struct Position {
+///     x: i32,
+///     #[record(rename = "x")]
+///     y: i32,
+/// }
+/// ```
 #[proc_macro_derive(Record, attributes(record))]
 pub fn record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -3,6 +3,9 @@
 use tidemill_core::{Classified, Fault};
 
 /// How deep boxes, vectors, maps and sets may be nested in a value: recursive types must not exhaust the stack.
+///
+/// Only reading checks it, so a recursive type must not be let grow deeper before it is sent or put into state: a
+/// list belongs into a `Vec`, not into a chain of boxes.
 pub const MAX_DEPTH: u32 = 256;
 
 /// A length that says: there were more elements than a length can say. Never a valid length.
@@ -84,10 +87,11 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    /// For how many of `count` values of `T` to reserve memory: no more memory than there are bytes left.
+    /// For how many of `count` values of `T` to reserve memory: for all that take up to four times their encoded
+    /// bytes in memory, as most do, and otherwise for as many as fit into four times the bytes that are left.
     #[inline]
     pub fn justified_capacity<T>(&self, count: usize) -> usize {
-        count.min(self.rest.len() / size_of::<T>().max(1))
+        count.min(self.rest.len().saturating_mul(4) / size_of::<T>().max(1))
     }
 
     /// Reads one element of a sequence: where it takes no byte of its own, the filler is taken.

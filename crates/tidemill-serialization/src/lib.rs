@@ -36,15 +36,23 @@
 //!
 //! `usize` and `isize` are no records: their width differs between platforms.
 
+pub mod batch;
+mod columns;
 mod compounds;
 pub mod data;
+pub mod error;
 pub mod input;
 mod scalars;
+pub mod time;
 
+pub use batch::{BatchSerializer, TypedBatchSerializer, decode_batch, encode_batch};
+pub use columns::{ArrowField, ArrowRecord, ArrowValue};
 pub use data::{Data, Key};
+pub use error::SerializationError;
 pub use input::{DecodeError, Input, MAX_DEPTH};
 pub use tidemill_core::hash::RoutingHash;
 pub use tidemill_derive::{Record, RoutingHash};
+pub use time::{Date, TimestampMs};
 
 // So that derived code finds this crate by its name from within it too.
 #[allow(unused_extern_crates)] // Only what uses a derive does.
@@ -53,6 +61,9 @@ extern crate self as tidemill_serialization;
 /// What derived code refers to. No promise is made about it.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::columns::{bind_column, check_rows, column_definition, record_batch, schema};
+    pub use arrow_array::RecordBatch;
+    pub use arrow_schema::SchemaRef;
     pub use tidemill_core::element::{Element, fixed_same, fixed_sum};
     pub use tidemill_core::hash::{RoutingHash, combine, int};
 }

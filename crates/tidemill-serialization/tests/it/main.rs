@@ -3,6 +3,8 @@
 // Clippy's exception for tests does not reach helpers outside of `#[test]` functions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod batches;
+mod columns;
 mod damage;
 mod golden;
 mod records;

@@ -139,6 +139,25 @@ fn a_value_may_be_as_deep_as_promised_and_no_deeper() {
     assert_eq!(error, "Tree::Many.0 is nested deeper than 256 levels: flatten the type, or check the bytes");
 }
 
+mod facade {
+    pub(super) use tidemill_serialization as inner;
+}
+
+#[test]
+fn derives_find_the_crate_where_they_are_told() {
+    use tidemill_serialization::Record;
+    #[derive(Record, RoutingHash, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[record(arrow, crate = "facade::inner")]
+    struct Route {
+        origin: String,
+        number: u16,
+    }
+    let route = Route { origin: "JFK".into(), number: 7 };
+    check(&route);
+    check_key(&route);
+    assert_eq!(route.routing_hash(), ("JFK", 7).routing_hash());
+}
+
 #[test]
 fn derived_routing_hashes_are_those_of_tuples() {
     use tidemill_core::hash::{combine, int};
