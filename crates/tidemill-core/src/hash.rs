@@ -90,6 +90,11 @@ pub const fn combine(so_far: u64, next: u64) -> u64 {
 /// A value that can be a key: hashed by the routing hash above.
 ///
 /// Equal values must have equal hashes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key, for it has no routing hash: derive `RoutingHash` for it",
+    label = "no routing hash",
+    note = "floating-point numbers are no keys, for NaN does not equal itself; maps are none either"
+)]
 pub trait RoutingHash {
     /// The routing hash of this value.
     fn routing_hash(&self) -> u64;
@@ -111,6 +116,13 @@ impl RoutingHash for i128 {
     #[inline]
     fn routing_hash(&self) -> u64 {
         int128(*self)
+    }
+}
+
+impl RoutingHash for u128 {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        int128(*self as i128)
     }
 }
 
@@ -170,10 +182,47 @@ impl<T: RoutingHash + ?Sized> RoutingHash for &T {
     }
 }
 
-impl<T: RoutingHash> RoutingHash for Vec<T> {
+impl<T: RoutingHash + ?Sized> RoutingHash for Box<T> {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        T::routing_hash(self)
+    }
+}
+
+/// The number of elements, then each of them.
+impl<T: RoutingHash> RoutingHash for [T] {
     #[inline]
     fn routing_hash(&self) -> u64 {
         self.iter().fold(int(self.len() as i64), |h, item| combine(h, item.routing_hash()))
+    }
+}
+
+impl<T: RoutingHash> RoutingHash for Vec<T> {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        self.as_slice().routing_hash()
+    }
+}
+
+impl<T: RoutingHash, const N: usize> RoutingHash for [T; N] {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        self.as_slice().routing_hash()
+    }
+}
+
+impl<T: RoutingHash> RoutingHash for std::collections::BTreeSet<T> {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        self.iter().fold(int(self.len() as i64), |h, item| combine(h, item.routing_hash()))
+    }
+}
+
+/// Seconds, then nanoseconds.
+impl RoutingHash for std::time::Duration {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        combine(uint(self.as_secs()), int(i64::from(self.subsec_nanos())))
     }
 }
 
@@ -212,6 +261,89 @@ mod tests {
         assert_ne!((1i64, 2i64).routing_hash(), (2i64, 1i64).routing_hash());
         assert_ne!("".routing_hash(), "\0".routing_hash());
         assert_eq!("abc".routing_hash(), String::from("abc").routing_hash());
+    }
+
+    /// What the checkpoints of all releases rest on. A failure here means that restored state would sit on the
+    /// wrong subtask: the function must be mended, never these values.
+    #[test]
+    fn golden() {
+        // Each with its key group for a max parallelism of 128 and of 32,768.
+        let cases: Vec<(u64, u64, u16, u16)> = vec![
+            (0i64.routing_hash(), 0x8be4_8c6e_a7c3_62dc, 96, 19_936),
+            (1i64.routing_hash(), 0x296b_d0fb_053c_cca5, 62, 22_974),
+            ((-1i64).routing_hash(), 0x66a0_5465_b40a_36d1, 59, 12_987),
+            (2i64.routing_hash(), 0x73c0_0a64_3954_c413, 123, 1_275),
+            (42i64.routing_hash(), 0x7ef1_c20d_85d2_7164, 81, 19_153),
+            ((-42i8).routing_hash(), 0x5685_c305_a66d_6e27, 115, 28_403),
+            (127i8.routing_hash(), 0x35d5_a4f3_bef0_cfec, 111, 30_319),
+            (1_000u16.routing_hash(), 0xa9b3_b400_d0c4_129e, 54, 26_166),
+            ((1u32 << 31).routing_hash(), 0xd4da_24ab_0f69_17c2, 36, 22_180),
+            (i32::MIN.routing_hash(), 0x5187_2906_77dd_be53, 21, 31_381),
+            (i64::MAX.routing_hash(), 0x5cb0_0eb2_7cf0_fab5, 99, 12_515),
+            (i64::MIN.routing_hash(), 0x16b5_f093_eacc_1034, 126, 9_726),
+            (float(0.0), 0x436f_49e0_a973_c325, 57, 26_169),
+            (float(-0.0), 0x436f_49e0_a973_c325, 57, 26_169),
+            (float(1.0), 0x81e6_b6c4_a1b4_5d9b, 55, 8_503),
+            (float(-1.0), 0xb100_1deb_4735_c4a4, 109, 749),
+            (float(0.1), 0xddcf_3a32_6107_4e23, 111, 5_103),
+            (float(1e300), 0xcabd_84ef_ed46_b1d2, 101, 9_317),
+            (float(f64::INFINITY), 0xa256_ecd0_94fc_fc24, 78, 14_158),
+            (float(f64::NEG_INFINITY), 0xcd79_64cf_a7b9_abc8, 116, 1_396),
+            (float(f64::NAN), 0x1b4c_72cb_c592_fee5, 89, 24_793),
+            (float(f64::MIN_POSITIVE), 0x30fb_c8bd_35ea_336c, 105, 19_305),
+            ("né".routing_hash(), 0x81c1_a0dc_7c37_9af0, 84, 9_556),
+            (None::<i64>.routing_hash(), 0x6a09_e667_f3bc_c908, 38, 9_638),
+            (Some(42i64).routing_hash(), 0x7ef1_c20d_85d2_7164, 81, 19_153),
+            (false.routing_hash(), 0x8be4_8c6e_a7c3_62dc, 96, 19_936),
+            (true.routing_hash(), 0x296b_d0fb_053c_cca5, 62, 22_974),
+            (().routing_hash(), 0x8be4_8c6e_a7c3_62dc, 96, 19_936),
+            ('x'.routing_hash(), 0xef2d_08b2_9aef_8627, 20, 18_836),
+            ((1i64,).routing_hash(), 0x296b_d0fb_053c_cca5, 62, 22_974),
+            ((1i64, 2i64).routing_hash(), 0x27ec_2d65_1a00_318f, 7, 3_463),
+            (("JFK", "LAX").routing_hash(), 0x770e_7a3b_7804_bf2a, 87, 8_919),
+            (("JFK", None::<i64>, true).routing_hash(), 0xac5e_b665_4528_e6f5, 103, 20_583),
+            (Vec::<i64>::new().routing_hash(), 0x8be4_8c6e_a7c3_62dc, 96, 19_936),
+            (vec![1i64, 2].routing_hash(), 0x3d5c_6810_410f_fada, 70, 582),
+            ([1i64, 2].routing_hash(), 0x3d5c_6810_410f_fada, 70, 582),
+            (std::time::Duration::new(1, 2).routing_hash(), 0x27ec_2d65_1a00_318f, 7, 3_463),
+        ];
+        for (i, (hash, expected, of_128, of_32768)) in cases.into_iter().enumerate() {
+            assert_eq!(hash, expected, "case {i}");
+            assert_eq!(crate::key_group::key_group(hash, 128), of_128, "case {i}");
+            assert_eq!(crate::key_group::key_group(hash, 32_768), of_32768, "case {i}");
+        }
+    }
+
+    /// As `golden`, for the strings `""`, `"a"`, `"ab"` and so on, of 0 to 17 bytes.
+    #[test]
+    fn golden_strings() {
+        let cases: [(u64, u16, u16); 18] = [
+            (0xdcad_9688_50a9_6dcd, 68, 5_188),
+            (0xfd45_ba30_e0c7_ed44, 65, 19_265),
+            (0xfe8f_7abc_1acd_cb7c, 72, 32_584),
+            (0xea29_4eb1_d1ac_4c82, 5, 24_453),
+            (0xb96e_71f6_979e_18b8, 33, 5_921),
+            (0xfd67_1649_9518_a8cd, 91, 5_467),
+            (0xddcd_0439_d748_28db, 25, 17_689),
+            (0x347e_7018_5a82_2470, 73, 12_361),
+            (0xd969_da9d_ce97_7592, 22, 32_534),
+            (0x3200_8be2_9e1b_c3df, 66, 27_202),
+            (0x1c8b_5c9c_ee62_ac25, 70, 18_886),
+            (0x35ec_2c62_09da_4bff, 119, 26_743),
+            (0x3c21_db06_491c_b633, 24, 10_776),
+            (0x960f_04be_ca20_9a1f, 125, 8_317),
+            (0x4b6c_16ca_522b_38a7, 76, 28_620),
+            (0xe3d5_aa3c_188e_3687, 75, 25_035),
+            (0xbb42_51b6_8807_eb5a, 9, 30_857),
+            (0x9dfb_5660_0960_8dd2, 74, 3_146),
+        ];
+        for (length, (expected, of_128, of_32768)) in cases.into_iter().enumerate() {
+            let text = &"abcdefghijklmnopq"[..length];
+            let hash = text.routing_hash();
+            assert_eq!(hash, expected, "{text:?}");
+            assert_eq!(crate::key_group::key_group(hash, 128), of_128, "{text:?}");
+            assert_eq!(crate::key_group::key_group(hash, 32_768), of_32768, "{text:?}");
+        }
     }
 
     proptest! {

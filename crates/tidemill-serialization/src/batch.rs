@@ -1,0 +1,137 @@
+//! Whole batches as bytes.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | version: 1 |
+//! | 1 | 1 when the records have timestamps, else 0 |
+//! | 4 | how many records |
+//! | 8 each | their timestamps, if any |
+//! | | the records, as the elements of a `Vec` |
+//!
+//! Routing hashes are not written: whoever needs them makes them of the keys.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_core::element::sequence_bytes;
+
+use crate::data::Data;
+use crate::error::SerializationError;
+use crate::input::{DecodeError, Input, TOO_LONG};
+
+const VERSION: u8 = 1;
+const HEADER: usize = 6;
+
+/// Appends a whole batch.
+///
+/// # Errors
+/// When it takes 4 GiB or more, or has another number of timestamps than records. Nothing is appended then.
+pub fn encode_batch<T: Data>(batch: &TypedBatch<T>, out: &mut Vec<u8>) -> Result<(), SerializationError> {
+    let type_name = std::any::type_name::<T>();
+    let (records, timestamps) = (batch.values.len(), batch.timestamps.len());
+    if timestamps != 0 && timestamps != records {
+        return Err(SerializationError::Timestamps { type_name, records, timestamps });
+    }
+    let bytes = HEADER + timestamps * size_of::<i64>() + sequence_bytes(&batch.values);
+    // A value takes no fewer bytes than it has elements, so all counts within fit their four bytes too.
+    let count = match u32::try_from(bytes.max(records)) {
+        Ok(largest) if largest < TOO_LONG => records as u32,
+        _ => return Err(SerializationError::TooLarge { type_name, records, bytes }),
+    };
+    out.reserve(bytes);
+    out.push(VERSION);
+    out.push(u8::from(timestamps != 0));
+    count.encode(out);
+    i64::encode_slice(&batch.timestamps, out);
+    T::encode_slice(&batch.values, out);
+    Ok(())
+}
+
+/// Reads back what [`encode_batch`] wrote.
+///
+/// # Errors
+/// When the bytes are not exactly one batch of `T`.
+pub fn decode_batch<T: Data>(bytes: &[u8]) -> Result<TypedBatch<T>, SerializationError> {
+    let type_name = std::any::type_name::<T>();
+    match bytes.first() {
+        Some(&found) if found > VERSION => {
+            Err(SerializationError::Version { type_name, found, supported: VERSION })
+        }
+        _ => decode_contents(bytes).map_err(|source| SerializationError::Decode { type_name, source }),
+    }
+}
+
+fn decode_contents<T: Data>(bytes: &[u8]) -> Result<TypedBatch<T>, DecodeError> {
+    let input = &mut Input::new(bytes);
+    let [version, stamped] = input.array("batch")?;
+    if version != VERSION {
+        return Err(DecodeError::invalid("batch", format!("{version} is no version of the format")));
+    }
+    if stamped > 1 {
+        return Err(DecodeError::invalid("batch", format!("its second byte is {stamped}, neither 0 nor 1")));
+    }
+    let count = input.length(T::FIXED_BYTES.unwrap_or(1), "batch")?;
+    let timestamps = match stamped {
+        0 => Vec::new(),
+        _ => i64::decode_vec(count, input)?,
+    };
+    let values = T::decode_vec(count, input)?;
+    input.finish("batch")?;
+    Ok(TypedBatch { values, timestamps, hashes: Vec::new() })
+}
+
+/// Writes and reads the batches of one edge, whatever is in them.
+pub trait BatchSerializer: Send + Sync + fmt::Debug {
+    /// Appends a whole batch.
+    ///
+    /// # Errors
+    /// When the batch is not of the type of the edge, or too large. Nothing is appended then.
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) -> Result<(), SerializationError>;
+
+    /// Reads a whole batch back.
+    ///
+    /// # Errors
+    /// When the bytes are not exactly one batch of the type of the edge.
+    fn decode(&self, bytes: &[u8]) -> Result<Batch, SerializationError>;
+
+    /// The name of the record type, for messages.
+    fn type_name(&self) -> &'static str;
+}
+
+/// The serializer of batches of `T`.
+pub struct TypedBatchSerializer<T>(PhantomData<fn() -> T>);
+
+impl<T> Default for TypedBatchSerializer<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T> Clone for TypedBatchSerializer<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for TypedBatchSerializer<T> {}
+
+impl<T> fmt::Debug for TypedBatchSerializer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypedBatchSerializer<{}>", std::any::type_name::<T>())
+    }
+}
+
+impl<T: Data> BatchSerializer for TypedBatchSerializer<T> {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) -> Result<(), SerializationError> {
+        encode_batch(batch.downcast_ref::<TypedBatch<T>>()?, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Batch, SerializationError> {
+        decode_batch::<T>(bytes).map(Batch::new)
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<T>()
+    }
+}

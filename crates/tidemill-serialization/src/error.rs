@@ -1,0 +1,153 @@
+//! [`SerializationError`]: what goes wrong with batches and columns.
+
+use arrow_schema::{ArrowError, DataType};
+use tidemill_core::batch::WrongBatchType;
+use tidemill_core::{Classified, Fault};
+
+use crate::input::DecodeError;
+
+/// A batch that cannot be written or read, or columns that do not fit a record.
+#[derive(Debug, thiserror::Error)]
+pub enum SerializationError {
+    /// The bytes are no batch of that type.
+    #[error(
+        "a batch of {type_name} cannot be read: {source}; it is damaged, or was written for another version of the type"
+    )]
+    Decode {
+        /// The type of the records.
+        type_name: &'static str,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// The batch is in a format of a later release.
+    #[error(
+        "a batch of {type_name} is in format {found}, this release reads up to {supported}: use a newer one"
+    )]
+    Version {
+        /// The type of the records.
+        type_name: &'static str,
+        /// The version in the bytes.
+        found: u8,
+        /// The newest version known here.
+        supported: u8,
+    },
+    /// The batch has more than 4 GiB.
+    #[error(
+        "{records} records of {type_name} take {bytes} bytes, a batch at most 4,294,967,294: send fewer at a time"
+    )]
+    TooLarge {
+        /// The type of the records.
+        type_name: &'static str,
+        /// How many there are.
+        records: usize,
+        /// What they take.
+        bytes: usize,
+    },
+    /// Timestamps and records do not belong together.
+    #[error(
+        "a batch of {type_name} has {records} records but {timestamps} timestamps: give one to each, or to none"
+    )]
+    Timestamps {
+        /// The type of the records.
+        type_name: &'static str,
+        /// How many records.
+        records: usize,
+        /// How many timestamps.
+        timestamps: usize,
+    },
+    /// The batch is of another type than the serializer.
+    #[error(transparent)]
+    WrongBatchType(#[from] WrongBatchType),
+    /// A column that a record needs is not there.
+    #[error(
+        "there is no column `{column}` for {field}, only {present}: rename one, or use #[record(rename = \"…\")]"
+    )]
+    MissingColumn {
+        /// The field, as `Type.field`.
+        field: &'static str,
+        /// The name of its column.
+        column: &'static str,
+        /// The columns there are, for the message.
+        present: String,
+    },
+    /// A column has another type than its field.
+    #[error(
+        "column `{column}` is {actual}, but {field} needs {expected}: cast the column or change the field"
+    )]
+    ColumnType {
+        /// The field, as `Type.field`.
+        field: &'static str,
+        /// The name of its column.
+        column: &'static str,
+        /// The type of the field.
+        expected: DataType,
+        /// The type of the column.
+        actual: DataType,
+    },
+    /// A NULL for a field that is no `Option`.
+    #[error(
+        "column `{column}` is NULL in row {row}, but {field} is a {expected} that must be there: filter such rows, or make it an `Option`"
+    )]
+    Null {
+        /// The field, as `Type.field`.
+        field: &'static str,
+        /// The name of its column.
+        column: &'static str,
+        /// The row, counted from 0 at the start of the batch.
+        row: usize,
+        /// The type of the field.
+        expected: DataType,
+    },
+    /// Rows were asked for that are not there.
+    #[error("rows {start} to {end} were asked for, the batch has {rows}")]
+    Rows {
+        /// The first row wanted.
+        start: usize,
+        /// The row after the last one wanted.
+        end: usize,
+        /// The rows there are.
+        rows: usize,
+    },
+    /// The strings or binaries of one column have more than 2 GiB together.
+    #[error("the values of {field} take more than 2,147,483,647 bytes together: make the batch smaller")]
+    ColumnTooLong {
+        /// The field, as `Type.field`.
+        field: &'static str,
+    },
+    /// Arrow refused columns that were built from records.
+    #[error("columns could not be built from records: {0}")]
+    Arrow(#[from] ArrowError),
+}
+
+impl Classified for SerializationError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Decode { source, .. } => source.code(),
+            Self::Version { .. } => "TM-SERIALIZATION-VERSION",
+            Self::TooLarge { .. } => "TM-SERIALIZATION-TOO-LARGE",
+            Self::Timestamps { .. } => "TM-SERIALIZATION-TIMESTAMPS",
+            Self::WrongBatchType(_) => "TM-SERIALIZATION-WRONG-BATCH-TYPE",
+            Self::MissingColumn { .. } => "TM-SERIALIZATION-MISSING-COLUMN",
+            Self::ColumnType { .. } => "TM-SERIALIZATION-COLUMN-TYPE",
+            Self::Null { .. } => "TM-SERIALIZATION-NULL",
+            Self::Rows { .. } => "TM-SERIALIZATION-ROWS",
+            Self::ColumnTooLong { .. } => "TM-SERIALIZATION-COLUMN-TOO-LONG",
+            Self::Arrow(_) => "TM-SERIALIZATION-ARROW",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Decode { source, .. } => source.fault(),
+            Self::Version { .. }
+            | Self::TooLarge { .. }
+            | Self::MissingColumn { .. }
+            | Self::ColumnType { .. }
+            | Self::Null { .. }
+            | Self::ColumnTooLong { .. } => Fault::User,
+            Self::Timestamps { .. } | Self::WrongBatchType(_) | Self::Rows { .. } | Self::Arrow(_) => {
+                Fault::Internal
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Records of columns and columns of records.
+
+use std::sync::Arc;
+
+use arrow_array::{
+    Array, ArrayRef, BinaryViewArray, Int32Array, Int64Array, LargeBinaryArray, LargeStringArray,
+    RecordBatch, StringArray, StringViewArray, TimestampMillisecondArray, TimestampSecondArray,
+};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use tidemill_core::{Classified, Fault};
+use tidemill_serialization::{ArrowField, ArrowRecord, Date, Record, SerializationError, TimestampMs};
+
+use crate::records::{decoded, encoded};
+
+#[derive(Record, Clone, Debug, PartialEq)]
+#[record(arrow)]
+struct Wide {
+    r#bool: bool,
+    #[record(rename = "a b")]
+    i8: i8,
+    i16: i16,
+    i32: i32,
+    i64: i64,
+    u8: u8,
+    u16: u16,
+    u32: u32,
+    u64: u64,
+    f32: f32,
+    f64: f64,
+    string: String,
+    shared: Arc<str>,
+    bytes: Vec<u8>,
+    instant: TimestampMs,
+    date: Date,
+}
+
+#[derive(Record, Clone, Debug, PartialEq)]
+#[record(arrow)]
+struct Sparse {
+    r#bool: Option<bool>,
+    i64: Option<i64>,
+    u8: Option<u8>,
+    f64: Option<f64>,
+    string: Option<String>,
+    shared: Option<Arc<str>>,
+    bytes: Option<Vec<u8>>,
+    instant: Option<TimestampMs>,
+    date: Option<Date>,
+}
+
+#[derive(Record, Clone, Debug, PartialEq)]
+#[record(arrow)]
+struct Generic<T> {
+    value: T,
+}
+
+#[derive(Record, Clone, Debug, PartialEq)]
+#[record(arrow)]
+struct Empty {}
+
+fn wide() -> impl Strategy<Value = Wide> {
+    let numbers = any::<((bool, i8, i16, i32, i64), (u8, u16, u32, u64), (f32, f64, i64, i32))>();
+    (numbers, ".{0,8}", ".{0,8}", any::<[u8; 5]>(), 0usize..6).prop_map(
+        |(numbers, string, shared, bytes, end)| {
+            let (signed, unsigned, (f32, f64, instant, date)) = numbers;
+            Wide {
+                r#bool: signed.0,
+                i8: signed.1,
+                i16: signed.2,
+                i32: signed.3,
+                i64: signed.4,
+                u8: unsigned.0,
+                u16: unsigned.1,
+                u32: unsigned.2,
+                u64: unsigned.3,
+                f32,
+                f64,
+                string,
+                shared: shared.into(),
+                bytes: bytes[..end.min(5)].to_vec(),
+                instant: TimestampMs(instant),
+                date: Date(date),
+            }
+        },
+    )
+}
+
+fn sparse() -> impl Strategy<Value = Sparse> {
+    let numbers = any::<(Option<bool>, Option<i64>, Option<u8>, Option<f64>, Option<i64>, Option<i32>)>();
+    let texts = (option::of(".{0,8}"), option::of(".{0,8}"), any::<Option<[u8; 3]>>());
+    (numbers, texts).prop_map(|(numbers, texts)| Sparse {
+        r#bool: numbers.0,
+        i64: numbers.1,
+        u8: numbers.2,
+        f64: numbers.3,
+        string: texts.0,
+        shared: texts.1.map(Arc::from),
+        bytes: texts.2.map(Vec::from),
+        instant: numbers.4.map(TimestampMs),
+        date: numbers.5.map(Date),
+    })
+}
+
+fn check<T: ArrowRecord + Clone + PartialEq + std::fmt::Debug>(records: &[T], from: usize, to: usize) {
+    let batch = T::to_arrow(records).unwrap();
+    assert_eq!(batch.schema(), T::schema());
+    assert_eq!(batch.num_rows(), records.len());
+    assert_eq!(T::from_arrow(&batch, 0..records.len()).unwrap(), records);
+    assert_eq!(T::from_arrow(&batch, from..to).unwrap(), &records[from..to], "some of the rows");
+    let slice = batch.slice(from, to - from);
+    assert_eq!(T::from_arrow(&slice, 0..to - from).unwrap(), &records[from..to], "all rows of a slice");
+}
+
+proptest! {
+    #[test]
+    fn records_come_back(wide in vec(wide(), 0..20), sparse in vec(sparse(), 0..20), ends: [prop::sample::Index; 2]) {
+        let range = |len: usize| {
+            let [one, other] = ends.map(|end| end.index(len + 1));
+            (one.min(other), one.max(other))
+        };
+        let (from, to) = range(wide.len());
+        check(&wide, from, to);
+        let (from, to) = range(sparse.len());
+        check(&sparse, from, to);
+        let generic: Vec<_> = sparse.iter().map(|record| Generic { value: record.string.clone() }).collect();
+        check(&generic, from, to);
+        prop_assert_eq!(&decoded::<Vec<Wide>>(&encoded(&wide)).unwrap(), &wide);
+    }
+}
+
+#[test]
+fn the_schema_names_types_and_nullability() {
+    let schema = Wide::schema();
+    assert_eq!(schema.field(0), &Field::new("bool", DataType::Boolean, false));
+    assert_eq!(schema.field(1), &Field::new("a b", DataType::Int8, false));
+    assert_eq!(schema.field_with_name("bytes").unwrap().data_type(), &DataType::Binary);
+    let instant = DataType::Timestamp(TimeUnit::Millisecond, None);
+    assert_eq!(Sparse::schema().field(7), &Field::new("instant", instant, true));
+    assert_eq!(Sparse::schema().field(8), &Field::new("date", DataType::Date32, true));
+    assert!(Arc::ptr_eq(&Wide::schema(), &Wide::schema()), "made once");
+    assert_eq!(Generic::<Date>::schema().field(0).data_type(), &DataType::Date32);
+    assert_eq!(Generic::<u8>::schema().field(0).data_type(), &DataType::UInt8);
+}
+
+#[test]
+fn a_record_without_fields_has_rows_all_the_same() {
+    check(&[Empty {}, Empty {}, Empty {}], 1, 3);
+}
+
+fn one_column(name: &str, array: ArrayRef) -> RecordBatch {
+    let field = Field::new(name, array.data_type().clone(), true);
+    RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array]).unwrap()
+}
+
+fn values<T: ArrowField + Clone + tidemill_serialization::Data>(array: ArrayRef) -> Vec<T> {
+    let rows = 0..array.len();
+    let records = Generic::<T>::from_arrow(&one_column("value", array), rows).unwrap();
+    records.into_iter().map(|record| record.value).collect()
+}
+
+#[test]
+fn every_encoding_of_strings_and_binaries_is_read() {
+    let texts = [Some("a"), None, Some("a string too long for a view to hold")];
+    let arrays: [ArrayRef; 3] = [
+        Arc::new(StringArray::from_iter(texts)),
+        Arc::new(LargeStringArray::from_iter(texts)),
+        Arc::new(StringViewArray::from_iter(texts)),
+    ];
+    for array in arrays {
+        assert_eq!(values::<Option<String>>(array), texts.map(|text| text.map(str::to_owned)));
+    }
+    let bytes = texts.map(|text| text.map(str::as_bytes));
+    let arrays: [ArrayRef; 2] =
+        [Arc::new(LargeBinaryArray::from_iter(bytes)), Arc::new(BinaryViewArray::from_iter(bytes))];
+    for array in arrays {
+        assert_eq!(values::<Option<Vec<u8>>>(array), bytes.map(|bytes| bytes.map(<[u8]>::to_vec)));
+    }
+}
+
+#[test]
+fn instants_are_read_whatever_their_zone() {
+    let array = TimestampMillisecondArray::from(vec![5]).with_timezone("+02:00");
+    assert_eq!(values::<TimestampMs>(Arc::new(array)), [TimestampMs(5)]);
+}
+
+fn error<T: ArrowRecord>(batch: &RecordBatch, rows: std::ops::Range<usize>) -> SerializationError {
+    T::from_arrow(batch, rows).err().expect("columns that do not fit")
+}
+
+#[test]
+fn errors_name_column_type_and_row() {
+    let numbers = one_column("value", Arc::new(Int32Array::from(vec![Some(1), None, Some(3)])));
+
+    let wrong = error::<Generic<i64>>(&numbers, 0..3);
+    assert_eq!(
+        wrong.to_string(),
+        "column `value` is Int32, but Generic.value needs Int64: cast the column or change the field"
+    );
+    assert_eq!((wrong.code(), wrong.fault()), ("TM-SERIALIZATION-COLUMN-TYPE", Fault::User));
+
+    let null = error::<Generic<i32>>(&numbers, 0..3).to_string();
+    assert!(
+        null.starts_with("column `value` is NULL in row 1, but Generic.value is a Int32 that must"),
+        "{null}"
+    );
+    // Only the rows asked for count.
+    assert_eq!(Generic::<i32>::from_arrow(&numbers, 2..3).unwrap(), [Generic { value: 3 }]);
+
+    let missing = error::<Generic<i32>>(&one_column("other", Arc::new(Int64Array::from(vec![1]))), 0..1);
+    let message = missing.to_string();
+    assert!(message.starts_with("there is no column `value` for Generic.value, only `other`: "), "{message}");
+
+    let seconds = one_column("value", Arc::new(TimestampSecondArray::from(vec![5])));
+    let message = error::<Generic<TimestampMs>>(&seconds, 0..1).to_string();
+    assert!(message.contains("Timestamp(s)") && message.contains("Timestamp(ms)"), "{message}");
+
+    let message = error::<Generic<i32>>(&numbers, 2..4).to_string();
+    assert_eq!(message, "rows 2 to 4 were asked for, the batch has 3");
+    #[allow(clippy::reversed_empty_ranges)]
+    let message = error::<Generic<i32>>(&numbers, 2..1).to_string();
+    assert_eq!(message, "rows 2 to 1 were asked for, the batch has 3");
+}
+
+#[test]
+fn other_columns_are_ignored_and_order_does_not_count() {
+    let first: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+    let batch = RecordBatch::try_from_iter([
+        ("unknown", first.clone()),
+        ("f64", Arc::new(arrow_array::Float64Array::from(vec![0.5])) as ArrayRef),
+        ("name", first),
+    ])
+    .unwrap();
+    #[derive(Record, Clone, Debug, PartialEq)]
+    #[record(arrow)]
+    struct Row {
+        name: String,
+        #[record(rename = "f64")]
+        ratio: f64,
+    }
+    assert_eq!(Row::from_arrow(&batch, 0..1).unwrap(), [Row { name: "x".into(), ratio: 0.5 }]);
+}
+
+#[test]
+fn a_column_of_more_than_two_gibibytes_is_refused_before_it_is_built() {
+    let text: Arc<str> = "x".repeat(1 << 20).into();
+    let records = vec![Generic { value: text }; 1 << 11];
+    let error = Generic::to_arrow(&records).unwrap_err();
+    assert!(matches!(error, SerializationError::ColumnTooLong { field: "Generic.value" }), "{error}");
+}
+
+#[test]
+fn dates_and_instants_can_be_read_by_people() {
+    assert_eq!(Date(15_706).to_string(), "2013-01-01");
+    assert_eq!(Date(-1).to_string(), "1969-12-31");
+    assert_eq!(TimestampMs(1_357_034_400_000).to_string(), "2013-01-01T10:00:00.000Z");
+}
