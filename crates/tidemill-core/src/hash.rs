@@ -35,9 +35,12 @@ pub const fn uint(value: u64) -> u64 {
     int(value as i64)
 }
 
-/// Hashes a 128-bit integer.
+/// Hashes a 128-bit integer; values that fit into 64 bits agree with [`int`].
 #[inline]
 pub const fn int128(value: i128) -> u64 {
+    if value == value as i64 as i128 {
+        return int(value as i64);
+    }
     combine(int(value as i64), int((value >> 64) as i64))
 }
 

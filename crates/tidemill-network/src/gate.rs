@@ -1,0 +1,405 @@
+//! The receiving end: one queue a channel, filled against credit.
+//!
+//! A channel has its exclusive buffers as credit; what arrives beyond them asks the gate's pool for a floating one.
+//! A buffer that finds neither waits in the channel's backlog and keeps its producer's permit, which is how back
+//! pressure travels upstream. Events need no credit but keep their place behind the buffers sent before them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tidemill_core::batch::Batch;
+use tidemill_serialization::BatchSerializer;
+
+use crate::error::NetworkError;
+use crate::event::{Buffer, Event};
+use crate::pool::{LocalBufferPool, Permit};
+use crate::waker::{TaskWaker, Wake};
+
+/// What a gate hands to its task.
+#[derive(Debug)]
+pub enum GateItem {
+    /// Records.
+    Batch(Batch),
+    /// A control element.
+    Event(Event),
+}
+
+#[derive(Debug)]
+enum Credit {
+    Exclusive,
+    Floating(Permit),
+}
+
+#[derive(Debug)]
+enum Entry {
+    Buffer { buffer: Buffer, bytes: usize, credit: Credit },
+    Event(Event),
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Buffer { buffer: Buffer, bytes: usize, permit: Permit },
+    Event(Event),
+}
+
+#[derive(Debug, Default)]
+struct Channel {
+    queue: VecDeque<Entry>,
+    backlog: VecDeque<Waiting>,
+    backlogged_buffers: usize,
+    free_exclusive: usize,
+    /// Whether the channel is listed as ready, or as waiting for a floating buffer.
+    is_ready: bool,
+    is_starving: bool,
+    /// The producer's pool and how many of its buffers may wait here, while it counts as congested.
+    congestion: Option<Arc<LocalBufferPool>>,
+    max_backlog: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    channels: Vec<Channel>,
+    ready: VecDeque<usize>,
+    starving: VecDeque<usize>,
+    queued_buffers: usize,
+    queued_bytes: usize,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queues: Mutex<Queues>,
+    floating: Arc<LocalBufferPool>,
+    waker: Arc<TaskWaker>,
+}
+
+impl Queues {
+    fn mark_ready(&mut self, index: usize) {
+        let channel = &mut self.channels[index];
+        if !channel.is_ready {
+            channel.is_ready = true;
+            self.ready.push_back(index);
+        }
+    }
+
+    /// Moves what has waited in a channel's backlog to its queue, as far as there is credit. True when
+    /// something moved.
+    fn promote(&mut self, index: usize, floating: &Arc<LocalBufferPool>) -> bool {
+        let mut moved = false;
+        let channel = &mut self.channels[index];
+        while let Some(next) = channel.backlog.pop_front() {
+            match next {
+                Waiting::Event(event) => channel.queue.push_back(Entry::Event(event)),
+                Waiting::Buffer { buffer, bytes, permit } => {
+                    let Some(credit) = credit(channel, floating) else {
+                        channel.backlog.push_front(Waiting::Buffer { buffer, bytes, permit });
+                        break;
+                    };
+                    drop(permit);
+                    channel.backlogged_buffers -= 1;
+                    if channel.backlogged_buffers < channel.max_backlog
+                        && let Some(pool) = channel.congestion.take()
+                    {
+                        pool.relieve();
+                    }
+                    channel.queue.push_back(Entry::Buffer { buffer, bytes, credit });
+                    self.queued_buffers += 1;
+                    self.queued_bytes += bytes;
+                }
+            }
+            moved = true;
+        }
+        let starves = !channel.backlog.is_empty();
+        if starves && !channel.is_starving {
+            channel.is_starving = true;
+            self.starving.push_back(index);
+        }
+        if moved {
+            self.mark_ready(index);
+        }
+        moved
+    }
+
+    /// Gives a buffer back whose batch has been processed, and lets those move up that waited for it.
+    fn recycle(&mut self, index: usize, credit: Credit, floating: &Arc<LocalBufferPool>) {
+        match credit {
+            Credit::Exclusive => {
+                self.channels[index].free_exclusive += 1;
+                if !self.channels[index].backlog.is_empty() {
+                    self.promote(index, floating);
+                }
+            }
+            Credit::Floating(permit) => {
+                drop(permit);
+                for _ in 0..self.starving.len() {
+                    let Some(next) = self.starving.pop_front() else { break };
+                    self.channels[next].is_starving = false;
+                    // A channel that is still short has listed itself again, behind the others.
+                    if !self.channels[next].backlog.is_empty() && !self.promote(next, floating) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn credit(channel: &mut Channel, floating: &Arc<LocalBufferPool>) -> Option<Credit> {
+    if channel.free_exclusive > 0 {
+        channel.free_exclusive -= 1;
+        return Some(Credit::Exclusive);
+    }
+    floating.try_acquire().map(Credit::Floating)
+}
+
+/// The input of a task: the receiving end of one channel from each producing subtask.
+pub struct InputGate {
+    shared: Arc<Shared>,
+    serializer: Arc<dyn BatchSerializer>,
+    /// The buffer whose batch the task is processing: its credit is returned when the next item is asked for.
+    outstanding: Option<(usize, Credit)>,
+    exclusive_per_channel: usize,
+}
+
+impl InputGate {
+    /// A gate of `channels` channels with `exclusive_per_channel` buffers each and the pool of `floating` ones.
+    pub fn new(
+        channels: usize,
+        exclusive_per_channel: usize,
+        floating: Arc<LocalBufferPool>,
+        serializer: Arc<dyn BatchSerializer>,
+        waker: Arc<TaskWaker>,
+    ) -> Self {
+        let queues = Queues {
+            channels: (0..channels)
+                .map(|_| Channel { free_exclusive: exclusive_per_channel, ..Channel::default() })
+                .collect(),
+            ..Queues::default()
+        };
+        let shared = Arc::new(Shared { queues: Mutex::new(queues), floating, waker });
+        Self { shared, serializer, outstanding: None, exclusive_per_channel }
+    }
+
+    /// The sending end of channel `index` for a producer whose buffers come from `pool`, of which at most
+    /// `max_backlog` may wait in this channel before the producer stops.
+    pub fn sender(&self, index: usize, pool: Arc<LocalBufferPool>, max_backlog: usize) -> ChannelSender {
+        self.shared.queues.lock().channels[index].max_backlog = max_backlog.max(1);
+        ChannelSender { shared: Arc::clone(&self.shared), channel: index, pool }
+    }
+
+    /// How many channels.
+    pub fn channels(&self) -> usize {
+        self.shared.queues.lock().channels.len()
+    }
+
+    /// The next item and its channel, or nothing when all queues are empty. Channels take turns.
+    ///
+    /// Asking for the next item says that the one before has been processed: its buffer is given back.
+    ///
+    /// # Errors
+    /// When an encoded buffer cannot be decoded.
+    pub fn poll(&mut self) -> Result<Option<(usize, GateItem)>, NetworkError> {
+        let mut queues = self.shared.queues.lock();
+        if let Some((channel, credit)) = self.outstanding.take() {
+            queues.recycle(channel, credit, &self.shared.floating);
+        }
+        let Some(index) = queues.ready.pop_front() else { return Ok(None) };
+        let channel = &mut queues.channels[index];
+        let entry = channel.queue.pop_front();
+        if channel.queue.is_empty() {
+            channel.is_ready = false;
+        } else {
+            queues.ready.push_back(index);
+        }
+        let Some(entry) = entry else { return Ok(None) };
+        match entry {
+            Entry::Event(event) => Ok(Some((index, GateItem::Event(event)))),
+            Entry::Buffer { buffer, bytes, credit } => {
+                queues.queued_buffers -= 1;
+                queues.queued_bytes -= bytes;
+                drop(queues);
+                self.outstanding = Some((index, credit));
+                Ok(Some((index, GateItem::Batch(self.decode(buffer)?))))
+            }
+        }
+    }
+
+    fn decode(&self, buffer: Buffer) -> Result<Batch, NetworkError> {
+        match buffer {
+            Buffer::Batch(batch) => Ok(batch),
+            Buffer::Encoded(bytes) => self
+                .serializer
+                .decode(&bytes)
+                .map_err(|error| NetworkError::Serialization(error.to_string())),
+        }
+    }
+
+    /// Whether [`poll`](Self::poll) would return something.
+    pub fn has_input(&self) -> bool {
+        !self.shared.queues.lock().ready.is_empty()
+    }
+
+    /// Gives back the buffer of the last batch without asking for more: before the task goes to sleep.
+    pub fn recycle_last(&mut self) {
+        if let Some((channel, credit)) = self.outstanding.take() {
+            self.shared.queues.lock().recycle(channel, credit, &self.shared.floating);
+        }
+    }
+
+    /// What waits in the gate, for metrics.
+    pub fn usage(&self) -> GateUsage {
+        GateProbe(Arc::clone(&self.shared), self.exclusive_per_channel).usage()
+    }
+
+    /// A handle that reads the usage from another thread.
+    pub fn probe(&self) -> GateProbe {
+        GateProbe(Arc::clone(&self.shared), self.exclusive_per_channel)
+    }
+
+    /// The encoded batches that wait in each channel, oldest first, queue and backlog alike: what a checkpoint that
+    /// overtakes them would store.
+    ///
+    /// # Errors
+    /// When a batch cannot be encoded.
+    pub fn snapshot(&self) -> Result<Vec<Vec<Vec<u8>>>, NetworkError> {
+        let queues = self.shared.queues.lock();
+        let encode = |buffer: &Buffer| -> Result<Vec<u8>, NetworkError> {
+            let mut bytes = Vec::new();
+            match buffer {
+                Buffer::Encoded(encoded) => bytes.extend_from_slice(encoded),
+                Buffer::Batch(batch) => self
+                    .serializer
+                    .encode(batch, &mut bytes)
+                    .map_err(|error| NetworkError::Serialization(error.to_string()))?,
+            }
+            Ok(bytes)
+        };
+        queues
+            .channels
+            .iter()
+            .map(|channel| {
+                let queued = channel.queue.iter().filter_map(|entry| match entry {
+                    Entry::Buffer { buffer, .. } => Some(buffer),
+                    Entry::Event(_) => None,
+                });
+                let waiting = channel.backlog.iter().filter_map(|waiting| match waiting {
+                    Waiting::Buffer { buffer, .. } => Some(buffer),
+                    Waiting::Event(_) => None,
+                });
+                queued.chain(waiting).map(encode).collect()
+            })
+            .collect()
+    }
+}
+
+impl Drop for InputGate {
+    fn drop(&mut self) {
+        let mut queues = self.shared.queues.lock();
+        queues.closed = true;
+        for channel in &mut queues.channels {
+            channel.queue.clear();
+            channel.backlog.clear();
+            if let Some(pool) = channel.congestion.take() {
+                pool.relieve();
+            }
+        }
+        queues.ready.clear();
+    }
+}
+
+/// How full a gate is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GateUsage {
+    /// Buffers that wait to be processed (`inputQueueLength`).
+    pub queued_buffers: usize,
+    /// Their logical bytes (`inputQueueSize`).
+    pub queued_bytes: usize,
+    /// Buffers in use ÷ buffers there are, exclusive and floating (`inPoolUsage`).
+    pub pool_usage: f64,
+}
+
+/// Reads the usage of a gate from any thread.
+#[derive(Clone, Debug)]
+pub struct GateProbe(Arc<Shared>, usize);
+
+impl GateProbe {
+    /// The usage at this moment.
+    pub fn usage(&self) -> GateUsage {
+        let queues = self.0.queues.lock();
+        let exclusive = self.1 * queues.channels.len();
+        let free: usize = queues.channels.iter().map(|channel| channel.free_exclusive).sum();
+        let used = exclusive - free + self.0.floating.used();
+        let all = exclusive + self.0.floating.size();
+        GateUsage {
+            queued_buffers: queues.queued_buffers,
+            queued_bytes: queues.queued_bytes,
+            pool_usage: used as f64 / all.max(1) as f64,
+        }
+    }
+}
+
+/// The sending end of one channel.
+#[derive(Debug)]
+pub struct ChannelSender {
+    shared: Arc<Shared>,
+    channel: usize,
+    pool: Arc<LocalBufferPool>,
+}
+
+impl ChannelSender {
+    /// Sends a buffer of `bytes` logical bytes; `permit` is given back as soon as there is credit for it.
+    ///
+    /// # Errors
+    /// [`NetworkError::ConsumerGone`] when the consuming task has ended.
+    pub fn send(&self, buffer: Buffer, bytes: usize, permit: Permit) -> Result<(), NetworkError> {
+        let mut queues = self.shared.queues.lock();
+        if queues.closed {
+            return Err(NetworkError::ConsumerGone);
+        }
+        let channel = &mut queues.channels[self.channel];
+        let credit =
+            if channel.backlog.is_empty() { credit(channel, &self.shared.floating) } else { None };
+        match credit {
+            Some(credit) => {
+                channel.queue.push_back(Entry::Buffer { buffer, bytes, credit });
+                queues.queued_buffers += 1;
+                queues.queued_bytes += bytes;
+                queues.mark_ready(self.channel);
+                drop(queues);
+                drop(permit);
+                self.shared.waker.wake(Wake::Input);
+            }
+            None => {
+                channel.backlog.push_back(Waiting::Buffer { buffer, bytes, permit });
+                channel.backlogged_buffers += 1;
+                if channel.backlogged_buffers >= channel.max_backlog && channel.congestion.is_none() {
+                    self.pool.congest();
+                    channel.congestion = Some(Arc::clone(&self.pool));
+                }
+                if !channel.is_starving {
+                    channel.is_starving = true;
+                    queues.starving.push_back(self.channel);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a control element behind all buffers sent so far.
+    pub fn send_event(&self, event: Event) {
+        let mut queues = self.shared.queues.lock();
+        if queues.closed {
+            return;
+        }
+        let channel = &mut queues.channels[self.channel];
+        if channel.backlog.is_empty() {
+            channel.queue.push_back(Entry::Event(event));
+            queues.mark_ready(self.channel);
+            drop(queues);
+            self.shared.waker.wake(Wake::Input);
+        } else {
+            channel.backlog.push_back(Waiting::Event(event));
+        }
+    }
+}

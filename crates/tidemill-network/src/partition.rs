@@ -1,0 +1,221 @@
+//! The sending end: a router packs records into buffers, and the partition decides when they are sent.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidemill_core::batch::Batch;
+use tidemill_core::time::Watermark;
+use tidemill_serialization::BatchSerializer;
+
+use crate::error::NetworkError;
+use crate::event::{Buffer, Event};
+use crate::gate::ChannelSender;
+use crate::pool::{LocalBufferPool, Permit};
+use crate::router::{RouteTarget, Routed, Router};
+use crate::timeout::BufferTimeout;
+
+/// How far a batch was written.
+#[derive(Debug)]
+pub enum Written {
+    /// Wholly.
+    All,
+    /// The buffers ran out: this rest has to be written when the partition is available again.
+    Rest(Batch),
+}
+
+/// What a partition has sent so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Buffers.
+    pub buffers: u64,
+    /// Their logical bytes.
+    pub bytes: u64,
+    /// Their records.
+    pub records: u64,
+}
+
+struct Channel {
+    sender: ChannelSender,
+    /// The buffer that a builder with records holds.
+    permit: Option<Permit>,
+    /// What rides behind the records of the builder.
+    watermark: Option<Watermark>,
+    idle: Option<bool>,
+}
+
+struct Channels {
+    channels: Vec<Channel>,
+    pool: Arc<LocalBufferPool>,
+    encoder: Option<Arc<dyn BatchSerializer>>,
+    sent: Sent,
+    failure: Option<NetworkError>,
+}
+
+impl RouteTarget for Channels {
+    fn begin(&mut self, channel: usize) -> bool {
+        let slot = &mut self.channels[channel].permit;
+        if slot.is_none() {
+            *slot = self.pool.try_acquire().or_else(|| self.pool.try_overdraw());
+        }
+        slot.is_some()
+    }
+
+    fn full(&mut self, channel: usize, batch: Batch, bytes: usize) {
+        if let Err(error) = self.send(channel, batch, bytes) {
+            self.failure.get_or_insert(error);
+        }
+    }
+}
+
+impl Channels {
+    fn send(&mut self, index: usize, batch: Batch, bytes: usize) -> Result<(), NetworkError> {
+        let records = batch.len();
+        let buffer = match &self.encoder {
+            None => Buffer::Batch(batch),
+            Some(serializer) => {
+                let mut encoded = Vec::with_capacity(bytes + 16);
+                serializer
+                    .encode(&batch, &mut encoded)
+                    .map_err(|error| NetworkError::Serialization(error.to_string()))?;
+                Buffer::Encoded(encoded)
+            }
+        };
+        self.sent.buffers += 1;
+        self.sent.bytes += bytes as u64;
+        self.sent.records += records as u64;
+        let channel = &mut self.channels[index];
+        let permit = channel.permit.take().unwrap_or_else(|| self.pool.force_acquire());
+        channel.sender.send(buffer, bytes, permit)?;
+        channel.send_riders();
+        Ok(())
+    }
+}
+
+impl Channel {
+    fn send_riders(&mut self) {
+        if let Some(watermark) = self.watermark.take() {
+            self.sender.send_event(Event::Watermark(watermark));
+        }
+        if let Some(idle) = self.idle.take() {
+            self.sender.send_event(Event::Idle(idle));
+        }
+    }
+}
+
+/// The output of an operator on one edge: one channel to each consuming subtask.
+pub struct ResultPartition {
+    router: Box<dyn Router>,
+    channels: Channels,
+    timeout: BufferTimeout,
+    deadline: Option<Instant>,
+}
+
+impl ResultPartition {
+    /// A partition over `senders`. With an `encoder`, buffers travel as bytes instead of by pointer.
+    pub fn new(
+        router: Box<dyn Router>,
+        senders: Vec<ChannelSender>,
+        pool: Arc<LocalBufferPool>,
+        timeout: BufferTimeout,
+        encoder: Option<Arc<dyn BatchSerializer>>,
+    ) -> Self {
+        let channels = senders
+            .into_iter()
+            .map(|sender| Channel { sender, permit: None, watermark: None, idle: None })
+            .collect();
+        let channels = Channels { channels, pool, encoder, sent: Sent::default(), failure: None };
+        Self { router, channels, timeout, deadline: None }
+    }
+
+    /// Whether a batch may be written now. When it may not, the pool wakes the task once it may.
+    #[inline]
+    pub fn is_available(&self) -> bool {
+        self.channels.pool.is_available()
+    }
+
+    /// Routes a batch to the channels and sends what is full. `now` is when it was made, for the buffer timeout.
+    ///
+    /// # Errors
+    /// When the batch is of another type than the router's, a partitioner chose a channel that does not exist,
+    /// or a consumer has ended.
+    pub fn write(&mut self, mut batch: Batch, now: Instant) -> Result<Written, NetworkError> {
+        let routed = self.router.route(&mut batch, &mut self.channels)?;
+        self.check()?;
+        match self.timeout {
+            BufferTimeout::Disabled => {}
+            BufferTimeout::Immediate => self.flush()?,
+            BufferTimeout::After(timeout) => {
+                if self.deadline.is_none() && self.router.has_pending() {
+                    self.deadline = Some(now + timeout);
+                }
+            }
+        }
+        Ok(match routed {
+            Routed::All => Written::All,
+            Routed::Rest => Written::Rest(batch),
+        })
+    }
+
+    /// When the oldest record that waits in a builder is due to be sent.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Sends every builder that has records.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn flush(&mut self) -> Result<(), NetworkError> {
+        self.deadline = None;
+        self.router.flush(&mut self.channels);
+        self.check()
+    }
+
+    /// Sends the builders when the buffer timeout has passed.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn flush_due(&mut self, now: Instant) -> Result<(), NetworkError> {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Sends a control element to every channel: watermarks and idleness behind the records that wait in a builder,
+    /// without pushing them out; the end of the input after all of them.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn broadcast(&mut self, event: Event) -> Result<(), NetworkError> {
+        if event == Event::EndOfInput {
+            self.flush()?;
+        }
+        for (index, channel) in self.channels.channels.iter_mut().enumerate() {
+            let rides = event != Event::EndOfInput && self.router.has_records(index);
+            match event {
+                Event::Watermark(watermark) if rides => channel.watermark = Some(watermark),
+                Event::Idle(idle) if rides => channel.idle = Some(idle),
+                _ => {
+                    channel.send_riders();
+                    channel.sender.send_event(event);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), NetworkError> {
+        self.channels.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// How much has been sent.
+    pub fn sent(&self) -> Sent {
+        self.channels.sent
+    }
+
+    /// The pool that the buffers come from.
+    pub fn pool(&self) -> &Arc<LocalBufferPool> {
+        &self.channels.pool
+    }
+}

@@ -1,0 +1,356 @@
+//! Network memory as buffers, and how pools share them: `NetworkBufferPool` and `LocalBufferPool` of Flink 2.3.
+//!
+//! Every result partition and every input gate has a pool with a required and a maximal number of buffers.
+//! What is left after all required ones are given is dealt out in proportion to how much more each pool could
+//! use, anew whenever a pool comes or goes.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::error::NetworkError;
+use crate::waker::{TaskWaker, Wake};
+
+/// All buffers of a TaskManager: network memory divided by the segment size.
+#[derive(Debug)]
+pub struct NetworkBufferPool {
+    total: usize,
+    segment_size: usize,
+    in_use: AtomicUsize,
+    pools: Mutex<Vec<Arc<Share>>>,
+    /// Exclusive buffers, which belong to gates and are not dealt out.
+    fixed: AtomicUsize,
+}
+
+/// How many buffers an input gate takes (memory model: "Network memory to buffers").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateBuffers {
+    /// Buffers that belong to each channel.
+    pub exclusive_per_channel: usize,
+    /// Floating buffers that the gate cannot start without.
+    pub required_floating: usize,
+    /// Floating buffers that it would use if it got them.
+    pub total_floating: usize,
+}
+
+impl GateBuffers {
+    /// The buffers of a pipelined gate of `channels` channels, `exclusive` being
+    /// `taskmanager.network.memory.buffers-per-channel`, `floating` `…floating-buffers-per-gate`, and
+    /// `required_max` `…read-buffer.required-per-gate.max`.
+    pub fn of(channels: usize, exclusive: usize, floating: usize, required_max: Option<usize>) -> Self {
+        let target_required = channels * exclusive + 1;
+        let target_total = channels * exclusive + floating.max(1);
+        let required = required_max.unwrap_or(usize::MAX).clamp(1, target_required);
+        let exclusive_per_channel = exclusive.min((required - 1).checked_div(channels).unwrap_or(0));
+        let taken = exclusive_per_channel * channels;
+        Self {
+            exclusive_per_channel,
+            required_floating: required - taken,
+            total_floating: target_total - taken,
+        }
+    }
+}
+
+/// How many buffers a result partition takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionBuffers {
+    /// Buffers that it cannot start without.
+    pub required: usize,
+    /// Buffers that it would use if it got them.
+    pub max: usize,
+    /// Buffers beyond its size that it may borrow to finish a batch that it has begun to write.
+    pub overdraft: usize,
+    /// Buffers that may wait in one channel before the whole partition counts as unavailable.
+    pub max_per_channel: usize,
+}
+
+impl PartitionBuffers {
+    /// The buffers of a pipelined, bounded partition of `channels` channels.
+    pub fn of(
+        channels: usize,
+        exclusive: usize,
+        floating: usize,
+        overdraft: usize,
+        max_per_channel: usize,
+    ) -> Self {
+        let required = channels + 1;
+        let max = (channels * exclusive + floating).max(required);
+        Self { required, max, overdraft, max_per_channel: max_per_channel.max(1) }
+    }
+}
+
+impl NetworkBufferPool {
+    /// A pool of `bytes / segment_size` buffers.
+    pub fn new(bytes: u64, segment_size: usize) -> Arc<Self> {
+        let total = usize::try_from(bytes / segment_size.max(1) as u64).unwrap_or(usize::MAX);
+        Arc::new(Self {
+            total,
+            segment_size,
+            in_use: AtomicUsize::new(0),
+            pools: Mutex::new(Vec::new()),
+            fixed: AtomicUsize::new(0),
+        })
+    }
+
+    /// How many buffers there are.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// How many buffers are taken by a batch, or belong to a channel, right now.
+    pub fn used(&self) -> usize {
+        self.in_use.load(Ordering::Relaxed) + self.fixed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of one buffer: `taskmanager.memory.segment-size`.
+    pub fn segment_size(&self) -> usize {
+        self.segment_size
+    }
+
+    /// Makes a pool that has at least `required` and at most `max` buffers, and sets `fixed` ones aside besides.
+    ///
+    /// # Errors
+    /// [`NetworkError::InsufficientBuffers`] when what all pools require is more than there is.
+    pub fn create_pool(
+        self: &Arc<Self>,
+        fixed: usize,
+        required: usize,
+        max: usize,
+        overdraft: usize,
+        waker: Arc<TaskWaker>,
+    ) -> Result<Arc<LocalBufferPool>, NetworkError> {
+        let mut pools = self.pools.lock();
+        let spoken_for: usize = pools.iter().map(|pool| pool.required).sum();
+        let available = self.total.saturating_sub(spoken_for + self.fixed.load(Ordering::Relaxed));
+        if required + fixed > available {
+            return Err(NetworkError::InsufficientBuffers {
+                required: required + fixed,
+                available,
+                total: self.total,
+                segment_size: self.segment_size,
+            });
+        }
+        self.fixed.fetch_add(fixed, Ordering::Relaxed);
+        let share =
+            Arc::new(Share { fixed, required, max: max.max(required), size: AtomicUsize::new(required), waker });
+        pools.push(Arc::clone(&share));
+        self.redistribute(&pools);
+        drop(pools);
+        Ok(Arc::new(LocalBufferPool {
+            global: Arc::clone(self),
+            share,
+            overdraft,
+            used: AtomicUsize::new(0),
+            congested: AtomicUsize::new(0),
+        }))
+    }
+
+    fn redistribute(&self, pools: &[Arc<Share>]) {
+        let required: usize = pools.iter().map(|pool| pool.required).sum();
+        let free = self.total.saturating_sub(self.fixed.load(Ordering::Relaxed) + required);
+        let wishes: Vec<usize> = pools.iter().map(|pool| free.min(pool.max - pool.required)).collect();
+        for (pool, extra) in pools.iter().zip(surplus(free, &wishes)) {
+            pool.size.store(pool.required + extra, Ordering::Relaxed);
+            pool.waker.wake(Wake::Output);
+        }
+    }
+}
+
+/// What the global pool knows of a local one.
+#[derive(Debug)]
+struct Share {
+    fixed: usize,
+    required: usize,
+    max: usize,
+    size: AtomicUsize,
+    waker: Arc<TaskWaker>,
+}
+
+/// Deals `free` buffers to pools in proportion to what each could still use, in whole buffers, without losing any
+/// to rounding: Flink's `NetworkBufferPool.redistributeBuffers`.
+fn surplus(free: usize, wishes: &[usize]) -> Vec<usize> {
+    let sum: u128 = wishes.iter().map(|wish| *wish as u128).sum();
+    let dealt_in_all = (free as u128).min(sum);
+    let mut prefix = 0u128;
+    let mut dealt = 0u128;
+    wishes
+        .iter()
+        .map(|wish| {
+            prefix += *wish as u128;
+            let upto = (dealt_in_all * prefix).checked_div(sum).unwrap_or(0);
+            let share = upto - dealt;
+            dealt = upto;
+            share as usize
+        })
+        .collect()
+}
+
+/// The buffers of one result partition, or the floating ones of one input gate.
+#[derive(Debug)]
+pub struct LocalBufferPool {
+    global: Arc<NetworkBufferPool>,
+    share: Arc<Share>,
+    overdraft: usize,
+    used: AtomicUsize,
+    congested: AtomicUsize,
+}
+
+impl LocalBufferPool {
+    /// How many buffers the pool may use at present.
+    pub fn size(&self) -> usize {
+        self.share.size.load(Ordering::Relaxed)
+    }
+
+    /// How many buffers are taken; may exceed [`size`](Self::size) by the overdraft.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Used ÷ size; above 1 with an overdraft.
+    pub fn usage(&self) -> f64 {
+        self.used() as f64 / self.size().max(1) as f64
+    }
+
+    /// Bytes of one buffer.
+    pub fn segment_size(&self) -> usize {
+        self.global.segment_size
+    }
+
+    /// Whether a new batch may be begun: a buffer is free and no channel is congested.
+    #[inline]
+    pub fn is_available(&self) -> bool {
+        self.used() < self.size() && self.congested.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes a buffer within the pool's size.
+    #[inline]
+    pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
+        self.acquire_below(self.size())
+    }
+
+    /// Takes a buffer beyond the pool's size, to finish what has been begun. The overdraft is backed by buffers
+    /// that no pool uses at the moment.
+    pub fn try_overdraw(self: &Arc<Self>) -> Option<Permit> {
+        let spare = self.global.total.saturating_sub(self.global.used());
+        self.acquire_below(self.size() + self.overdraft.min(spare))
+    }
+
+    /// Takes a buffer whatever the limits are: for the part of a batch that cannot be split or left behind.
+    pub fn force_acquire(self: &Arc<Self>) -> Permit {
+        self.used.fetch_add(1, Ordering::Relaxed);
+        self.global.in_use.fetch_add(1, Ordering::Relaxed);
+        Permit { pool: Arc::clone(self) }
+    }
+
+    fn acquire_below(self: &Arc<Self>, limit: usize) -> Option<Permit> {
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| (used < limit).then_some(used + 1))
+            .ok()?;
+        self.global.in_use.fetch_add(1, Ordering::Relaxed);
+        Some(Permit { pool: Arc::clone(self) })
+    }
+
+    /// Notes that a channel holds as many buffers as one may.
+    pub(crate) fn congest(&self) {
+        self.congested.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a channel has room again.
+    pub(crate) fn relieve(&self) {
+        self.congested.fetch_sub(1, Ordering::Relaxed);
+        self.share.waker.wake(Wake::Output);
+    }
+}
+
+impl Drop for LocalBufferPool {
+    fn drop(&mut self) {
+        let mut pools = self.global.pools.lock();
+        self.global.fixed.fetch_sub(self.share.fixed, Ordering::Relaxed);
+        pools.retain(|share| !Arc::ptr_eq(share, &self.share));
+        self.global.redistribute(&pools);
+    }
+}
+
+/// One buffer that is taken; dropping it gives the buffer back and wakes the pool's task.
+#[derive(Debug)]
+pub struct Permit {
+    pool: Arc<LocalBufferPool>,
+}
+
+impl Drop for Permit {
+    #[inline]
+    fn drop(&mut self) {
+        self.pool.global.in_use.fetch_sub(1, Ordering::Relaxed);
+        self.pool.used.fetch_sub(1, Ordering::Relaxed);
+        self.pool.share.waker.wake(Wake::Output);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn gates_and_partitions_as_flink() {
+        for (n, required, total) in [(1, 3, 10), (4, 9, 16), (10, 21, 28), (100, 201, 208), (1000, 2001, 2008)] {
+            let gate = GateBuffers::of(n, 2, 8, None);
+            assert_eq!(gate.exclusive_per_channel * n + gate.required_floating, required, "{n}");
+            assert_eq!(gate.exclusive_per_channel * n + gate.total_floating, total, "{n}");
+            let partition = PartitionBuffers::of(n, 2, 8, 20, 10);
+            assert_eq!((partition.required, partition.max), (n + 1, total), "{n}");
+        }
+        for (cap, exclusive, required, total) in [(1, 0, 1, 108), (10, 0, 10, 108), (100, 1, 50, 58)] {
+            let gate = GateBuffers::of(50, 2, 8, Some(cap));
+            assert_eq!(
+                (gate.exclusive_per_channel, gate.required_floating, gate.total_floating),
+                (exclusive, required, total)
+            );
+        }
+    }
+
+    #[test]
+    fn a_pool_is_refused_when_its_required_buffers_are_not_there() {
+        let global = NetworkBufferPool::new(10 * 1024, 1024);
+        let waker = Arc::new(TaskWaker::new());
+        let first = global.create_pool(2, 4, 100, 0, Arc::clone(&waker)).unwrap();
+        assert_eq!(first.size(), 8);
+        let error = global.create_pool(0, 5, 5, 0, Arc::clone(&waker)).unwrap_err().to_string();
+        assert!(error.contains("required 5, but only 4 available of 10"), "{error}");
+        assert!(error.contains("taskmanager.memory.network.fraction"), "{error}");
+        let second = global.create_pool(0, 4, 4, 0, waker).unwrap();
+        assert_eq!((first.size(), second.size()), (4, 4));
+        drop(second);
+        assert_eq!(first.size(), 8, "what a pool had goes back to the others");
+    }
+
+    #[test]
+    fn overdraft_is_bounded() {
+        let global = NetworkBufferPool::new(10 * 1024, 1024);
+        let pool = global.create_pool(0, 2, 2, 3, Arc::new(TaskWaker::new())).unwrap();
+        let mut permits: Vec<_> = std::iter::from_fn(|| pool.try_acquire()).collect();
+        assert_eq!((permits.len(), pool.is_available()), (2, false));
+        permits.extend(std::iter::from_fn(|| pool.try_overdraw()));
+        assert_eq!(permits.len(), 5);
+        permits.truncate(2);
+        assert!(!pool.is_available(), "an overdraft is paid back before anything new is begun");
+        permits.truncate(1);
+        assert!(pool.is_available());
+        permits.clear();
+        assert_eq!((pool.used(), global.used()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn surplus_is_dealt_out_whole(free in 0usize..10_000, wishes in prop::collection::vec(0usize..500, 0..40)) {
+            let wishes: Vec<usize> = wishes.into_iter().map(|wish| wish.min(free)).collect();
+            let dealt = surplus(free, &wishes);
+            let sum: usize = wishes.iter().sum();
+            prop_assert_eq!(dealt.iter().sum::<usize>(), free.min(sum));
+            for (share, wish) in dealt.iter().zip(&wishes) {
+                prop_assert!(share <= wish, "{} of {}", share, wish);
+            }
+        }
+    }
+}

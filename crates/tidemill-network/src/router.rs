@@ -1,0 +1,478 @@
+//! Dealing the records of a batch to channels, and packing them to at most a segment each.
+//!
+//! A [`Router`] belongs to an edge and is the only part of it that knows the record type. The ones for typed
+//! batches are here.
+
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_core::element::Element;
+use tidemill_core::hash;
+use tidemill_core::key_group::{KeyGroup, key_group, subtask_of};
+use tidemill_core::time::Timestamp;
+
+use crate::error::NetworkError;
+
+/// Whether a router has taken a whole batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routed {
+    /// All of it.
+    All,
+    /// There was no buffer for the rest, which has been left in the batch.
+    Rest,
+}
+
+/// Where a router puts its buffers.
+pub trait RouteTarget {
+    /// Asks for a buffer before the first record of a builder. False when there is none.
+    fn begin(&mut self, channel: usize) -> bool;
+
+    /// Sends a builder that is full, of `bytes` logical bytes.
+    fn full(&mut self, channel: usize, batch: Batch, bytes: usize);
+}
+
+/// Deals the records of batches to channels.
+pub trait Router: Send {
+    /// Moves the records of `batch` into the builders of their channels and sends those that get full.
+    ///
+    /// # Errors
+    /// When the batch has another type, or a partitioner chooses a channel that does not exist.
+    fn route(&mut self, batch: &mut Batch, to: &mut dyn RouteTarget) -> Result<Routed, NetworkError>;
+
+    /// Sends every builder that has records.
+    fn flush(&mut self, to: &mut dyn RouteTarget);
+
+    /// Whether records wait in the builder of a channel.
+    fn has_records(&self, channel: usize) -> bool;
+
+    /// Whether records wait in any builder.
+    fn has_pending(&self) -> bool;
+}
+
+/// Chooses a channel for each record of a batch.
+pub trait Selector<T>: Send {
+    /// Appends one channel (below `channels`) a record to `targets`. May fill in the batch's hash column.
+    ///
+    /// # Errors
+    /// When a function of the user chooses a channel that does not exist.
+    fn select(
+        &mut self,
+        batch: &mut TypedBatch<T>,
+        channels: usize,
+        targets: &mut Vec<u32>,
+    ) -> Result<(), NetworkError>;
+}
+
+/// Chooses by the key group of the routing hash of each record's key.
+pub struct ByKeyGroup<F> {
+    hash: F,
+    max_parallelism: u32,
+    subtasks: Vec<u32>,
+}
+
+impl<F> ByKeyGroup<F> {
+    /// `hash` gives the routing hash of a record's key.
+    pub fn new(hash: F, parallelism: u32, max_parallelism: u32) -> Self {
+        let subtasks = (0..max_parallelism)
+            .map(|group| subtask_of(group as KeyGroup, parallelism, max_parallelism))
+            .collect();
+        Self { hash, max_parallelism, subtasks }
+    }
+}
+
+impl<T: Element, F: FnMut(&T) -> u64 + Send> Selector<T> for ByKeyGroup<F> {
+    fn select(
+        &mut self,
+        batch: &mut TypedBatch<T>,
+        _channels: usize,
+        targets: &mut Vec<u32>,
+    ) -> Result<(), NetworkError> {
+        let TypedBatch { values, hashes, .. } = batch;
+        hashes.clear();
+        hashes.extend(values.iter().map(&mut self.hash));
+        let subtasks = &self.subtasks[..];
+        if self.max_parallelism.is_power_of_two() {
+            // The division by a power of two that is not known at compile time is worth avoiding: it is half the
+            // cost of this loop.
+            let mask = self.max_parallelism - 1;
+            targets.extend(hashes.iter().map(|hash| {
+                let group = tidemill_core::key_group::murmur((hash >> 16) as u32) & mask;
+                subtasks[group as usize]
+            }));
+        } else {
+            let max = self.max_parallelism;
+            targets.extend(hashes.iter().map(|hash| subtasks[usize::from(key_group(*hash, max))]));
+        }
+        Ok(())
+    }
+}
+
+/// One channel after the other.
+#[derive(Debug, Default)]
+pub struct RoundRobin {
+    next: usize,
+}
+
+impl RoundRobin {
+    /// Starts at channel `first`, so that not all producers begin with the same consumer.
+    pub fn starting_at(first: usize) -> Self {
+        Self { next: first }
+    }
+}
+
+impl<T: Element> Selector<T> for RoundRobin {
+    fn select(
+        &mut self,
+        batch: &mut TypedBatch<T>,
+        channels: usize,
+        targets: &mut Vec<u32>,
+    ) -> Result<(), NetworkError> {
+        let mut next = self.next % channels;
+        targets.extend(std::iter::repeat_with(|| {
+            let chosen = next;
+            next = if next + 1 == channels { 0 } else { next + 1 };
+            chosen as u32
+        }).take(batch.len()));
+        self.next = next;
+        Ok(())
+    }
+}
+
+/// A random channel for each record, from a seeded generator.
+#[derive(Debug)]
+pub struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// The same seed gives the same choices.
+    pub fn seeded(seed: u64) -> Self {
+        Self { state: seed }
+    }
+}
+
+impl<T: Element> Selector<T> for Random {
+    fn select(
+        &mut self,
+        batch: &mut TypedBatch<T>,
+        channels: usize,
+        targets: &mut Vec<u32>,
+    ) -> Result<(), NetworkError> {
+        targets.extend((0..batch.len()).map(|_| {
+            self.state = self.state.wrapping_add(1);
+            // The high half of the product maps 32 random bits to 0..channels without a division.
+            ((u64::from(hash::uint(self.state) as u32) * channels as u64) >> 32) as u32
+        }));
+        Ok(())
+    }
+}
+
+/// A function of the user: record and number of channels → channel.
+pub struct Custom<F>(pub F);
+
+impl<T: Element, F: FnMut(&T, usize) -> usize + Send> Selector<T> for Custom<F> {
+    fn select(
+        &mut self,
+        batch: &mut TypedBatch<T>,
+        channels: usize,
+        targets: &mut Vec<u32>,
+    ) -> Result<(), NetworkError> {
+        for value in &batch.values {
+            let channel = (self.0)(value, channels);
+            if channel >= channels {
+                return Err(NetworkError::NoSuchChannel { channel, channels });
+            }
+            targets.push(channel as u32);
+        }
+        Ok(())
+    }
+}
+
+/// Records that wait to fill a buffer.
+struct Builder<T> {
+    batch: TypedBatch<T>,
+    bytes: usize,
+}
+
+impl<T: Element> Builder<T> {
+    fn new() -> Self {
+        Self { batch: TypedBatch::default(), bytes: 0 }
+    }
+
+    fn take(&mut self) -> Option<(Batch, usize)> {
+        if self.batch.is_empty() {
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        Some((Batch::new(std::mem::take(&mut self.batch)), bytes))
+    }
+}
+
+/// The logical bytes of a record and its timestamp.
+#[inline(always)]
+fn bytes_of<T: Element>(value: &T, stamped: bool) -> usize {
+    let stamp = if stamped { size_of::<Timestamp>() } else { 0 };
+    stamp + T::FIXED_BYTES.unwrap_or_else(|| value.logical_bytes())
+}
+
+/// Deals records to channels one by one, as a [`Selector`] says.
+pub struct ScatterRouter<T, S> {
+    selector: S,
+    builders: Vec<Builder<T>>,
+    segment_size: usize,
+    targets: Vec<u32>,
+    /// Targets that were chosen for records which found no buffer.
+    resumed: bool,
+}
+
+impl<T: Element, S: Selector<T>> ScatterRouter<T, S> {
+    /// A router to `channels` channels with buffers of `segment_size` bytes.
+    pub fn new(selector: S, channels: usize, segment_size: usize) -> Self {
+        Self {
+            selector,
+            builders: (0..channels).map(|_| Builder::new()).collect(),
+            segment_size,
+            targets: Vec::new(),
+            resumed: false,
+        }
+    }
+}
+
+impl<T: Element, S: Selector<T>> Router for ScatterRouter<T, S> {
+    fn route(&mut self, batch: &mut Batch, to: &mut dyn RouteTarget) -> Result<Routed, NetworkError> {
+        let batch = batch.downcast_mut::<TypedBatch<T>>()?;
+        if !std::mem::take(&mut self.resumed) {
+            self.targets.clear();
+            self.selector.select(batch, self.builders.len(), &mut self.targets)?;
+        }
+        let stamped = !batch.timestamps.is_empty();
+        let hashed = !batch.hashes.is_empty();
+        for (channel, builder) in self.builders.iter_mut().enumerate() {
+            // All records of one buffer have a timestamp and a hash, or none of them.
+            if (builder.batch.timestamps.is_empty() == stamped || builder.batch.hashes.is_empty() == hashed)
+                && let Some((batch, bytes)) = builder.take()
+            {
+                to.full(channel, batch, bytes);
+            }
+        }
+        let segment = self.segment_size;
+        // What a buffer of records of one size holds is known, so that it is allocated once.
+        let capacity = T::FIXED_BYTES
+            .map_or(0, |bytes| segment.div_ceil((bytes + if stamped { 8 } else { 0 }).max(1)).min(segment));
+        let mut values = std::mem::take(&mut batch.values).into_iter();
+        let mut done = 0;
+        for target in &self.targets {
+            let builder = &mut self.builders[*target as usize];
+            if builder.batch.values.is_empty() {
+                if !to.begin(*target as usize) {
+                    break;
+                }
+                builder.batch.values.reserve(capacity);
+                if stamped {
+                    builder.batch.timestamps.reserve(capacity);
+                }
+                if hashed {
+                    builder.batch.hashes.reserve(capacity);
+                }
+            }
+            let Some(value) = values.next() else { break };
+            builder.bytes += bytes_of(&value, stamped);
+            builder.batch.values.push(value);
+            if stamped {
+                builder.batch.timestamps.push(batch.timestamps[done]);
+            }
+            if hashed {
+                builder.batch.hashes.push(batch.hashes[done]);
+            }
+            done += 1;
+            if builder.bytes >= segment
+                && let Some((full, bytes)) = builder.take()
+            {
+                to.full(*target as usize, full, bytes);
+            }
+        }
+        if done == self.targets.len() {
+            return Ok(Routed::All);
+        }
+        batch.values = values.collect();
+        if stamped {
+            batch.timestamps.drain(..done);
+        }
+        if hashed {
+            batch.hashes.drain(..done);
+        }
+        self.targets.drain(..done);
+        self.resumed = true;
+        Ok(Routed::Rest)
+    }
+
+    fn flush(&mut self, to: &mut dyn RouteTarget) {
+        for (channel, builder) in self.builders.iter_mut().enumerate() {
+            if let Some((batch, bytes)) = builder.take() {
+                to.full(channel, batch, bytes);
+            }
+        }
+    }
+
+    fn has_records(&self, channel: usize) -> bool {
+        !self.builders[channel].batch.is_empty()
+    }
+
+    fn has_pending(&self) -> bool {
+        self.builders.iter().any(|builder| !builder.batch.is_empty())
+    }
+}
+
+/// Sends everything to one channel of several (forward, global) or to the only one there is: by pointer when a batch
+/// fills about a buffer, otherwise packed with its neighbours.
+pub struct SingleRouter<T> {
+    channel: usize,
+    builder: Builder<T>,
+    segment_size: usize,
+}
+
+impl<T: Element> SingleRouter<T> {
+    /// A router that uses only channel `channel`.
+    pub fn new(channel: usize, segment_size: usize) -> Self {
+        Self { channel, builder: Builder::new(), segment_size }
+    }
+}
+
+/// Moves records from the front of `from` to `builder` until it is full; true when `from` is empty.
+fn fill<T: Element>(builder: &mut Builder<T>, from: &mut TypedBatch<T>, segment: usize) -> bool {
+    let stamped = !from.timestamps.is_empty();
+    let room = segment.saturating_sub(builder.bytes);
+    let count = match T::FIXED_BYTES {
+        Some(bytes) => room.div_ceil((bytes + if stamped { 8 } else { 0 }).max(1)).min(from.len()),
+        None => {
+            let mut left = room;
+            from.values
+                .iter()
+                .take_while(|value| {
+                    let fits = left > 0;
+                    left = left.saturating_sub(bytes_of(*value, stamped));
+                    fits
+                })
+                .count()
+        }
+    };
+    builder.bytes += from.values[..count].iter().map(|value| bytes_of(value, stamped)).sum::<usize>();
+    if count == from.len() && builder.batch.is_empty() {
+        std::mem::swap(&mut builder.batch, from);
+        builder.batch.hashes.clear();
+        return true;
+    }
+    builder.batch.values.extend(from.values.drain(..count));
+    if stamped {
+        builder.batch.timestamps.extend(from.timestamps.drain(..count));
+    }
+    from.hashes.clear();
+    from.is_empty()
+}
+
+impl<T: Element> Router for SingleRouter<T> {
+    fn route(&mut self, batch: &mut Batch, to: &mut dyn RouteTarget) -> Result<Routed, NetworkError> {
+        let bytes = batch.byte_size();
+        let builder = &mut self.builder;
+        if builder.batch.is_empty() && bytes <= self.segment_size && bytes >= self.segment_size / 2 {
+            if !to.begin(self.channel) {
+                return Ok(Routed::Rest);
+            }
+            to.full(self.channel, batch.clone(), bytes);
+            return Ok(Routed::All);
+        }
+        let records = batch.downcast_mut::<TypedBatch<T>>()?;
+        if builder.batch.timestamps.is_empty() == !records.timestamps.is_empty()
+            && let Some((batch, bytes)) = builder.take()
+        {
+            to.full(self.channel, batch, bytes);
+        }
+        while !records.is_empty() {
+            if builder.batch.is_empty() && !to.begin(self.channel) {
+                return Ok(Routed::Rest);
+            }
+            fill(builder, records, self.segment_size);
+            if builder.bytes >= self.segment_size
+                && let Some((batch, bytes)) = builder.take()
+            {
+                to.full(self.channel, batch, bytes);
+            }
+        }
+        Ok(Routed::All)
+    }
+
+    fn flush(&mut self, to: &mut dyn RouteTarget) {
+        if let Some((batch, bytes)) = self.builder.take() {
+            to.full(self.channel, batch, bytes);
+        }
+    }
+
+    fn has_records(&self, channel: usize) -> bool {
+        channel == self.channel && !self.builder.batch.is_empty()
+    }
+
+    fn has_pending(&self) -> bool {
+        !self.builder.batch.is_empty()
+    }
+}
+
+/// Sends everything to every channel; the channels share the memory of the records.
+pub struct BroadcastRouter<T> {
+    channels: usize,
+    builder: Builder<T>,
+    segment_size: usize,
+    /// Channels that have a buffer for the next builder.
+    begun: usize,
+}
+
+impl<T: Element> BroadcastRouter<T> {
+    /// A router to `channels` channels.
+    pub fn new(channels: usize, segment_size: usize) -> Self {
+        Self { channels, builder: Builder::new(), segment_size, begun: 0 }
+    }
+
+    fn begin(&mut self, to: &mut dyn RouteTarget) -> bool {
+        while self.begun < self.channels {
+            if !to.begin(self.begun) {
+                return false;
+            }
+            self.begun += 1;
+        }
+        true
+    }
+}
+
+impl<T: Element> Router for BroadcastRouter<T> {
+    fn route(&mut self, batch: &mut Batch, to: &mut dyn RouteTarget) -> Result<Routed, NetworkError> {
+        let records = batch.downcast_mut::<TypedBatch<T>>()?;
+        while !records.is_empty() {
+            let mixed = self.builder.batch.timestamps.is_empty() == !records.timestamps.is_empty();
+            if !(mixed && !self.builder.batch.is_empty()) {
+                if self.builder.batch.is_empty() && !self.begin(to) {
+                    return Ok(Routed::Rest);
+                }
+                fill(&mut self.builder, records, self.segment_size);
+                if self.builder.bytes < self.segment_size {
+                    continue;
+                }
+            }
+            self.flush(to);
+        }
+        Ok(Routed::All)
+    }
+
+    fn flush(&mut self, to: &mut dyn RouteTarget) {
+        if let Some((batch, bytes)) = self.builder.take() {
+            self.begun = 0;
+            for channel in 0..self.channels {
+                to.full(channel, batch.clone(), bytes);
+            }
+        }
+    }
+
+    fn has_records(&self, _channel: usize) -> bool {
+        !self.builder.batch.is_empty()
+    }
+
+    fn has_pending(&self) -> bool {
+        !self.builder.batch.is_empty()
+    }
+}

@@ -1,0 +1,75 @@
+//! One parker per task: everything that a task may wait for wakes the same thread.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering, fence};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// What happened that a task may be waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Wake {
+    /// Input arrived.
+    Input = 1,
+    /// A buffer or credit of the output was freed.
+    Output = 2,
+    /// A command, the completion of asynchronous work, or cancellation: always wakes.
+    Command = 4,
+}
+
+/// Wakes one task thread, and only for what it said it is waiting for.
+#[derive(Debug, Default)]
+pub struct TaskWaker {
+    thread: OnceLock<Thread>,
+    interest: AtomicU8,
+}
+
+impl TaskWaker {
+    /// A waker whose thread is not known yet; it remembers nothing until [`attach`](Self::attach).
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says that the calling thread is the one to wake.
+    pub fn attach(&self) {
+        // A second attach keeps the first thread: a task never moves.
+        let _ = self.thread.set(std::thread::current());
+    }
+
+    /// Wakes the task when it waits for `what`. The change that it waits for must be visible before.
+    #[inline]
+    pub fn wake(&self, what: Wake) {
+        fence(Ordering::SeqCst);
+        if what == Wake::Command || self.interest.load(Ordering::Relaxed) & what as u8 != 0 {
+            self.unpark();
+        }
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Parks the calling thread until one of `interest` happens or `deadline` passes. `still_waiting` is asked
+    /// once more after the interest is announced, so that nothing that happens in between is missed.
+    ///
+    /// May return early.
+    pub fn wait(&self, interest: &[Wake], deadline: Option<Instant>, still_waiting: impl FnOnce() -> bool) {
+        let bits = interest.iter().fold(0, |bits, wake| bits | *wake as u8);
+        self.interest.store(bits, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if still_waiting() {
+            match deadline {
+                None => std::thread::park(),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left > Duration::ZERO {
+                        std::thread::park_timeout(left);
+                    }
+                }
+            }
+        }
+        self.interest.store(0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,42 @@
+//! What an operator subtask may know of where it runs.
+
+use std::sync::Arc;
+
+use tidemill_core::id::OperatorId;
+use tidemill_core::key_group::KeyGroupRange;
+use tidemill_state::{Clock, StateEnvironment};
+
+use crate::metrics::OperatorMetrics;
+use crate::operator::OperatorWaker;
+
+/// The place of one operator subtask in its job.
+#[derive(Clone)]
+pub struct OperatorContext {
+    /// The name of the job.
+    pub job_name: Arc<str>,
+    /// The id that the operator's state is stored under.
+    pub operator_id: OperatorId,
+    /// The name of the operator.
+    pub operator_name: Arc<str>,
+    /// Which subtask this is, from 0.
+    pub subtask: u32,
+    /// How many subtasks there are.
+    pub parallelism: u32,
+    /// How many key groups there are.
+    pub max_parallelism: u32,
+    /// Where this subtask's keyed state lives and what it may use.
+    pub state: StateEnvironment,
+    /// Processing time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts what the operator does.
+    pub metrics: Arc<OperatorMetrics>,
+    /// Has the operator called from another thread.
+    pub waker: OperatorWaker,
+}
+
+impl OperatorContext {
+    /// The key groups that this subtask owns.
+    pub fn key_groups(&self) -> KeyGroupRange {
+        KeyGroupRange::of_subtask(self.subtask, self.parallelism, self.max_parallelism)
+    }
+}

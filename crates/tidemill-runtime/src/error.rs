@@ -1,0 +1,127 @@
+//! Why a job could not be built, or did not come to its end.
+
+use tidemill_core::{Classified, Fault};
+use tidemill_network::NetworkError;
+
+use crate::operator::OperatorError;
+
+/// A job that cannot be built or has not finished.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The graph cannot be made into a job.
+    #[error("{0}")]
+    InvalidGraph(String),
+    /// The job needs more slots than the TaskManager has.
+    #[error(
+        "the job needs {needed} task slots but there are only {available}: {missing} missing. {detail}. Raise \
+         'taskmanager.numberOfTaskSlots', lower the parallelism, or leave the option out to get as many as the job needs",
+        missing = needed - available
+    )]
+    NotEnoughSlots {
+        /// Slots that the job needs.
+        needed: u32,
+        /// Slots that there are.
+        available: u32,
+        /// How many slots each slot sharing group needs.
+        detail: String,
+    },
+    /// The channels of the job do not fit into the network memory.
+    #[error("job '{job}' cannot be deployed: {source}")]
+    Network {
+        /// The job.
+        job: String,
+        /// What is missing.
+        source: NetworkError,
+    },
+    /// An operator failed; the rest of the job was cancelled.
+    #[error("{0}")]
+    Operator(Box<OperatorFailure>),
+    /// The job was cancelled.
+    #[error("job '{0}' was cancelled")]
+    Cancelled(String),
+    /// The system refused to start a thread.
+    #[error("a thread for {task} could not be started: {source}. The job has one thread per subtask; lower its parallelism")]
+    Thread {
+        /// The task.
+        task: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Subtasks did not react to their cancellation in time; their threads are left behind.
+    #[error("these subtasks did not stop within {seconds} s of the cancellation ('task.cancellation.timeout'): {tasks}. {because}")]
+    Stuck {
+        /// How long was waited.
+        seconds: u64,
+        /// The subtasks.
+        tasks: String,
+        /// Why the job was being cancelled.
+        because: String,
+    },
+}
+
+/// Where and why an operator failed.
+#[derive(Debug)]
+pub struct OperatorFailure {
+    /// The job.
+    pub job: String,
+    /// The name of the operator.
+    pub operator: String,
+    /// Which of its subtasks, from 0.
+    pub subtask: u32,
+    /// How many subtasks it has.
+    pub parallelism: u32,
+    /// Where in the program the operator was added to the job, or where it panicked.
+    pub location: Option<String>,
+    /// Whether it panicked.
+    pub panicked: bool,
+    /// What happened.
+    pub error: OperatorError,
+}
+
+impl std::fmt::Display for OperatorFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verb = if self.panicked { "panicked" } else { "failed" };
+        write!(
+            f,
+            "operator '{}' (subtask {} of {}) {verb}: {}",
+            self.operator,
+            self.subtask + 1,
+            self.parallelism,
+            self.error
+        )?;
+        for cause in self.error.causes() {
+            write!(f, "\n  caused by: {cause}")?;
+        }
+        if let Some(location) = &self.location {
+            let what = if self.panicked { "panicked at" } else { "added to the job at" };
+            write!(f, "\n  {what} {location}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Classified for JobError {
+    fn code(&self) -> &'static str {
+        match self {
+            JobError::InvalidGraph(_) => "TM-JOB-INVALID-GRAPH",
+            JobError::NotEnoughSlots { .. } => "TM-JOB-NOT-ENOUGH-SLOTS",
+            JobError::Network { source, .. } => source.code(),
+            JobError::Operator(failure) => failure.error.code(),
+            JobError::Cancelled(_) => "TM-JOB-CANCELLED",
+            JobError::Thread { .. } => "TM-JOB-THREAD",
+            JobError::Stuck { .. } => "TM-JOB-STUCK",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            JobError::Operator(failure) => failure.error.fault(),
+            JobError::Thread { .. } => Fault::External,
+            _ => Fault::User,
+        }
+    }
+
+    fn retryable(&self) -> bool {
+        matches!(self, JobError::Operator(failure) if failure.error.retryable())
+    }
+}

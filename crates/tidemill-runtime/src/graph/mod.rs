@@ -1,0 +1,13 @@
+//! From what an API builds to what the cluster runs: [`StreamGraph`] → chains → [`ExecutionPlan`].
+
+mod chaining;
+mod edge;
+mod explain;
+mod settings;
+mod stream_graph;
+
+pub use chaining::{Exchange, ExecutionPlan, VertexPlan};
+pub use edge::{EdgeType, RouterContext, TypedEdge};
+pub use explain::{explain_json, explain_text};
+pub use settings::JobSettings;
+pub use stream_graph::{ChainingStrategy, NodeId, NodeKind, StreamEdge, StreamGraph, StreamNode};

@@ -1,0 +1,136 @@
+//! The job as an API builds it: one node an operator, one edge an exchange that may turn out to be a plain call.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use tidemill_core::graph::ShipStrategy;
+use tidemill_network::BufferTimeout;
+
+use crate::graph::edge::EdgeType;
+use crate::operator::OperatorFactory;
+use crate::source::SourceSpec;
+
+/// The index of a node in its [`StreamGraph`].
+pub type NodeId = usize;
+
+/// Whether an operator may be chained to its neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ChainingStrategy {
+    /// To the one before and to those after it.
+    #[default]
+    Always,
+    /// To neither.
+    Never,
+    /// Only to those after it: it starts a new chain.
+    Head,
+}
+
+/// What a node does.
+#[derive(Clone)]
+pub enum NodeKind {
+    /// It brings records in.
+    Source(Arc<SourceSpec>),
+    /// It works on records.
+    Operator(Arc<dyn OperatorFactory>),
+    /// It takes records out.
+    Sink(Arc<dyn OperatorFactory>),
+}
+
+/// An operator of the graph.
+#[derive(Clone)]
+pub struct StreamNode {
+    /// The name shown to people.
+    pub name: String,
+    /// The name that state is found by after the job was changed.
+    pub uid: Option<String>,
+    /// What it does.
+    pub kind: NodeKind,
+    /// Its own parallelism, if it has one.
+    pub parallelism: Option<u32>,
+    /// Its own max parallelism, if it has one.
+    pub max_parallelism: Option<u32>,
+    /// Its slot sharing group; without one it has that of its inputs.
+    pub slot_sharing_group: Option<String>,
+    /// Whether it may be chained.
+    pub chaining: ChainingStrategy,
+    /// Its own buffer timeout, if it has one.
+    pub buffer_timeout: Option<BufferTimeout>,
+    /// Where in the program it was added.
+    pub location: &'static Location<'static>,
+}
+
+impl StreamNode {
+    /// A node with nothing set but what it must have.
+    pub fn new(name: impl Into<String>, kind: NodeKind, location: &'static Location<'static>) -> Self {
+        Self {
+            name: name.into(),
+            uid: None,
+            kind,
+            parallelism: None,
+            max_parallelism: None,
+            slot_sharing_group: None,
+            chaining: ChainingStrategy::default(),
+            buffer_timeout: None,
+            location,
+        }
+    }
+
+    /// Whether it keeps state that a restart would lose without a uid.
+    pub fn is_stateful(&self) -> bool {
+        match &self.kind {
+            NodeKind::Source(_) => true,
+            NodeKind::Operator(factory) | NodeKind::Sink(factory) => factory.is_stateful(),
+        }
+    }
+}
+
+/// Records that go from one node to another.
+#[derive(Clone)]
+pub struct StreamEdge {
+    /// The producing node.
+    pub source: NodeId,
+    /// The side output of the producing node that is meant, or `None` for the main one.
+    pub side_output: Option<Arc<str>>,
+    /// The consuming node.
+    pub target: NodeId,
+    /// Which input of the consuming node. Several edges may lead to one input (a union).
+    pub input: usize,
+    /// How records are dealt to subtasks; `None` is forward when the parallelism is equal, else rebalance.
+    pub strategy: Option<ShipStrategy>,
+    /// The type of the records.
+    pub edge: Arc<dyn EdgeType>,
+}
+
+/// A job before it is cut into chains. A node's inputs have smaller indices than the node.
+#[derive(Clone, Default)]
+pub struct StreamGraph {
+    /// The name of the job.
+    pub name: String,
+    /// The operators.
+    pub nodes: Vec<StreamNode>,
+    /// What flows between them.
+    pub edges: Vec<StreamEdge>,
+}
+
+impl StreamGraph {
+    /// Adds a node and gives its index.
+    pub fn add_node(&mut self, node: StreamNode) -> NodeId {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// Adds an edge.
+    pub fn add_edge(&mut self, edge: StreamEdge) {
+        self.edges.push(edge);
+    }
+
+    /// The edges that lead to a node.
+    pub fn inputs(&self, node: NodeId) -> impl Iterator<Item = (usize, &StreamEdge)> {
+        self.edges.iter().enumerate().filter(move |(_, edge)| edge.target == node)
+    }
+
+    /// The edges that leave a node.
+    pub fn outputs(&self, node: NodeId) -> impl Iterator<Item = (usize, &StreamEdge)> {
+        self.edges.iter().enumerate().filter(move |(_, edge)| edge.source == node)
+    }
+}

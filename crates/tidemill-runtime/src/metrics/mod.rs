@@ -1,0 +1,142 @@
+//! What tasks and operators count, by Flink's names; see [`registry`] for how it is read.
+
+mod registry;
+mod times;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+pub use registry::{JobMetrics, Metric, MetricScope, TaskMetrics, TaskState, TaskView};
+pub use times::{TaskTimes, TimeTotals, Waiting};
+
+/// A count that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to the count.
+    #[inline]
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Replaces the count by one that was kept elsewhere.
+    #[inline]
+    pub fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    /// The count.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A value that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// A gauge that starts at `value`.
+    pub const fn new(value: i64) -> Self {
+        Self(AtomicI64::new(value))
+    }
+
+    /// Sets the value.
+    #[inline]
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one operator subtask counts.
+#[derive(Debug)]
+pub struct OperatorMetrics {
+    /// Records that came in (`numRecordsIn`).
+    pub records_in: Counter,
+    /// Records that went out, main and side outputs (`numRecordsOut`).
+    pub records_out: Counter,
+    /// Records that came after their windows had closed (`numLateRecordsDropped`).
+    pub late_records_dropped: Counter,
+    /// Timers fired (`numFiredTimers`).
+    pub fired_timers: Counter,
+    /// The last watermark that came in, in milliseconds (`currentInputWatermark`).
+    pub input_watermark: Gauge,
+    /// The last watermark that went out (`currentOutputWatermark`).
+    pub output_watermark: Gauge,
+    own: Mutex<Vec<(String, Own)>>,
+}
+
+#[derive(Clone, Debug)]
+enum Own {
+    Counter(Arc<Counter>),
+    Gauge(Arc<Gauge>),
+}
+
+impl Default for OperatorMetrics {
+    fn default() -> Self {
+        Self {
+            records_in: Counter::default(),
+            records_out: Counter::default(),
+            late_records_dropped: Counter::default(),
+            fired_timers: Counter::default(),
+            input_watermark: Gauge::new(i64::MIN),
+            output_watermark: Gauge::new(i64::MIN),
+            own: Mutex::new(Vec::new()),
+        }
+    }
+}
+
+impl OperatorMetrics {
+    /// A counter of the operator's own. Asking twice for one name gives the same counter.
+    pub fn counter(&self, name: &str) -> Arc<Counter> {
+        let mut own = self.own.lock();
+        for (known, metric) in own.iter() {
+            if let (true, Own::Counter(counter)) = (known == name, metric) {
+                return Arc::clone(counter);
+            }
+        }
+        let counter = Arc::new(Counter::default());
+        own.push((name.to_owned(), Own::Counter(Arc::clone(&counter))));
+        counter
+    }
+
+    /// A gauge of the operator's own. Asking twice for one name gives the same gauge.
+    pub fn gauge(&self, name: &str) -> Arc<Gauge> {
+        let mut own = self.own.lock();
+        for (known, metric) in own.iter() {
+            if let (true, Own::Gauge(gauge)) = (known == name, metric) {
+                return Arc::clone(gauge);
+            }
+        }
+        let gauge = Arc::new(Gauge::default());
+        own.push((name.to_owned(), Own::Gauge(Arc::clone(&gauge))));
+        gauge
+    }
+
+    /// The value of a counter or gauge of the operator's own.
+    pub fn own_value(&self, name: &str) -> Option<i64> {
+        self.own_values().into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// All counters and gauges of the operator's own.
+    pub fn own_values(&self) -> Vec<(String, i64)> {
+        let own = self.own.lock();
+        own.iter()
+            .map(|(name, metric)| {
+                let value = match metric {
+                    Own::Counter(counter) => i64::try_from(counter.get()).unwrap_or(i64::MAX),
+                    Own::Gauge(gauge) => gauge.get(),
+                };
+                (name.clone(), value)
+            })
+            .collect()
+    }
+}

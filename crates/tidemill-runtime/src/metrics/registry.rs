@@ -1,0 +1,299 @@
+//! Reading the metrics of a job, by Flink's names and scopes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tidemill_core::id::{JobVertexId, OperatorId};
+use tidemill_network::LocalBufferPool;
+use tidemill_network::gate::GateProbe;
+
+use crate::metrics::{Counter, Gauge, OperatorMetrics, TaskTimes, TimeTotals};
+
+/// The life of a task, by Flink's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TaskState {
+    /// It has no thread yet.
+    Created = 0,
+    /// Its operators are being opened.
+    Initializing = 1,
+    /// It processes.
+    Running = 2,
+    /// It has come to its end.
+    Finished = 3,
+    /// It was cancelled.
+    Canceled = 4,
+    /// It failed.
+    Failed = 5,
+}
+
+impl TaskState {
+    const ALL: [TaskState; 6] = [
+        TaskState::Created,
+        TaskState::Initializing,
+        TaskState::Running,
+        TaskState::Finished,
+        TaskState::Canceled,
+        TaskState::Failed,
+    ];
+}
+
+/// What one task (a subtask of a vertex) counts.
+pub struct TaskMetrics {
+    /// The vertex.
+    pub vertex: JobVertexId,
+    /// The name of the vertex.
+    pub name: Arc<str>,
+    /// Which subtask.
+    pub subtask: u32,
+    /// Where the time goes.
+    pub times: TaskTimes,
+    /// Records that came in over the network (`numRecordsIn`).
+    pub records_in: Counter,
+    /// Records that went out over the network (`numRecordsOut`).
+    pub records_out: Counter,
+    /// Logical bytes that came in (`numBytesIn`).
+    pub bytes_in: Counter,
+    /// Logical bytes that went out (`numBytesOut`).
+    pub bytes_out: Counter,
+    /// Buffers that came in (`numBuffersInLocal`).
+    pub buffers_in: Counter,
+    /// Buffers that went out (`numBuffersOut`).
+    pub buffers_out: Counter,
+    /// The watermark of the whole input (`currentInputWatermark`).
+    pub input_watermark: Gauge,
+    /// The operators of the chain, with their ids and names.
+    pub operators: Vec<(OperatorId, Arc<str>, Arc<OperatorMetrics>)>,
+    state: AtomicU8,
+    probes: Mutex<Probes>,
+    /// The longest that the window of the `…PerSecond` rates looks back: 12 readings of five seconds, as in Flink.
+    readings: Mutex<Vec<TimeTotals>>,
+}
+
+#[derive(Default)]
+struct Probes {
+    gates: Vec<GateProbe>,
+    pools: Vec<Arc<LocalBufferPool>>,
+}
+
+/// A reading of one task.
+#[derive(Clone, Debug)]
+pub struct TaskView {
+    /// The state of the task.
+    pub state: TaskState,
+    /// Its times.
+    pub times: TimeTotals,
+    /// Buffers in use ÷ buffers there are, at the input.
+    pub in_pool_usage: f64,
+    /// Buffers in use ÷ buffers there are, at the output; above 1 with an overdraft.
+    pub out_pool_usage: f64,
+    /// Buffers that wait at the input.
+    pub input_queue_length: usize,
+    /// Their logical bytes.
+    pub input_queue_size: usize,
+    /// Buffers of the output that are in use.
+    pub output_queue_length: usize,
+}
+
+/// What a metric is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricScope {
+    /// A task: vertex and subtask.
+    Task {
+        /// The vertex.
+        vertex: JobVertexId,
+        /// Its name.
+        name: Arc<str>,
+        /// Which subtask.
+        subtask: u32,
+    },
+    /// An operator subtask.
+    Operator {
+        /// The vertex it is chained in.
+        vertex: JobVertexId,
+        /// The operator.
+        operator: OperatorId,
+        /// Its name.
+        name: Arc<str>,
+        /// Which subtask.
+        subtask: u32,
+    },
+}
+
+/// One named value.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    /// What it is about.
+    pub scope: MetricScope,
+    /// Flink's name.
+    pub name: String,
+    /// The value.
+    pub value: f64,
+}
+
+impl TaskMetrics {
+    /// The metrics of a task that has not started.
+    pub fn new(
+        vertex: JobVertexId,
+        name: Arc<str>,
+        subtask: u32,
+        operators: Vec<(OperatorId, Arc<str>, Arc<OperatorMetrics>)>,
+    ) -> Self {
+        Self {
+            vertex,
+            name,
+            subtask,
+            times: TaskTimes::default(),
+            records_in: Counter::default(),
+            records_out: Counter::default(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            buffers_in: Counter::default(),
+            buffers_out: Counter::default(),
+            input_watermark: Gauge::new(i64::MIN),
+            operators,
+            state: AtomicU8::new(0),
+            probes: Mutex::default(),
+            readings: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn watch(&self, gates: Vec<GateProbe>, pools: Vec<Arc<LocalBufferPool>>) {
+        *self.probes.lock() = Probes { gates, pools };
+    }
+
+    /// Lets go of the task's pools, so that their buffers go back to the others.
+    pub(crate) fn unwatch(&self) {
+        *self.probes.lock() = Probes::default();
+    }
+
+    pub(crate) fn set_state(&self, state: TaskState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// The state of the task.
+    pub fn state(&self) -> TaskState {
+        TaskState::ALL[usize::from(self.state.load(Ordering::Relaxed)).min(5)]
+    }
+
+    /// Takes a reading for the rates; to be called every five seconds.
+    pub fn sample(&self) {
+        let mut readings = self.readings.lock();
+        if readings.len() > 12 {
+            readings.remove(0);
+        }
+        readings.push(self.times.totals());
+    }
+
+    /// The times of the last minute: since the oldest reading that is kept, or since the start.
+    pub fn recent_times(&self) -> TimeTotals {
+        let now = self.times.totals();
+        match self.readings.lock().first() {
+            Some(oldest) => now.since(oldest),
+            None => now,
+        }
+    }
+
+    /// A reading of this moment.
+    pub fn view(&self) -> TaskView {
+        let probes = self.probes.lock();
+        let gates: Vec<_> = probes.gates.iter().map(GateProbe::usage).collect();
+        let mean = |sum: f64, count: usize| if count == 0 { 0.0 } else { sum / count as f64 };
+        let out_used: usize = probes.pools.iter().map(|pool| pool.used()).sum();
+        let out_size: usize = probes.pools.iter().map(|pool| pool.size()).sum();
+        TaskView {
+            state: self.state(),
+            times: self.times.totals(),
+            in_pool_usage: mean(gates.iter().map(|gate| gate.pool_usage).sum(), gates.len()),
+            out_pool_usage: mean(out_used as f64, out_size),
+            input_queue_length: gates.iter().map(|gate| gate.queued_buffers).sum(),
+            input_queue_size: gates.iter().map(|gate| gate.queued_bytes).sum(),
+            output_queue_length: out_used,
+        }
+    }
+}
+
+/// The metrics of a running or ended job.
+pub struct JobMetrics {
+    /// One entry a task, in the order of vertices and subtasks.
+    pub tasks: Vec<Arc<TaskMetrics>>,
+}
+
+impl JobMetrics {
+    /// Takes a reading of all tasks; see [`TaskMetrics::sample`].
+    pub fn sample(&self) {
+        for task in &self.tasks {
+            task.sample();
+        }
+    }
+
+    /// Every metric of the job at this moment.
+    pub fn collect(&self) -> Vec<Metric> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        self.tasks.iter().flat_map(|task| collect_task(task, now)).collect()
+    }
+}
+
+fn collect_task(task: &TaskMetrics, now: i64) -> Vec<Metric> {
+    let view = task.view();
+    let recent = task.recent_times();
+    let scope =
+        MetricScope::Task { vertex: task.vertex, name: Arc::clone(&task.name), subtask: task.subtask };
+    let mut metrics = Vec::new();
+    let mut add = |name: &str, value: f64| {
+        metrics.push(Metric { scope: scope.clone(), name: name.to_owned(), value });
+    };
+    let rate = |part: u64| recent.ms_per_second(part) as f64;
+    add("idleTimeMsPerSecond", rate(recent.idle()));
+    add("softBackPressuredTimeMsPerSecond", rate(recent.soft_back_pressured()));
+    add("hardBackPressuredTimeMsPerSecond", rate(recent.hard_back_pressured()));
+    add("backPressuredTimeMsPerSecond", rate(recent.back_pressured()));
+    add("busyTimeMsPerSecond", rate(recent.busy()));
+    let ms = |nanos: u64| (nanos / 1_000_000) as f64;
+    add("accumulateIdleTimeMs", ms(view.times.idle()));
+    add("accumulateBackPressuredTimeMs", ms(view.times.back_pressured()));
+    add("accumulateBusyTimeMs", ms(view.times.busy()));
+    let waits_for_output =
+        matches!(task.times.current().0, super::Waiting::Output | super::Waiting::OutputWithin);
+    add("isBackPressured", f64::from(u8::from(waits_for_output)));
+    add("numRecordsIn", task.records_in.get() as f64);
+    add("numRecordsOut", task.records_out.get() as f64);
+    add("numBytesIn", task.bytes_in.get() as f64);
+    add("numBytesInLocal", task.bytes_in.get() as f64);
+    add("numBytesOut", task.bytes_out.get() as f64);
+    add("numBuffersInLocal", task.buffers_in.get() as f64);
+    add("numBuffersOut", task.buffers_out.get() as f64);
+    add("currentInputWatermark", task.input_watermark.get() as f64);
+    add("Shuffle.Netty.Input.Buffers.inPoolUsage", view.in_pool_usage);
+    add("Shuffle.Netty.Input.Buffers.inputQueueLength", view.input_queue_length as f64);
+    add("Shuffle.Netty.Input.Buffers.inputQueueSize", view.input_queue_size as f64);
+    add("Shuffle.Netty.Output.Buffers.outPoolUsage", view.out_pool_usage);
+    add("Shuffle.Netty.Output.Buffers.outputQueueLength", view.output_queue_length as f64);
+    for (operator, name, counts) in &task.operators {
+        let scope = MetricScope::Operator {
+            vertex: task.vertex,
+            operator: *operator,
+            name: Arc::clone(name),
+            subtask: task.subtask,
+        };
+        let mut add = |name: &str, value: f64| {
+            metrics.push(Metric { scope: scope.clone(), name: name.to_owned(), value });
+        };
+        add("numRecordsIn", counts.records_in.get() as f64);
+        add("numRecordsOut", counts.records_out.get() as f64);
+        add("numLateRecordsDropped", counts.late_records_dropped.get() as f64);
+        add("numFiredTimers", counts.fired_timers.get() as f64);
+        add("currentInputWatermark", counts.input_watermark.get() as f64);
+        let output = counts.output_watermark.get();
+        add("currentOutputWatermark", output as f64);
+        if output > i64::MIN && output < i64::MAX {
+            add("watermarkLag", (now - output) as f64);
+        }
+        for (name, value) in counts.own_values() {
+            add(&name, value as f64);
+        }
+    }
+    metrics
+}

@@ -1,0 +1,360 @@
+//! What an operator is to the runtime.
+//!
+//! An operator is called with whole batches on the one thread of its task. Every call may produce output and answers
+//! whether it is [`Done`](Progress::Done) or has [`More`](Progress::More): a call that would produce much output
+//! produces one bounded batch of it, says *more*, and is called again with what it kept. Between two such calls the
+//! task looks whether its outputs have room, and whether it has been cancelled; so neither ever waits behind a join with a
+//! million matches.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use tidemill_core::batch::{Batch, TypedBatch, WrongBatchType};
+use tidemill_core::element::Element;
+use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_core::{Classified, Fault};
+use tidemill_network::{NetworkError, TaskWaker, Wake};
+use tidemill_state::SubtaskSnapshot;
+
+use crate::context::OperatorContext;
+
+/// Whether a call has said all that it had to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Yes.
+    Done,
+    /// No: call again, with the batch that was handed to [`Output::keep`], as soon as the outputs have room.
+    More,
+    /// No, and a further call is of no use before the operator's [`OperatorWaker`] has been used: it waits for
+    /// something outside of the process.
+    Wait,
+}
+
+/// An operator of a chain: one subtask of it, on its own thread.
+///
+/// The runtime calls, in this order: [`open`](Self::open); then any of the calls that take an [`Output`];
+/// [`finish`](Self::finish) once, when all inputs have ended; [`close`](Self::close). After an error it calls only `close`.
+pub trait Operator: Send {
+    /// Prepares for input; `restored` is what an earlier run of this operator answered to [`snapshot`](Self::snapshot),
+    /// dealt out for this subtask.
+    fn open(
+        &mut self,
+        context: &OperatorContext,
+        restored: Option<SubtaskSnapshot>,
+    ) -> Result<(), OperatorError> {
+        let _ = (context, restored);
+        Ok(())
+    }
+
+    /// Takes a batch of input number `input`.
+    fn process(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError>;
+
+    /// Event time has advanced on all inputs. The operator fires what is due and passes the watermark on.
+    fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
+        out.watermark(watermark);
+        Ok(Progress::Done)
+    }
+
+    /// All inputs have gone idle, or one is active again.
+    fn idle(&mut self, idle: bool, out: &mut Output) -> Result<Progress, OperatorError> {
+        out.idle(idle);
+        Ok(Progress::Done)
+    }
+
+    /// When, in processing time (milliseconds since the epoch), the operator wants
+    /// [`processing_time`](Self::processing_time) to be called.
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Processing time has reached what [`next_processing_time`](Self::next_processing_time) asked for.
+    fn processing_time(&mut self, now: Timestamp, out: &mut Output) -> Result<Progress, OperatorError> {
+        let _ = (now, out);
+        Ok(Progress::Done)
+    }
+
+    /// The operator's waker was used: something that it waited for has happened outside.
+    fn woken(&mut self, out: &mut Output) -> Result<Progress, OperatorError> {
+        let _ = out;
+        Ok(Progress::Done)
+    }
+
+    /// Whether the operator would take a batch. While it would not, its task takes no input.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// No input follows: says what is left to say.
+    fn finish(&mut self, out: &mut Output) -> Result<Progress, OperatorError> {
+        let _ = out;
+        Ok(Progress::Done)
+    }
+
+    /// All that this subtask would need to go on from here. May be called between any two other calls, also while
+    /// the operator has *more* to say; the batch that it kept is stored by the runtime.
+    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+        Ok(SubtaskSnapshot::default())
+    }
+
+    /// Frees what is held outside of the process. Called once, whatever happened before.
+    fn close(&mut self) {}
+}
+
+/// Makes the operator of each subtask.
+pub trait OperatorFactory: Send + Sync {
+    /// The operator for one subtask; it is opened later.
+    fn create(&self, subtask: u32) -> Result<Box<dyn Operator>, OperatorError>;
+
+    /// Whether the operator keeps state: then it should have a uid.
+    fn is_stateful(&self) -> bool {
+        false
+    }
+}
+
+impl<F: Fn() -> Box<dyn Operator> + Send + Sync> OperatorFactory for F {
+    fn create(&self, _subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
+        Ok(self())
+    }
+}
+
+/// What an operator says in one call.
+#[derive(Debug)]
+pub enum Emission {
+    /// Records of the main output.
+    Batch(Batch),
+    /// Records of a side output.
+    Side(Arc<str>, Batch),
+    /// Event time has advanced.
+    Watermark(Watermark),
+    /// The output has gone idle (true) or is active again.
+    Idle(bool),
+}
+
+/// Where an operator puts what it has to say.
+#[derive(Debug)]
+pub struct Output {
+    emissions: Vec<Emission>,
+    kept: Option<Batch>,
+    recycled: Option<Batch>,
+    spare: Option<Batch>,
+    batch_records: usize,
+}
+
+/// How many records an operator puts into one batch, about, when nothing else bounds it.
+pub const DEFAULT_BATCH_RECORDS: usize = 4096;
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            emissions: Vec::new(),
+            kept: None,
+            recycled: None,
+            spare: None,
+            batch_records: DEFAULT_BATCH_RECORDS,
+        }
+    }
+}
+
+impl Output {
+    /// How many records one call should emit at most; a single input record may exceed it.
+    #[inline]
+    pub fn batch_records(&self) -> usize {
+        self.batch_records
+    }
+
+    /// Sets how many records one call should emit at most.
+    pub fn set_batch_records(&mut self, records: usize) {
+        self.batch_records = records.max(1);
+    }
+
+    /// Emits records; nothing when there are none.
+    #[inline]
+    pub fn emit(&mut self, batch: Batch) {
+        if !batch.is_empty() {
+            self.emissions.push(Emission::Batch(batch));
+        }
+    }
+
+    /// Emits typed records; nothing when there are none.
+    #[inline]
+    pub fn emit_typed<T: Element>(&mut self, batch: TypedBatch<T>) {
+        if !batch.is_empty() {
+            self.emissions.push(Emission::Batch(Batch::new(batch)));
+        }
+    }
+
+    /// Emits records to the side output of this name; nothing when there are none.
+    pub fn emit_side(&mut self, tag: &Arc<str>, batch: Batch) {
+        if !batch.is_empty() {
+            self.emissions.push(Emission::Side(Arc::clone(tag), batch));
+        }
+    }
+
+    /// Passes on that event time has advanced.
+    pub fn watermark(&mut self, watermark: Watermark) {
+        self.emissions.push(Emission::Watermark(watermark));
+    }
+
+    /// Passes on that the output is idle, or active again.
+    pub fn idle(&mut self, idle: bool) {
+        self.emissions.push(Emission::Idle(idle));
+    }
+
+    /// Keeps what is left of the input for the next call; goes with [`Progress::More`] and [`Progress::Wait`].
+    pub fn keep(&mut self, batch: Batch) {
+        self.kept = Some(batch);
+    }
+
+    /// Hands back an input batch that has been emptied, so that the operator before can use its memory again.
+    #[inline]
+    pub fn recycle(&mut self, batch: Batch) {
+        self.recycled = Some(batch);
+    }
+
+    /// An empty batch to fill: with the memory of an earlier one where there is one.
+    #[inline]
+    pub fn fresh<T: Element>(&mut self) -> TypedBatch<T> {
+        if let Some(mut spare) = self.spare.take()
+            && let Ok(batch) = spare.downcast_mut::<TypedBatch<T>>()
+        {
+            batch.clear();
+            return std::mem::take(batch);
+        }
+        TypedBatch::default()
+    }
+
+    /// What has been emitted since it was last taken.
+    pub fn take_emissions(&mut self) -> Vec<Emission> {
+        std::mem::take(&mut self.emissions)
+    }
+
+    /// Moves what has been emitted out, last first, keeping the memory.
+    pub(crate) fn drain_reversed(&mut self) -> impl Iterator<Item = Emission> + '_ {
+        self.emissions.drain(..).rev()
+    }
+
+    /// The batch that the operator kept.
+    pub fn take_kept(&mut self) -> Option<Batch> {
+        self.kept.take()
+    }
+
+    pub(crate) fn take_recycled(&mut self) -> Option<Batch> {
+        self.recycled.take()
+    }
+
+    pub(crate) fn exchange_spare(&mut self, spare: Option<Batch>) -> Option<Batch> {
+        std::mem::replace(&mut self.spare, spare)
+    }
+}
+
+/// Wakes the task of an operator from another thread, so that it calls [`Operator::woken`].
+#[derive(Clone, Debug)]
+pub struct OperatorWaker {
+    task: Arc<TaskWaker>,
+    woken: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl OperatorWaker {
+    pub(crate) fn new(task: Arc<TaskWaker>) -> Self {
+        Self { task, woken: Arc::default() }
+    }
+
+    /// Has the operator called soon.
+    pub fn wake(&self) {
+        self.woken.store(true, std::sync::atomic::Ordering::Release);
+        self.task.wake(Wake::Command);
+    }
+
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    pub(crate) fn take(&self) -> bool {
+        self.woken.swap(false, std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+/// What a function of the user may fail with.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why an operator failed.
+#[derive(Debug)]
+pub struct OperatorError {
+    code: &'static str,
+    fault: Fault,
+    retryable: bool,
+    message: String,
+    source: Option<BoxError>,
+}
+
+impl OperatorError {
+    /// A failure of a function of the user.
+    pub fn user(error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        Self {
+            code: "TM-USER-FUNCTION",
+            fault: Fault::User,
+            retryable: false,
+            message: error.to_string(),
+            source: Some(error),
+        }
+    }
+
+    /// A failure with a code of its own.
+    pub fn new(code: &'static str, fault: Fault, message: impl Into<String>) -> Self {
+        Self { code, fault, retryable: false, message: message.into(), source: None }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
+
+    /// Whether the same may succeed when tried again.
+    pub fn retryable(&self) -> bool {
+        self.retryable
+    }
+
+    /// The errors behind this one, outermost first, without those that only repeat what was said.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let mut next = self.source.as_deref().map(|error| error as &dyn StdError);
+        while let Some(error) = next {
+            let text = error.to_string();
+            if text != self.message && causes.last() != Some(&text) {
+                causes.push(text);
+            }
+            next = error.source();
+        }
+        causes
+    }
+}
+
+impl std::fmt::Display for OperatorError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl<E: Classified> From<E> for OperatorError {
+    fn from(error: E) -> Self {
+        Self {
+            code: error.code(),
+            fault: error.fault(),
+            retryable: error.retryable(),
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl From<WrongBatchType> for OperatorError {
+    fn from(error: WrongBatchType) -> Self {
+        NetworkError::from(error).into()
+    }
+}

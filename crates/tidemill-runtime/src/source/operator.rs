@@ -1,0 +1,282 @@
+//! The operator at the head of a chain that reads.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidemill_core::time::Watermark;
+use tidemill_state::{OperatorStateMode, SubtaskSnapshot};
+
+use crate::context::OperatorContext;
+use crate::metrics::{Counter, Gauge};
+use crate::operator::{OperatorError, Output};
+use crate::source::alignment::AlignmentGroup;
+use crate::source::coordinator::SourceCoordinator;
+use crate::source::watermarks::{SplitWatermarks, WatermarkUpdate};
+use crate::source::{
+    ReaderStatus, SourceOutput, SourceReader, SourceSpec, SourceSplit, SplitAssignment, SplitStage,
+};
+
+/// What the task shall do after it has polled its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourcePoll {
+    /// Poll again.
+    Ready,
+    /// Wait until this instant, or until the source's waker is used.
+    Wait(Option<Instant>),
+    /// Nothing follows.
+    End,
+}
+
+/// The name under which a reader's splits are stored.
+const SPLITS: &str = "source-reader-splits";
+
+/// Reads one subtask's splits and turns them into a stream with event time.
+pub struct SourceOperator {
+    spec: Arc<SourceSpec>,
+    coordinator: Arc<SourceCoordinator>,
+    reader: Option<Box<dyn SourceReader>>,
+    subtask: u32,
+    stages: HashMap<Arc<str>, Box<dyn SplitStage>>,
+    watermarks: SplitWatermarks,
+    output: SourceOutput,
+    interval: Duration,
+    next_periodic: Option<Instant>,
+    alignment: Option<Alignment>,
+    asked_for_split: bool,
+    read_since_check: bool,
+    metrics: Option<SourceMetrics>,
+}
+
+struct Alignment {
+    group: Arc<AlignmentGroup>,
+    member: usize,
+    /// The last watermarks that were reported: the oldest decides, so that one burst does not pause the source.
+    samples: VecDeque<i64>,
+    capacity: usize,
+    limit: i64,
+}
+
+impl Alignment {
+    fn is_paused(&self) -> bool {
+        self.samples.len() == self.capacity && self.samples.front().is_some_and(|oldest| *oldest > self.limit)
+    }
+}
+
+struct SourceMetrics {
+    done: Arc<Gauge>,
+    total: Arc<Gauge>,
+    drift: Arc<Gauge>,
+    splits: Arc<Counter>,
+}
+
+impl SourceOperator {
+    /// A source subtask; `interval` is `pipeline.auto-watermark-interval`, `alignment_buffer_size`
+    /// `pipeline.watermark-alignment.buffer-size`.
+    pub fn new(
+        spec: Arc<SourceSpec>,
+        coordinator: Arc<SourceCoordinator>,
+        group: Option<Arc<AlignmentGroup>>,
+        interval: Duration,
+        alignment_buffer_size: usize,
+        batch_records: usize,
+    ) -> Self {
+        let alignment = group.map(|group| Alignment {
+            member: group.join(),
+            group,
+            samples: VecDeque::new(),
+            capacity: alignment_buffer_size.max(1),
+            limit: i64::MAX,
+        });
+        Self {
+            watermarks: SplitWatermarks::new(spec.watermarks.idleness),
+            spec,
+            coordinator,
+            reader: None,
+            subtask: 0,
+            stages: HashMap::new(),
+            output: SourceOutput::new(batch_records),
+            interval,
+            next_periodic: None,
+            alignment,
+            asked_for_split: false,
+            read_since_check: false,
+            metrics: None,
+        }
+    }
+
+    /// Opens the reader, with the splits that an earlier run had when it was snapshotted.
+    ///
+    /// # Errors
+    /// When the source cannot be reached or a split not be opened.
+    pub fn open(
+        &mut self,
+        context: &OperatorContext,
+        restored: Option<SubtaskSnapshot>,
+    ) -> Result<(), OperatorError> {
+        self.subtask = context.subtask;
+        self.metrics = Some(SourceMetrics {
+            done: context.metrics.gauge("sourceProgress"),
+            total: context.metrics.gauge("sourceTotal"),
+            drift: context.metrics.gauge("watermarkAlignmentDrift"),
+            splits: context.metrics.counter("numSplits"),
+        });
+        self.reader = Some(self.spec.source.create_reader(context)?);
+        for split in restored.map(|snapshot| decode_splits(&snapshot)).transpose()?.unwrap_or_default() {
+            self.add_split(split)?;
+        }
+        Ok(())
+    }
+
+    fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
+        self.stages.insert(Arc::clone(&split.id), self.spec.stage.create());
+        self.watermarks.add(Arc::clone(&split.id));
+        if let Some(metrics) = &self.metrics {
+            metrics.splits.add(1);
+        }
+        self.reader.as_mut().map_or(Ok(()), |reader| reader.add_split(split))
+    }
+
+    /// Reads a step.
+    ///
+    /// # Errors
+    /// When something cannot be read, or a record is malformed.
+    pub fn poll(&mut self, out: &mut Output, now: Instant) -> Result<SourcePoll, OperatorError> {
+        self.periodic(out, now);
+        if self.alignment.as_ref().is_some_and(Alignment::is_paused) {
+            return Ok(SourcePoll::Wait(self.next_periodic));
+        }
+        let Some(reader) = &mut self.reader else { return Ok(SourcePoll::End) };
+        self.read_since_check = true;
+        let status = reader.poll(&mut self.output)?;
+        let progress = reader.progress();
+        if let Some(metrics) = &self.metrics {
+            metrics.done.set(i64::try_from(progress.done).unwrap_or(i64::MAX));
+            metrics.total.set(progress.total.map_or(-1, |total| i64::try_from(total).unwrap_or(i64::MAX)));
+        }
+        self.emit(out)?;
+        match status {
+            ReaderStatus::Ready => Ok(SourcePoll::Ready),
+            ReaderStatus::Pending(deadline) => {
+                let periodic = self.next_periodic;
+                let until = match (deadline, periodic) {
+                    (Some(deadline), Some(periodic)) => Some(deadline.min(periodic)),
+                    (one, other) => one.or(other),
+                };
+                Ok(SourcePoll::Wait(until))
+            }
+            ReaderStatus::NeedsSplit => self.ask_for_split(),
+            ReaderStatus::End => {
+                if let Some(alignment) = &self.alignment {
+                    alignment.group.report(alignment.member, i64::MAX, now);
+                }
+                out.watermark(Watermark::MAX);
+                Ok(SourcePoll::End)
+            }
+        }
+    }
+
+    fn ask_for_split(&mut self) -> Result<SourcePoll, OperatorError> {
+        self.asked_for_split = true;
+        match self.coordinator.next_split(self.subtask)? {
+            SplitAssignment::Split(split) => self.add_split(split)?,
+            SplitAssignment::NoMore => {
+                if let Some(reader) = &mut self.reader {
+                    reader.no_more_splits();
+                }
+            }
+            SplitAssignment::NoneYet => return Ok(SourcePoll::Wait(self.next_periodic)),
+        }
+        Ok(SourcePoll::Ready)
+    }
+
+    fn emit(&mut self, out: &mut Output) -> Result<(), OperatorError> {
+        let (batches, finished) = self.output.take();
+        for (split, batch) in batches {
+            let Some(stage) = self.stages.get_mut(&split) else {
+                return Err(OperatorError::new(
+                    "TM-SOURCE-CONTRACT",
+                    tidemill_core::Fault::Internal,
+                    format!("the reader has records of split '{split}', which it was not given"),
+                ));
+            };
+            let (batch, watermark) = stage.process(batch)?;
+            pass_on(out, self.watermarks.records(&split));
+            out.emit(batch);
+            if let Some(watermark) = watermark {
+                pass_on(out, self.watermarks.advance(&split, watermark));
+            }
+        }
+        for split in finished {
+            if let Some(mut stage) = self.stages.remove(&split)
+                && let Some(watermark) = stage.periodic()
+            {
+                pass_on(out, self.watermarks.advance(&split, watermark));
+            }
+            pass_on(out, self.watermarks.remove(&split));
+        }
+        Ok(())
+    }
+
+    fn periodic(&mut self, out: &mut Output, now: Instant) {
+        if self.interval.is_zero() && self.alignment.is_none() {
+            return;
+        }
+        if self.next_periodic.is_some_and(|next| now < next) {
+            return;
+        }
+        let interval = if self.interval.is_zero() { Duration::from_millis(200) } else { self.interval };
+        let is_first = self.next_periodic.is_none();
+        self.next_periodic = Some(now + interval);
+        if is_first {
+            return;
+        }
+        if !self.interval.is_zero() {
+            for (split, stage) in &mut self.stages {
+                if let Some(watermark) = stage.periodic() {
+                    pass_on(out, self.watermarks.advance(split, watermark));
+                }
+            }
+        }
+        let paused = !std::mem::take(&mut self.read_since_check);
+        let updates = self.watermarks.check_idleness(now, paused);
+        let idle = updates.contains(&WatermarkUpdate::Idle(true));
+        for update in updates {
+            pass_on(out, Some(update));
+        }
+        if let Some(alignment) = &mut self.alignment {
+            let current = self.watermarks.current().0;
+            if alignment.samples.len() == alignment.capacity {
+                alignment.samples.pop_front();
+            }
+            alignment.samples.push_back(current);
+            let reported = if idle { i64::MAX } else { current };
+            alignment.limit = alignment.group.report(alignment.member, reported, now);
+            if let (Some(metrics), true) = (&self.metrics, alignment.limit < i64::MAX) {
+                metrics.drift.set(current.saturating_sub(alignment.limit));
+            }
+        }
+    }
+
+    /// The splits at hand, with how far they have been read.
+    pub fn snapshot(&self) -> SubtaskSnapshot {
+        let splits = self.reader.as_ref().map(|reader| reader.snapshot()).unwrap_or_default();
+        let items = splits.iter().map(encode_split).collect();
+        SubtaskSnapshot::of_operator_state(SPLITS, OperatorStateMode::SplitDistribute, items)
+    }
+
+    /// Closes the reader.
+    pub fn close(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            reader.close();
+        }
+    }
+}
+
+fn pass_on(out: &mut Output, update: Option<WatermarkUpdate>) {
+    match update {
+        Some(WatermarkUpdate::Watermark(watermark)) => out.watermark(watermark),
+        Some(WatermarkUpdate::Idle(idle)) => out.idle(idle),
+        None => {}
+    }
+}

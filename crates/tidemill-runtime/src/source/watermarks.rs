@@ -1,0 +1,170 @@
+//! The watermarks of a reader's splits made one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidemill_core::time::Watermark;
+
+/// What follows for the whole subtask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatermarkUpdate {
+    /// Event time has advanced.
+    Watermark(Watermark),
+    /// All splits are idle (true), or one is active again.
+    Idle(bool),
+}
+
+#[derive(Debug)]
+struct Split {
+    id: Arc<str>,
+    watermark: Watermark,
+    /// When the idleness clock was started: at the first check that found no new records.
+    quiet_since: Option<Instant>,
+    had_records: bool,
+    idle: bool,
+}
+
+/// Combines the splits of one source subtask: the minimum over those that are not idle.
+#[derive(Debug)]
+pub struct SplitWatermarks {
+    splits: Vec<Split>,
+    idleness: Option<Duration>,
+    last: Watermark,
+    idle: bool,
+}
+
+impl SplitWatermarks {
+    /// Splits without records for `idleness` do not count.
+    pub fn new(idleness: Option<Duration>) -> Self {
+        Self { splits: Vec::new(), idleness, last: Watermark::MIN, idle: false }
+    }
+
+    /// The last combined watermark.
+    pub fn current(&self) -> Watermark {
+        self.last
+    }
+
+    /// A split begins. It holds event time back until it has a watermark.
+    pub fn add(&mut self, id: Arc<str>) {
+        self.splits.push(Split {
+            id,
+            watermark: Watermark::MIN,
+            quiet_since: None,
+            had_records: false,
+            idle: false,
+        });
+    }
+
+    /// A split has ended. When it was the last one, what it had reached stands.
+    pub fn remove(&mut self, id: &str) -> Option<WatermarkUpdate> {
+        let index = self.splits.iter().position(|split| &*split.id == id)?;
+        if self.splits.len() == 1 {
+            let update = self.combine();
+            self.splits.clear();
+            return update;
+        }
+        self.splits.remove(index);
+        self.combine()
+    }
+
+    /// Records of a split have been read: it is active. Updates to pass on come first.
+    pub fn records(&mut self, id: &str) -> Option<WatermarkUpdate> {
+        let split = self.splits.iter_mut().find(|split| &*split.id == id)?;
+        split.had_records = true;
+        split.quiet_since = None;
+        split.idle = false;
+        std::mem::take(&mut self.idle).then_some(WatermarkUpdate::Idle(false))
+    }
+
+    /// The watermark of a split has advanced; one that goes back is ignored.
+    pub fn advance(&mut self, id: &str, watermark: Watermark) -> Option<WatermarkUpdate> {
+        let split = self.splits.iter_mut().find(|split| &*split.id == id)?;
+        if watermark <= split.watermark {
+            return None;
+        }
+        split.watermark = watermark;
+        self.combine()
+    }
+
+    /// Checks for idleness, at every periodic call. `paused` says that the source was not read at all since the last
+    /// check (back pressure, alignment): such time does not count.
+    pub fn check_idleness(&mut self, now: Instant, paused: bool) -> Vec<WatermarkUpdate> {
+        let Some(timeout) = self.idleness else { return Vec::new() };
+        for split in &mut self.splits {
+            if std::mem::take(&mut split.had_records) || paused {
+                split.quiet_since = None;
+            } else if let Some(since) = split.quiet_since {
+                split.idle |= now.duration_since(since) > timeout;
+            } else {
+                split.quiet_since = Some(now);
+            }
+        }
+        let mut updates: Vec<WatermarkUpdate> = self.combine().into_iter().collect();
+        if !self.idle && !self.splits.is_empty() && self.splits.iter().all(|split| split.idle) {
+            // Nobody is held back by a split that has nothing to say: what the furthest had reached counts.
+            let max = self.splits.iter().map(|split| split.watermark).max();
+            updates.extend(max.and_then(|max| self.output(max)));
+            self.idle = true;
+            updates.push(WatermarkUpdate::Idle(true));
+        }
+        updates
+    }
+
+    fn combine(&mut self) -> Option<WatermarkUpdate> {
+        let min = self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark).min()?;
+        self.output(min)
+    }
+
+    fn output(&mut self, watermark: Watermark) -> Option<WatermarkUpdate> {
+        (watermark > self.last).then(|| {
+            self.last = watermark;
+            WatermarkUpdate::Watermark(watermark)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wm(ms: i64) -> Option<WatermarkUpdate> {
+        Some(WatermarkUpdate::Watermark(Watermark(ms)))
+    }
+
+    #[test]
+    fn the_slowest_split_counts_until_it_ends() {
+        let mut splits = SplitWatermarks::new(None);
+        splits.add("a".into());
+        splits.add("b".into());
+        assert_eq!(splits.advance("a", Watermark(10)), None);
+        assert_eq!(splits.advance("b", Watermark(5)), wm(5));
+        assert_eq!(splits.advance("b", Watermark(4)), None, "never back");
+        assert_eq!(splits.remove("b"), wm(10));
+        assert_eq!(splits.remove("a"), None);
+        splits.add("c".into());
+        assert_eq!(splits.advance("c", Watermark(7)), None, "a later file may begin earlier");
+        assert_eq!(splits.advance("c", Watermark(11)), wm(11));
+    }
+
+    #[test]
+    fn quiet_splits_go_idle_and_come_back() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut splits = SplitWatermarks::new(Some(Duration::from_secs(5)));
+        splits.add("a".into());
+        splits.add("b".into());
+        splits.records("a");
+        splits.advance("a", Watermark(100));
+        assert!(splits.check_idleness(at(0), false).is_empty());
+        splits.records("a");
+        assert!(splits.check_idleness(at(5), false).is_empty());
+        splits.records("a");
+        // "b" has been quiet for six seconds since the check that started its clock.
+        assert_eq!(splits.check_idleness(at(6), false), [WatermarkUpdate::Watermark(Watermark(100))]);
+        assert!(splits.check_idleness(at(20), true).is_empty(), "a pause is not idleness");
+        splits.check_idleness(at(21), false);
+        assert_eq!(splits.check_idleness(at(27), false), [WatermarkUpdate::Idle(true)]);
+        assert_eq!(splits.records("b"), Some(WatermarkUpdate::Idle(false)));
+        assert_eq!(splits.advance("b", Watermark(50)), None, "behind what was already said");
+    }
+}

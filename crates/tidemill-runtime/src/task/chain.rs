@@ -1,0 +1,431 @@
+//! Driving a chain: what one operator emits is what the next is called with.
+//!
+//! The chain is a tree, walked depth first with a stack of its own instead of nested calls, so that it can stop
+//! anywhere when an output has no room and go on from there.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidemill_core::batch::Batch;
+use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_network::{Event, ResultPartition, Written};
+
+use crate::metrics::OperatorMetrics;
+use crate::operator::{Emission, Operator, OperatorError, OperatorWaker, Output, Progress};
+use crate::source::SourceOperator;
+
+/// Where an output of an operator goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// The side output that is meant, or `None` for the main one.
+    pub(crate) side: Option<Arc<str>>,
+    pub(crate) target: Target,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// An operator of the same chain.
+    Node(usize),
+    /// A partition of the task.
+    Partition(usize),
+}
+
+pub(crate) enum Work {
+    Source(Box<SourceOperator>),
+    Operator(Box<dyn Operator>),
+}
+
+/// One operator of the chain.
+pub(crate) struct ChainNode {
+    pub(crate) name: Arc<str>,
+    pub(crate) work: Work,
+    pub(crate) links: Vec<Link>,
+    pub(crate) parent: Option<usize>,
+    pub(crate) metrics: Arc<OperatorMetrics>,
+    pub(crate) waker: OperatorWaker,
+    pub(crate) location: String,
+    /// The memory of a batch that the next operator has emptied.
+    pub(crate) spare: Option<Batch>,
+}
+
+/// An operator failed.
+pub(crate) struct NodeFailure {
+    pub(crate) node: usize,
+    pub(crate) error: OperatorError,
+}
+
+/// What is to be done next; the last of the stack first.
+enum Step {
+    Batch { node: usize, input: usize, batch: Batch },
+    Watermark { node: usize, watermark: Watermark },
+    Idle { node: usize, idle: bool },
+    Timer { node: usize, now: Timestamp },
+    Woken { node: usize },
+    Finish { node: usize },
+    Route { node: usize, partition: usize, batch: Batch },
+    Event { node: usize, partition: usize, event: Event },
+}
+
+/// Why [`Chain::run`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChainState {
+    /// All is done.
+    Idle,
+    /// There is more to do, but an output has no room.
+    Blocked,
+    /// There is more to do, but an operator waits for the outside.
+    Outside,
+    /// There is more to do, but the task was cancelled.
+    Cancelled,
+}
+
+pub(crate) struct Chain {
+    pub(crate) nodes: Vec<ChainNode>,
+    pub(crate) partitions: Vec<ResultPartition>,
+    stack: Vec<Step>,
+    out: Output,
+    waiting_outside: bool,
+    finished: bool,
+    /// The operator that was called last: the one to blame for a panic.
+    current: usize,
+}
+
+impl Chain {
+    pub(crate) fn new(nodes: Vec<ChainNode>, partitions: Vec<ResultPartition>) -> Self {
+        Self {
+            nodes,
+            partitions,
+            stack: Vec::new(),
+            out: Output::default(),
+            waiting_outside: false,
+            finished: false,
+            current: 0,
+        }
+    }
+
+    /// The operator that was called last.
+    pub(crate) fn current(&self) -> usize {
+        self.current
+    }
+
+    /// Notes which operator is being called.
+    pub(crate) fn set_current(&mut self, node: usize) {
+        self.current = node;
+    }
+
+    /// Whether an operator was woken from outside and has not been called since.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.nodes.iter().any(|node| node.waker.is_woken())
+    }
+
+    /// Whether all partitions have room.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.partitions.iter().all(ResultPartition::is_available)
+    }
+
+    /// Whether all operators would take a batch.
+    pub(crate) fn takes_input(&self) -> bool {
+        self.nodes.iter().all(|node| match &node.work {
+            Work::Operator(operator) => operator.has_room(),
+            Work::Source(_) => true,
+        })
+    }
+
+    /// Whether the last operator has finished and all outputs have been told so.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished && self.stack.is_empty()
+    }
+
+    pub(crate) fn push_batch(&mut self, input: usize, batch: Batch) {
+        self.stack.push(Step::Batch { node: 0, input, batch });
+    }
+
+    pub(crate) fn push_watermark(&mut self, watermark: Watermark) {
+        self.stack.push(Step::Watermark { node: 0, watermark });
+    }
+
+    pub(crate) fn push_idle(&mut self, idle: bool) {
+        self.stack.push(Step::Idle { node: 0, idle });
+    }
+
+    pub(crate) fn push_finish(&mut self) {
+        self.finished = true;
+        self.stack.push(Step::Finish { node: 0 });
+    }
+
+    /// Like [`push_finish`](Self::push_finish), behind what is on the stack already.
+    pub(crate) fn push_finish_behind(&mut self) {
+        self.finished = true;
+        self.stack.insert(0, Step::Finish { node: 0 });
+    }
+
+    /// Pushes the processing-time timers that are due. True when there are any.
+    pub(crate) fn push_timers(&mut self, now: Timestamp) -> bool {
+        let before = self.stack.len();
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            if let Work::Operator(operator) = &node.work
+                && operator.next_processing_time().is_some_and(|due| due <= now)
+            {
+                self.stack.push(Step::Timer { node: index, now });
+            }
+        }
+        self.stack.len() > before
+    }
+
+    /// Pushes the operators that were woken from outside. True when there are any.
+    pub(crate) fn push_woken(&mut self) -> bool {
+        let before = self.stack.len();
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            if node.waker.take() {
+                self.stack.push(Step::Woken { node: index });
+            }
+        }
+        self.stack.len() > before
+    }
+
+    /// When the next processing-time timer is due.
+    pub(crate) fn next_processing_time(&self) -> Option<Timestamp> {
+        self.nodes
+            .iter()
+            .filter_map(|node| match &node.work {
+                Work::Operator(operator) => operator.next_processing_time(),
+                Work::Source(_) => None,
+            })
+            .min()
+    }
+
+    /// The source at the head, if the chain has one, with the output to poll it with.
+    pub(crate) fn source(&mut self) -> Option<(&mut SourceOperator, &mut Output)> {
+        self.current = 0;
+        let Self { nodes, out, .. } = self;
+        let node = nodes.first_mut()?;
+        match &mut node.work {
+            Work::Source(source) => {
+                out.exchange_spare(node.spare.take());
+                Some((source, out))
+            }
+            Work::Operator(_) => None,
+        }
+    }
+
+    /// Takes over what the source has emitted.
+    pub(crate) fn after_source(&mut self) {
+        self.nodes[0].spare = self.out.exchange_spare(None);
+        self.dispatch(0);
+    }
+
+    /// Does what there is to do, until it is done or something is in the way.
+    pub(crate) fn run(
+        &mut self,
+        now: Instant,
+        cancelled: impl Fn() -> bool,
+    ) -> Result<ChainState, NodeFailure> {
+        if std::mem::take(&mut self.waiting_outside) {
+            // Whoever waited is asked again only after somebody woke it, or its deadline passed.
+            self.push_woken();
+        }
+        while let Some(step) = self.stack.pop() {
+            let needs_room = !matches!(step, Step::Event { .. });
+            if needs_room && !self.has_room() {
+                self.stack.push(step);
+                return Ok(ChainState::Blocked);
+            }
+            if cancelled() {
+                self.stack.push(step);
+                return Ok(ChainState::Cancelled);
+            }
+            if self.step(step, now)? == Progress::Wait {
+                self.waiting_outside = true;
+                return Ok(ChainState::Outside);
+            }
+        }
+        Ok(ChainState::Idle)
+    }
+
+    fn step(&mut self, step: Step, now: Instant) -> Result<Progress, NodeFailure> {
+        match step {
+            Step::Batch { node, input, batch } => {
+                let count = batch.len() as u64;
+                let progress = self.call(node, |operator, out| operator.process(input, batch, out))?;
+                let kept = self.out.take_kept();
+                let left = kept.as_ref().map_or(0, Batch::len) as u64;
+                self.nodes[node].metrics.records_in.add(count.saturating_sub(left));
+                match (progress, kept) {
+                    (Progress::Done, None) => {}
+                    (_, Some(batch)) => self.stack.push(Step::Batch { node, input, batch }),
+                    (_, None) => {
+                        let error = OperatorError::new(
+                            "TM-OPERATOR-CONTRACT",
+                            tidemill_core::Fault::Internal,
+                            "the operator has more to say but did not keep its batch",
+                        );
+                        return Err(NodeFailure { node, error });
+                    }
+                }
+                self.recycle(node);
+                self.dispatch(node);
+                Ok(progress)
+            }
+            Step::Watermark { node, watermark } => {
+                self.nodes[node].metrics.input_watermark.set(watermark.0);
+                let progress = self.call(node, |operator, out| operator.watermark(watermark, out))?;
+                self.again(node, progress, Step::Watermark { node, watermark })
+            }
+            Step::Idle { node, idle } => {
+                let progress = self.call(node, |operator, out| operator.idle(idle, out))?;
+                self.again(node, progress, Step::Idle { node, idle })
+            }
+            Step::Timer { node, now } => {
+                let progress = self.call(node, |operator, out| operator.processing_time(now, out))?;
+                self.again(node, progress, Step::Timer { node, now })
+            }
+            Step::Woken { node } => {
+                let progress = self.call(node, |operator, out| operator.woken(out))?;
+                // Having been woken is not a wait: whoever has nothing to say yet is woken again.
+                let progress = if progress == Progress::Wait { Progress::Done } else { progress };
+                self.again(node, progress, Step::Woken { node })
+            }
+            Step::Finish { node } => {
+                let progress = self.call(node, |operator, out| operator.finish(out))?;
+                if progress != Progress::Done {
+                    return self.again(node, progress, Step::Finish { node });
+                }
+                for index in (0..self.nodes[node].links.len()).rev() {
+                    self.stack.push(match self.nodes[node].links[index].target {
+                        Target::Node(next) => Step::Finish { node: next },
+                        Target::Partition(partition) => {
+                            Step::Event { node, partition, event: Event::EndOfInput }
+                        }
+                    });
+                }
+                self.dispatch(node);
+                Ok(Progress::Done)
+            }
+            Step::Route { node, partition, batch } => {
+                let written = self.partitions[partition].write(batch, now);
+                if let Written::Rest(batch) =
+                    written.map_err(|error| NodeFailure { node, error: error.into() })?
+                {
+                    self.stack.push(Step::Route { node, partition, batch });
+                }
+                Ok(Progress::Done)
+            }
+            Step::Event { node, partition, event } => {
+                self.partitions[partition]
+                    .broadcast(event)
+                    .map_err(|error| NodeFailure { node, error: error.into() })?;
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        node: usize,
+        call: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<Progress, OperatorError>,
+    ) -> Result<Progress, NodeFailure> {
+        self.current = node;
+        let Self { nodes, out, .. } = self;
+        let state = &mut nodes[node];
+        match &mut state.work {
+            // A source is polled; all that it could be called for is passed on in its place.
+            Work::Source(_) => Ok(Progress::Done),
+            Work::Operator(operator) => {
+                out.exchange_spare(state.spare.take());
+                let called = call(&mut **operator, out);
+                state.spare = out.exchange_spare(None);
+                called.map_err(|error| NodeFailure { node, error })
+            }
+        }
+    }
+
+    fn recycle(&mut self, node: usize) {
+        if let Some(emptied) = self.out.take_recycled()
+            && let Some(parent) = self.nodes[node].parent
+        {
+            self.nodes[parent].spare = Some(emptied);
+        }
+    }
+
+    fn again(&mut self, node: usize, progress: Progress, step: Step) -> Result<Progress, NodeFailure> {
+        if progress != Progress::Done {
+            self.stack.push(step);
+        }
+        self.dispatch(node);
+        Ok(progress)
+    }
+
+    /// Puts what the operator has emitted on the stack, so that the first is done first.
+    fn dispatch(&mut self, node: usize) {
+        let Self { nodes, out, stack, .. } = self;
+        let ChainNode { links, metrics, .. } = &nodes[node];
+        for emission in out.drain_reversed() {
+            match emission {
+                Emission::Batch(batch) => {
+                    metrics.records_out.add(batch.len() as u64);
+                    send(stack, node, links.iter().filter(|link| link.side.is_none()), batch);
+                }
+                Emission::Side(tag, batch) => {
+                    metrics.records_out.add(batch.len() as u64);
+                    send(stack, node, links.iter().filter(|link| link.side.as_ref() == Some(&tag)), batch);
+                }
+                Emission::Watermark(watermark) => {
+                    metrics.output_watermark.set(watermark.0);
+                    for link in links.iter().rev() {
+                        stack.push(match link.target {
+                            Target::Node(next) => Step::Watermark { node: next, watermark },
+                            Target::Partition(partition) => {
+                                Step::Event { node, partition, event: Event::Watermark(watermark) }
+                            }
+                        });
+                    }
+                }
+                Emission::Idle(idle) => {
+                    for link in links.iter().rev() {
+                        stack.push(match link.target {
+                            Target::Node(next) => Step::Idle { node: next, idle },
+                            Target::Partition(partition) => {
+                                Step::Event { node, partition, event: Event::Idle(idle) }
+                            }
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what waits longer than the buffer timeout.
+    pub(crate) fn flush_due(&mut self, now: Instant) -> Result<(), NodeFailure> {
+        for partition in &mut self.partitions {
+            if partition.deadline().is_some() {
+                partition.flush_due(now).map_err(|error| NodeFailure { node: 0, error: error.into() })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When the next buffer is due to be sent.
+    pub(crate) fn flush_deadline(&self) -> Option<Instant> {
+        self.partitions.iter().filter_map(ResultPartition::deadline).min()
+    }
+}
+
+fn send<'a>(
+    stack: &mut Vec<Step>,
+    node: usize,
+    links: impl DoubleEndedIterator<Item = &'a Link>,
+    batch: Batch,
+) {
+    let mut links = links.rev().peekable();
+    let mut batch = Some(batch);
+    while let Some(link) = links.next() {
+        // The last one gets the batch itself, so that it may change it in place.
+        let own = if links.peek().is_some() { batch.clone() } else { batch.take() };
+        let Some(batch) = own else { return };
+        stack.push(match link.target {
+            Target::Node(next) => Step::Batch { node: next, input: 0, batch },
+            Target::Partition(partition) => Step::Route { node, partition, batch },
+        });
+    }
+}

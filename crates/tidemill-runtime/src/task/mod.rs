@@ -1,0 +1,11 @@
+//! One subtask: a chain of operators on a thread of its own.
+
+mod chain;
+mod input;
+mod panics;
+mod run;
+
+pub(crate) use chain::{Chain, ChainNode, Link, Target, Work};
+pub(crate) use input::{GateInput, Gates};
+pub(crate) use panics::install_hook;
+pub(crate) use run::{Task, TaskEnd};

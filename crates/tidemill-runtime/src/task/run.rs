@@ -1,0 +1,231 @@
+//! The loop of a task.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tidemill_network::{TaskWaker, Wake};
+use tidemill_state::{Clock, SubtaskSnapshot};
+
+use crate::context::OperatorContext;
+use crate::metrics::{TaskMetrics, TaskState, Waiting};
+use crate::operator::OperatorError;
+use crate::source::SourcePoll;
+use crate::task::chain::{Chain, ChainState, NodeFailure, Work};
+use crate::task::input::{Gates, TaskInput};
+use crate::task::panics;
+use crate::valve::ValveOutput;
+
+/// A subtask that is ready to run.
+pub(crate) struct Task {
+    pub(crate) chain: Chain,
+    /// `None` when the head is a source.
+    pub(crate) gates: Option<Gates>,
+    pub(crate) contexts: Vec<OperatorContext>,
+    pub(crate) restored: Vec<Option<SubtaskSnapshot>>,
+    pub(crate) metrics: Arc<TaskMetrics>,
+    pub(crate) waker: Arc<TaskWaker>,
+    pub(crate) cancel: Arc<AtomicBool>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// How a task ended.
+pub(crate) enum TaskEnd {
+    Finished,
+    Cancelled,
+    Failed { node: usize, error: OperatorError, panicked_at: Option<Option<String>> },
+}
+
+/// How long a task sleeps at most before it looks around: a safety net, not a way to be woken.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+impl Task {
+    /// Runs to the end; never unwinds.
+    pub(crate) fn run(mut self) -> TaskEnd {
+        self.waker.attach();
+        panics::enter_task();
+        let ran = catch_unwind(AssertUnwindSafe(|| self.open_and_loop()));
+        let end = match ran {
+            Ok(Ok(end)) => end,
+            Ok(Err(NodeFailure { node, error })) => {
+                if self.cancel.load(Ordering::Relaxed) && error.code() == "TM-NETWORK-CONSUMER-GONE" {
+                    TaskEnd::Cancelled
+                } else {
+                    TaskEnd::Failed { node, error, panicked_at: None }
+                }
+            }
+            Err(payload) => {
+                let error = OperatorError::new(
+                    "TM-USER-PANIC",
+                    tidemill_core::Fault::User,
+                    panics::message(&*payload),
+                );
+                TaskEnd::Failed { node: self.chain.current(), error, panicked_at: Some(panics::take_location()) }
+            }
+        };
+        // An operator that panicked may panic again when it is closed; nothing is lost by that.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.close()));
+        self.metrics.times.enter(Waiting::Input);
+        self.metrics.unwatch();
+        self.metrics.set_state(match end {
+            TaskEnd::Finished => TaskState::Finished,
+            TaskEnd::Cancelled => TaskState::Canceled,
+            TaskEnd::Failed { .. } => TaskState::Failed,
+        });
+        end
+    }
+
+    fn close(&mut self) {
+        for node in &mut self.chain.nodes {
+            match &mut node.work {
+                Work::Operator(operator) => operator.close(),
+                Work::Source(source) => source.close(),
+            }
+        }
+    }
+
+    fn open_and_loop(&mut self) -> Result<TaskEnd, NodeFailure> {
+        self.metrics.set_state(TaskState::Initializing);
+        for index in 0..self.chain.nodes.len() {
+            self.chain.set_current(index);
+            let context = &self.contexts[index];
+            let restored = self.restored[index].take();
+            let opened = match &mut self.chain.nodes[index].work {
+                Work::Operator(operator) => operator.open(context, restored),
+                Work::Source(source) => source.open(context, restored),
+            };
+            opened.map_err(|error| NodeFailure { node: index, error })?;
+        }
+        self.metrics.set_state(TaskState::Running);
+        self.process()
+    }
+
+    fn process(&mut self) -> Result<TaskEnd, NodeFailure> {
+        loop {
+            if self.cancel.load(Ordering::Relaxed) {
+                return Ok(TaskEnd::Cancelled);
+            }
+            let now = Instant::now();
+            self.chain.flush_due(now)?;
+            let cancel = Arc::clone(&self.cancel);
+            let state = self.chain.run(now, || cancel.load(Ordering::Relaxed))?;
+            self.count_output();
+            match state {
+                ChainState::Cancelled => return Ok(TaskEnd::Cancelled),
+                ChainState::Blocked => {
+                    self.wait_for_room(Waiting::OutputWithin);
+                    continue;
+                }
+                ChainState::Outside => {
+                    self.wait(Waiting::Outside, &[], None, |_| true);
+                    continue;
+                }
+                ChainState::Idle => {}
+            }
+            if self.chain.is_finished() {
+                return Ok(TaskEnd::Finished);
+            }
+            if self.chain.push_woken() || self.chain.push_timers(self.clock.now()) {
+                continue;
+            }
+            if !self.chain.has_room() {
+                self.wait_for_room(Waiting::Output);
+                continue;
+            }
+            if !self.chain.takes_input() {
+                self.wait(Waiting::Outside, &[], None, |_| true);
+                continue;
+            }
+            self.take_input(now)?;
+        }
+    }
+
+    fn take_input(&mut self, now: Instant) -> Result<(), NodeFailure> {
+        if let Some(gates) = &mut self.gates {
+            let polled = gates.poll(&self.metrics).map_err(|error| NodeFailure { node: 0, error: error.into() })?;
+            match polled {
+                Some(TaskInput::Batch { input, batch }) => self.chain.push_batch(input, batch),
+                Some(TaskInput::Watermark(output)) => self.push_valve(output),
+                Some(TaskInput::Watermarks([first, second])) => {
+                    // The stack runs the last first.
+                    self.push_valve(second);
+                    self.push_valve(first);
+                }
+                Some(TaskInput::Nothing) => {}
+                Some(TaskInput::End) => self.chain.push_finish(),
+                None => {
+                    gates.recycle();
+                    self.wait(Waiting::Input, &[Wake::Input], None, |task| {
+                        task.gates.as_ref().is_none_or(|gates| !gates.has_input())
+                    });
+                }
+            }
+            return Ok(());
+        }
+        let Some((source, out)) = self.chain.source() else {
+            // A chain without gates whose head is no source has no input and never will.
+            self.chain.push_finish();
+            return Ok(());
+        };
+        let polled = source.poll(out, now).map_err(|error| NodeFailure { node: 0, error })?;
+        self.chain.after_source();
+        match polled {
+            SourcePoll::Ready => {}
+            SourcePoll::Wait(deadline) => self.wait(Waiting::Input, &[], deadline, |_| true),
+            SourcePoll::End => self.chain.push_finish_behind(),
+        }
+        Ok(())
+    }
+
+    fn push_valve(&mut self, output: ValveOutput) {
+        match output {
+            ValveOutput::Watermark(watermark) => {
+                self.metrics.input_watermark.set(watermark.0);
+                self.chain.push_watermark(watermark);
+            }
+            ValveOutput::Idle(idle) => self.chain.push_idle(idle),
+        }
+    }
+
+    fn wait_for_room(&mut self, state: Waiting) {
+        self.wait(state, &[Wake::Output], None, |task| !task.chain.has_room());
+    }
+
+    /// Sleeps until one of `interest` happens, a buffer or timer is due, or `deadline` passes.
+    fn wait(
+        &mut self,
+        state: Waiting,
+        interest: &[Wake],
+        deadline: Option<Instant>,
+        still_waiting: impl FnOnce(&Self) -> bool,
+    ) {
+        let now = Instant::now();
+        let mut until = now + LONGEST_SLEEP;
+        for due in [deadline, self.chain.flush_deadline()].into_iter().flatten() {
+            until = until.min(due);
+        }
+        if let Some(timer) = self.chain.next_processing_time() {
+            let ms = timer.saturating_sub(self.clock.now()).max(0);
+            until = until.min(now + Duration::from_millis(ms.unsigned_abs()).min(LONGEST_SLEEP));
+        }
+        self.metrics.times.enter(state);
+        self.waker.wait(interest, Some(until), || {
+            !self.cancel.load(Ordering::Relaxed) && !self.chain.is_woken() && still_waiting(self)
+        });
+        self.metrics.times.enter(Waiting::No);
+    }
+
+    fn count_output(&self) {
+        let (mut buffers, mut bytes, mut records) = (0, 0, 0);
+        for partition in &self.chain.partitions {
+            let sent = partition.sent();
+            buffers += sent.buffers;
+            bytes += sent.bytes;
+            records += sent.records;
+        }
+        self.metrics.buffers_out.set(buffers);
+        self.metrics.bytes_out.set(bytes);
+        self.metrics.records_out.set(records);
+    }
+}
