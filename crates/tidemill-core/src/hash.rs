@@ -90,6 +90,11 @@ pub const fn combine(so_far: u64, next: u64) -> u64 {
 /// A value that can be a key: hashed by the routing hash above.
 ///
 /// Equal values must have equal hashes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key, for it has no routing hash: derive `RoutingHash` for it",
+    label = "no routing hash",
+    note = "floating-point numbers are no keys, for NaN does not equal itself; maps are none either"
+)]
 pub trait RoutingHash {
     /// The routing hash of this value.
     fn routing_hash(&self) -> u64;
@@ -111,6 +116,13 @@ impl RoutingHash for i128 {
     #[inline]
     fn routing_hash(&self) -> u64 {
         int128(*self)
+    }
+}
+
+impl RoutingHash for u128 {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        int128(*self as i128)
     }
 }
 
@@ -170,10 +182,47 @@ impl<T: RoutingHash + ?Sized> RoutingHash for &T {
     }
 }
 
-impl<T: RoutingHash> RoutingHash for Vec<T> {
+impl<T: RoutingHash + ?Sized> RoutingHash for Box<T> {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        T::routing_hash(self)
+    }
+}
+
+/// The number of elements, then each of them.
+impl<T: RoutingHash> RoutingHash for [T] {
     #[inline]
     fn routing_hash(&self) -> u64 {
         self.iter().fold(int(self.len() as i64), |h, item| combine(h, item.routing_hash()))
+    }
+}
+
+impl<T: RoutingHash> RoutingHash for Vec<T> {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        self.as_slice().routing_hash()
+    }
+}
+
+impl<T: RoutingHash, const N: usize> RoutingHash for [T; N] {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        self.as_slice().routing_hash()
+    }
+}
+
+impl<T: RoutingHash> RoutingHash for std::collections::BTreeSet<T> {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        self.iter().fold(int(self.len() as i64), |h, item| combine(h, item.routing_hash()))
+    }
+}
+
+/// Seconds, then nanoseconds.
+impl RoutingHash for std::time::Duration {
+    #[inline]
+    fn routing_hash(&self) -> u64 {
+        combine(uint(self.as_secs()), int(i64::from(self.subsec_nanos())))
     }
 }
 

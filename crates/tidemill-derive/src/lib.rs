@@ -1,1 +1,112 @@
-//! The derive macros of `tidemill-serialization`.
+//! The derive macros of `tidemill-serialization`, which re-exports and documents them.
+
+mod arrow;
+mod attributes;
+mod record;
+mod routing_hash;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Makes a struct or enum a record: something that can cross an edge and live in state (`Element` and `Data`).
+///
+/// Fields are written in the order of declaration, enums begin with the position of the variant. So reordering
+/// fields or variants changes the format.
+///
+/// ```
+/// use tidemill_serialization::Record;
+///
+/// #[derive(Record, Clone)]
+/// enum Shape<T> {
+///     Empty,
+///     Circle { radius: T },
+///     Polygon(Vec<(T, T)>),
+/// }
+/// ```
+///
+/// Attributes of the struct or enum:
+/// - `#[record(arrow)]`: also implements `ArrowRecord`, for structs with named fields.
+/// - `#[record(crate = "path")]`: where `tidemill_serialization` is found, when it is re-exported by another crate.
+///
+/// Attributes of a field, with `#[record(arrow)]`:
+/// - `#[record(rename = "column")]`: the name of its column, when it is not the field's.
+///
+/// # What is refused
+///
+/// A field whose type is no record itself:
+///
+/// ```compile_fail,E0277
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// struct Position {
+///     index: usize, // its width differs between platforms
+/// }
+/// ```
+///
+/// Unions, and types that borrow:
+///
+/// ```compile_fail
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone, Copy)]
+/// union Word { int: u32, float: f32 }
+/// ```
+///
+/// ```compile_fail
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// struct Borrowed<'a> { text: &'a str }
+/// ```
+///
+/// Attributes that would have no effect:
+///
+/// ```compile_fail
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// struct Flight {
+///     #[record(rename = "tail_number")] // only means something with #[record(arrow)]
+///     tailnum: String,
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// #[record(arrow)]
+/// struct Pair(i32, i32); // columns need names
+/// ```
+#[proc_macro_derive(Record, attributes(record))]
+pub fn record(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    record::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Gives a struct or enum a routing hash, so that it can be a key.
+///
+/// A struct is hashed as the tuple of its fields, an enum as its variant's position followed by the fields; the
+/// hash decides where restored state lives, so reordering them moves keys.
+///
+/// ```
+/// use tidemill_serialization::{Key, Record, RoutingHash};
+///
+/// #[derive(Record, RoutingHash, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// struct Route {
+///     origin: String,
+///     destination: String,
+/// }
+///
+/// let route = Route { origin: "JFK".into(), destination: "LAX".into() };
+/// assert_eq!(route.routing_hash(), ("JFK", "LAX").routing_hash());
+/// ```
+///
+/// Floating-point fields are refused: NaN does not equal itself.
+///
+/// ```compile_fail,E0277
+/// # use tidemill_serialization::RoutingHash;
+/// #[derive(RoutingHash)]
+/// struct Position { latitude: f64 }
+/// ```
+#[proc_macro_derive(RoutingHash, attributes(record))]
+pub fn routing_hash(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    routing_hash::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}

@@ -1,15 +1,24 @@
 //! Reading encoded bytes back, defensively.
 
+use tidemill_core::{Classified, Fault};
+
+/// How deep boxes, vectors, maps and sets may be nested in a value: recursive types must not exhaust the stack.
+pub const MAX_DEPTH: u32 = 256;
+
+/// A length that says: there were more elements than a length can say. Never a valid length.
+pub(crate) const TOO_LONG: u32 = u32::MAX;
+
 /// Bytes that are still to be decoded.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
     rest: &'a [u8],
+    depth: u32,
 }
 
 impl<'a> Input<'a> {
     /// Starts at the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, depth: 0 }
     }
 
     /// How many bytes are left.
@@ -41,10 +50,102 @@ impl<'a> Input<'a> {
         array.copy_from_slice(self.take(N, what)?);
         Ok(array)
     }
+
+    /// Takes the length of a sequence whose elements take at least `element_bytes` each (at least one).
+    ///
+    /// # Errors
+    /// When the bytes that are left cannot hold that many elements.
+    #[inline]
+    pub fn length(&mut self, element_bytes: usize, what: &'static str) -> Result<usize, DecodeError> {
+        let length = u32::from_le_bytes(self.array(what)?);
+        if length == TOO_LONG {
+            let detail = "it had 4,294,967,295 elements or more when it was written".to_owned();
+            return Err(DecodeError::Invalid { what, detail });
+        }
+        self.check_count(length as usize, element_bytes, what)?;
+        Ok(length as usize)
+    }
+
+    /// Checks that `count` elements of at least `element_bytes` each (at least one) can follow.
+    ///
+    /// # Errors
+    /// When fewer bytes are left.
+    #[inline]
+    pub fn check_count(
+        &self,
+        count: usize,
+        element_bytes: usize,
+        what: &'static str,
+    ) -> Result<(), DecodeError> {
+        let needed = count.saturating_mul(element_bytes.max(1));
+        if needed > self.rest.len() {
+            return Err(DecodeError::Truncated { what, needed, left: self.rest.len() });
+        }
+        Ok(())
+    }
+
+    /// For how many of `count` values of `T` to reserve memory: no more memory than there are bytes left.
+    #[inline]
+    pub fn justified_capacity<T>(&self, count: usize) -> usize {
+        count.min(self.rest.len() / size_of::<T>().max(1))
+    }
+
+    /// Reads one element of a sequence: where it takes no byte of its own, the filler is taken.
+    ///
+    /// # Errors
+    /// Those of `read`; also when the filler is not there.
+    #[inline]
+    pub fn element<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let before = self.rest.len();
+        let element = read(self)?;
+        if self.rest.len() == before {
+            let [filler] = self.array("element of no size")?;
+            if filler != 0 {
+                return Err(DecodeError::invalid(
+                    "element of no size",
+                    format!("its filler is {filler}, not 0"),
+                ));
+            }
+        }
+        Ok(element)
+    }
+
+    /// Reads what is one level deeper in a value.
+    ///
+    /// # Errors
+    /// Those of `read`; also when this level is deeper than [`MAX_DEPTH`].
+    #[inline]
+    pub fn nested<T>(
+        &mut self,
+        what: &'static str,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        if self.depth == MAX_DEPTH {
+            return Err(DecodeError::TooDeep { what });
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Checks that all bytes were read.
+    ///
+    /// # Errors
+    /// When some are left.
+    pub fn finish(&self, what: &'static str) -> Result<(), DecodeError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            left => Err(DecodeError::Trailing { what, left }),
+        }
+    }
 }
 
 /// Bytes that are not an encoded value of the type that was to be read.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The input ends within a value.
     #[error("the bytes of {what} end too early: {needed} more needed, {left} left")]
@@ -64,4 +165,69 @@ pub enum DecodeError {
         /// What is wrong with them.
         detail: String,
     },
+    /// Boxes, vectors, maps and sets are nested deeper than [`MAX_DEPTH`].
+    #[error("{what} is nested deeper than {MAX_DEPTH} levels: flatten the type, or check the bytes")]
+    TooDeep {
+        /// The type or field that was being read.
+        what: &'static str,
+    },
+    /// Bytes follow the value.
+    #[error("{left} bytes follow the end of {what}")]
+    Trailing {
+        /// The type that was read.
+        what: &'static str,
+        /// Bytes left.
+        left: usize,
+    },
+}
+
+impl DecodeError {
+    /// A byte or word that no value is encoded as.
+    #[cold]
+    pub fn invalid(what: &'static str, detail: impl Into<String>) -> Self {
+        Self::Invalid { what, detail: detail.into() }
+    }
+
+    /// Names the field that was being read, as `Type.field`. The innermost field is the one that counts: an error
+    /// that names a field already is left as it is.
+    #[cold]
+    #[must_use]
+    pub fn in_field(mut self, field: &'static str) -> Self {
+        let (Self::Truncated { what, .. }
+        | Self::Invalid { what, .. }
+        | Self::TooDeep { what }
+        | Self::Trailing { what, .. }) = &mut self;
+        if !what.contains('.') {
+            *what = field;
+        }
+        self
+    }
+
+    /// The type or field that was being read.
+    pub fn what(&self) -> &'static str {
+        let (Self::Truncated { what, .. }
+        | Self::Invalid { what, .. }
+        | Self::TooDeep { what }
+        | Self::Trailing { what, .. }) = self;
+        what
+    }
+}
+
+impl Classified for DecodeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "TM-SERIALIZATION-TRUNCATED",
+            Self::Invalid { .. } => "TM-SERIALIZATION-INVALID",
+            Self::TooDeep { .. } => "TM-SERIALIZATION-TOO-DEEP",
+            Self::Trailing { .. } => "TM-SERIALIZATION-TRAILING",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::TooDeep { .. } => Fault::User,
+            // Damaged on a disk or on the way, or written by another version of the type.
+            Self::Truncated { .. } | Self::Invalid { .. } | Self::Trailing { .. } => Fault::External,
+        }
+    }
 }

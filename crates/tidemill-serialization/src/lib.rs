@@ -1,7 +1,58 @@
 //! How records, keys and state become bytes, and how columns become records.
+//!
+//! ```
+//! use tidemill_serialization::{Data, Input, Record, RoutingHash};
+//!
+//! #[derive(Record, RoutingHash, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+//! struct Route {
+//!     origin: String,
+//!     destination: String,
+//! }
+//!
+//! let route = Route { origin: "JFK".into(), destination: "LAX".into() };
+//! let mut bytes = Vec::new();
+//! route.encode(&mut bytes);
+//! assert_eq!(bytes, *b"\x03\0\0\0JFK\x03\0\0\0LAX");
+//! assert_eq!(Route::decode(&mut Input::new(&bytes)).unwrap(), route);
+//! ```
+//!
+//! # The format
+//!
+//! | type | bytes |
+//! |---|---|
+//! | integers, `f32`, `f64` | their width, little endian |
+//! | `bool` | 0 or 1 |
+//! | `char` | its code, as a `u32` |
+//! | `String`, `Arc<str>` | length as a `u32`, then UTF-8 |
+//! | `Duration` | seconds as a `u64`, nanoseconds as a `u32` |
+//! | `Option` | 0, or 1 and the value |
+//! | `Box`, tuples, arrays, structs | the parts in order of declaration, nothing between them |
+//! | enums | the position of the variant as a `u16`, then its fields |
+//! | `Vec`, sets, maps | count as a `u32`, then the elements; sets and maps in the order of their keys |
+//!
+//! In a vector, set or map every element takes at least one byte: one that would take none (such as `()`) is
+//! written as one zero byte. So no count can be larger than the bytes that follow it, and a wrong one is found
+//! before anything is allocated. Boxes, vectors, sets and maps nest at most [`MAX_DEPTH`] levels deep.
+//!
+//! `usize` and `isize` are no records: their width differs between platforms.
 
+mod compounds;
 pub mod data;
 pub mod input;
+mod scalars;
 
 pub use data::{Data, Key};
-pub use input::{DecodeError, Input};
+pub use input::{DecodeError, Input, MAX_DEPTH};
+pub use tidemill_core::hash::RoutingHash;
+pub use tidemill_derive::{Record, RoutingHash};
+
+// So that derived code finds this crate by its name from within it too.
+#[allow(unused_extern_crates)] // Only what uses a derive does.
+extern crate self as tidemill_serialization;
+
+/// What derived code refers to. No promise is made about it.
+#[doc(hidden)]
+pub mod __private {
+    pub use tidemill_core::element::{Element, fixed_same, fixed_sum};
+    pub use tidemill_core::hash::{RoutingHash, combine, int};
+}

@@ -1,0 +1,91 @@
+//! `#[record(arrow)]`: `ArrowRecord`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Error, Fields, Path, Result, parse_quote};
+
+use crate::attributes::rename;
+use crate::record::{bounded, plain};
+
+pub(crate) fn derive(root: &Path, input: &DeriveInput, span: Span) -> Result<TokenStream> {
+    let fields = match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => &fields.named,
+            _ => {
+                return Err(Error::new(span, "columns need names: `arrow` is for structs with named fields"));
+            }
+        },
+        _ => return Err(Error::new(span, "an enum is no row: `arrow` is for structs with named fields")),
+    };
+    let name = &input.ident;
+    let record = plain(name);
+    let mut definitions = Vec::new();
+    let mut binders = Vec::new();
+    let mut getters = Vec::new();
+    let mut builders = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for (i, field) in fields.iter().enumerate() {
+        let Some(ident) = &field.ident else { continue };
+        let ty = &field.ty;
+        let column = match rename(field)? {
+            Some(name) => name,
+            None => syn::LitStr::new(&plain(ident), ident.span()),
+        };
+        if !seen.insert(column.value()) {
+            let text = format!("two fields have the column `{}`", column.value());
+            return Err(Error::new(column.span(), text));
+        }
+        let what = format!("{record}.{}", plain(ident));
+        let bound = format_ident!("__column{i}");
+        let arrow = quote_spanned!(ty.span()=> <#ty as #root::ArrowField>);
+        definitions.push(quote!(#root::__private::column_definition::<#ty>(#column)));
+        binders.push(quote! {
+            let #bound = #root::__private::bind_column::<#ty>(__batch, #column, #what, &__rows)?;
+        });
+        getters.push(quote!(#ident: #arrow::get(&#bound, __row)));
+        builders.push(quote! {
+            #arrow::build(__records.iter().map(|__record| &__record.#ident))
+                .ok_or(#root::SerializationError::ColumnTooLong { field: #what })?
+        });
+    }
+
+    let build = quote!(#root::__private::schema(::std::vec![#(#definitions),*]));
+    let schema = if input.generics.params.is_empty() {
+        quote! {
+            static __SCHEMA: ::std::sync::LazyLock<#root::__private::SchemaRef> =
+                ::std::sync::LazyLock::new(|| #build);
+            ::std::clone::Clone::clone(&*__SCHEMA)
+        }
+    } else {
+        // A static in a generic function would be shared by all its instances.
+        build
+    };
+    let generics = bounded(&input.generics, &parse_quote!(#root::ArrowField));
+    let (impl_generics, types, where_clause) = generics.split_for_impl();
+    Ok(quote! {
+        #[automatically_derived]
+        impl #impl_generics #root::ArrowRecord for #name #types #where_clause {
+            fn schema() -> #root::__private::SchemaRef {
+                #schema
+            }
+
+            fn from_arrow(
+                __batch: &#root::__private::RecordBatch,
+                __rows: ::core::ops::Range<usize>,
+            ) -> ::core::result::Result<::std::vec::Vec<Self>, #root::SerializationError> {
+                #root::__private::check_rows(__batch, &__rows)?;
+                #(#binders)*
+                ::core::result::Result::Ok(__rows.map(|__row| Self { #(#getters),* }).collect())
+            }
+
+            fn to_arrow(
+                __records: &[Self],
+            ) -> ::core::result::Result<#root::__private::RecordBatch, #root::SerializationError> {
+                let __columns = ::std::vec![#(#builders),*];
+                #root::__private::record_batch(
+                    <Self as #root::ArrowRecord>::schema(), __columns, __records.len())
+            }
+        }
+    })
+}

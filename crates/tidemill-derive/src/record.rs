@@ -1,0 +1,219 @@
+//! `#[derive(Record)]`: `Element` and `Data`.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Data, DataEnum, DeriveInput, Fields, Generics, Path, Result, parse_quote};
+
+use crate::arrow;
+use crate::attributes::TypeAttributes;
+
+/// What differs between the derived code of structs and enums.
+struct Bodies {
+    fixed_bytes: TokenStream,
+    logical_bytes: TokenStream,
+    encode: TokenStream,
+    decode: TokenStream,
+}
+
+pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
+    let attributes = TypeAttributes::of(input)?;
+    let root = &attributes.root;
+    let name = &input.ident;
+    let Bodies { fixed_bytes, logical_bytes, encode, decode } = match &input.data {
+        Data::Struct(data) => of_struct(root, name, &data.fields),
+        Data::Enum(data) => of_enum(root, name, data),
+        // Refused with the attributes.
+        Data::Union(_) => return Ok(TokenStream::new()),
+    };
+
+    let (_, types, _) = input.generics.split_for_impl();
+    let element = bounded(&input.generics, &parse_quote!(#root::__private::Element));
+    let (element_impl, _, element_where) = element.split_for_impl();
+    let data = bounded(&input.generics, &parse_quote!(#root::Data));
+    let (data_impl, _, data_where) = data.split_for_impl();
+    let arrow = match attributes.arrow {
+        Some(span) => arrow::derive(root, input, span)?,
+        None => TokenStream::new(),
+    };
+    Ok(quote! {
+        #[automatically_derived]
+        impl #element_impl #root::__private::Element for #name #types #element_where {
+            const FIXED_BYTES: ::core::option::Option<usize> = #fixed_bytes;
+
+            #[inline]
+            fn logical_bytes(&self) -> usize {
+                match <Self as #root::__private::Element>::FIXED_BYTES {
+                    ::core::option::Option::Some(__bytes) => __bytes,
+                    ::core::option::Option::None => #logical_bytes,
+                }
+            }
+        }
+
+        #[automatically_derived]
+        impl #data_impl #root::Data for #name #types #data_where {
+            #[inline]
+            fn encode(&self, __out: &mut ::std::vec::Vec<u8>) {
+                #encode
+            }
+
+            #[inline]
+            fn decode(
+                __input: &mut #root::Input<'_>,
+            ) -> ::core::result::Result<Self, #root::DecodeError> {
+                #decode
+            }
+        }
+
+        #arrow
+    })
+}
+
+/// The generics, with `bound` on every type parameter.
+pub(crate) fn bounded(generics: &Generics, bound: &Path) -> Generics {
+    let mut generics = generics.clone();
+    for parameter in generics.type_params_mut() {
+        parameter.bounds.push(parse_quote!(#bound));
+    }
+    generics
+}
+
+/// A pattern that binds every field, and the names it binds them to.
+pub(crate) fn pattern(fields: &Fields) -> (TokenStream, Vec<Ident>) {
+    let bound: Vec<Ident> = (0..fields.len()).map(|i| format_ident!("__field{i}")).collect();
+    let pattern = match fields {
+        Fields::Named(named) => {
+            let names = named.named.iter().map(|field| &field.ident);
+            quote!({ #(#names: #bound),* })
+        }
+        Fields::Unnamed(_) => quote!((#(#bound),*)),
+        Fields::Unit => TokenStream::new(),
+    };
+    (pattern, bound)
+}
+
+fn fixed_sum(root: &Path, fields: &Fields) -> TokenStream {
+    let sizes = fields.iter().map(|field| {
+        let ty = &field.ty;
+        // With the span of the type, so that the error of one that is no record points there.
+        quote_spanned!(ty.span()=> <#ty as #root::__private::Element>::FIXED_BYTES)
+    });
+    quote!(#root::__private::fixed_sum(&[#(#sizes),*]))
+}
+
+fn logical_sum(root: &Path, fields: &Fields, bound: &[Ident]) -> TokenStream {
+    let sizes = fields.iter().zip(bound).map(|(field, bound)| {
+        let ty = &field.ty;
+        quote_spanned!(ty.span()=> <#ty as #root::__private::Element>::logical_bytes(#bound))
+    });
+    quote!(0usize #(+ #sizes)*)
+}
+
+fn encode_fields(root: &Path, fields: &Fields, bound: &[Ident]) -> TokenStream {
+    fields
+        .iter()
+        .zip(bound)
+        .map(|(field, bound)| {
+            let ty = &field.ty;
+            quote_spanned!(ty.span()=> <#ty as #root::Data>::encode(#bound, __out);)
+        })
+        .collect()
+}
+
+/// The expression that reads the fields of `path`; `owner` is what errors call it.
+fn decode_fields(root: &Path, path: &TokenStream, owner: &str, fields: &Fields) -> TokenStream {
+    let values = fields.iter().enumerate().map(|(i, field)| {
+        let ty = &field.ty;
+        let (member, what) = match &field.ident {
+            Some(name) => (quote!(#name:), format!("{owner}.{}", plain(name))),
+            None => (TokenStream::new(), format!("{owner}.{i}")),
+        };
+        let value = quote_spanned! {ty.span()=>
+            <#ty as #root::Data>::decode(__input).map_err(|__error| __error.in_field(#what))?
+        };
+        quote!(#member #value)
+    });
+    match fields {
+        Fields::Named(_) => quote!(#path { #(#values),* }),
+        Fields::Unnamed(_) => quote!(#path(#(#values),*)),
+        Fields::Unit => quote!(#path),
+    }
+}
+
+/// A name without the `r#` of raw identifiers.
+pub(crate) fn plain(name: &Ident) -> String {
+    let name = name.to_string();
+    name.strip_prefix("r#").map_or(name.clone(), str::to_owned)
+}
+
+fn of_struct(root: &Path, name: &Ident, fields: &Fields) -> Bodies {
+    let (pattern, bound) = pattern(fields);
+    let logical = logical_sum(root, fields, &bound);
+    let encode = encode_fields(root, fields, &bound);
+    let decode = decode_fields(root, &quote!(Self), &plain(name), fields);
+    Bodies {
+        fixed_bytes: fixed_sum(root, fields),
+        logical_bytes: quote!({
+            let Self #pattern = self;
+            #logical
+        }),
+        encode: quote! {
+            let Self #pattern = self;
+            #encode
+        },
+        decode: quote!(::core::result::Result::Ok(#decode)),
+    }
+}
+
+fn of_enum(root: &Path, name: &Ident, data: &DataEnum) -> Bodies {
+    let owner = plain(name);
+    let mut sizes = Vec::new();
+    let mut logical = Vec::new();
+    let mut encode = Vec::new();
+    let mut decode = Vec::new();
+    // More than 65,536 variants are refused with the attributes.
+    for (discriminant, variant) in (0u16..=u16::MAX).zip(&data.variants) {
+        let ident = &variant.ident;
+        let (pattern, bound) = pattern(&variant.fields);
+        sizes.push(fixed_sum(root, &variant.fields));
+        let sum = logical_sum(root, &variant.fields, &bound);
+        logical.push(quote!(Self::#ident #pattern => 2usize + #sum));
+        let fields = encode_fields(root, &variant.fields, &bound);
+        encode.push(quote! {
+            Self::#ident #pattern => {
+                <u16 as #root::Data>::encode(&#discriminant, __out);
+                #fields
+            }
+        });
+        let path = quote!(Self::#ident);
+        let value = decode_fields(root, &path, &format!("{owner}::{}", plain(ident)), &variant.fields);
+        decode.push(quote!(#discriminant => ::core::result::Result::Ok(#value)));
+    }
+    let variants = data.variants.len();
+    Bodies {
+        fixed_bytes: quote! {
+            #root::__private::fixed_sum(&[
+                ::core::option::Option::Some(2),
+                #root::__private::fixed_same(&[#(#sizes),*]),
+            ])
+        },
+        // `*self`, so that an enum without variants is matched too.
+        logical_bytes: match variants {
+            0 => quote!(match *self {}),
+            _ => quote!(match self { #(#logical),* }),
+        },
+        encode: match variants {
+            0 => quote!(match *self {}),
+            _ => quote!(match self { #(#encode)* }),
+        },
+        decode: quote! {
+            match u16::from_le_bytes(__input.array(#owner)?) {
+                #(#decode,)*
+                __other => ::core::result::Result::Err(#root::DecodeError::invalid(
+                    #owner,
+                    ::std::format!("it has {} variants, number {} is none of them", #variants, __other),
+                )),
+            }
+        },
+    }
+}

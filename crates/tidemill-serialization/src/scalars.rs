@@ -1,0 +1,155 @@
+//! [`Data`] for types without parts: numbers, booleans, characters, strings, durations.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::data::Data;
+use crate::input::{DecodeError, Input, TOO_LONG};
+
+/// Appends a length; what is too long to be written is marked so that it can never be read as something else.
+#[inline]
+pub(crate) fn encode_length(length: usize, out: &mut Vec<u8>) {
+    let length = u32::try_from(length).unwrap_or(TOO_LONG);
+    out.extend_from_slice(&length.to_le_bytes());
+}
+
+impl Data for () {
+    #[inline]
+    fn encode(&self, _: &mut Vec<u8>) {}
+
+    #[inline]
+    fn decode(_: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(())
+    }
+}
+
+impl<T: Send + Sync + 'static> Data for PhantomData<T> {
+    #[inline]
+    fn encode(&self, _: &mut Vec<u8>) {}
+
+    #[inline]
+    fn decode(_: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(PhantomData)
+    }
+}
+
+macro_rules! numbers {
+    ($($t:ident),*) => {$(
+        impl Data for $t {
+            #[inline]
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+
+            #[inline]
+            fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+                Ok($t::from_le_bytes(input.array(stringify!($t))?))
+            }
+
+            fn encode_slice(values: &[Self], out: &mut Vec<u8>) {
+                const WIDTH: usize = size_of::<$t>();
+                let start = out.len();
+                out.resize(start + values.len() * WIDTH, 0);
+                for (bytes, value) in out[start..].chunks_exact_mut(WIDTH).zip(values) {
+                    bytes.copy_from_slice(&value.to_le_bytes());
+                }
+            }
+
+            fn decode_vec(count: usize, input: &mut Input<'_>) -> Result<Vec<Self>, DecodeError> {
+                const WIDTH: usize = size_of::<$t>();
+                let bytes = input.take(count.saturating_mul(WIDTH), concat!("sequence of ", stringify!($t)))?;
+                let (words, _) = bytes.as_chunks::<WIDTH>();
+                Ok(words.iter().map(|word| $t::from_le_bytes(*word)).collect())
+            }
+        }
+    )*};
+}
+numbers!(i8, u8, i16, u16, i32, u32, i64, u64, i128, u128, f32, f64);
+
+impl Data for bool {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+
+    #[inline]
+    fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        match input.array("bool")? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            [other] => Err(DecodeError::invalid("bool", format!("{other} is neither 0 nor 1"))),
+        }
+    }
+}
+
+impl Data for char {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        u32::from(*self).encode(out);
+    }
+
+    #[inline]
+    fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        let code = u32::from_le_bytes(input.array("char")?);
+        char::from_u32(code)
+            .ok_or_else(|| DecodeError::invalid("char", format!("{code:#x} is no Unicode scalar value")))
+    }
+}
+
+/// Reads a string without copying it.
+#[inline]
+fn decode_str<'a>(input: &mut Input<'a>) -> Result<&'a str, DecodeError> {
+    let length = input.length(1, "string")?;
+    let bytes = input.take(length, "string")?;
+    std::str::from_utf8(bytes).map_err(|error| {
+        DecodeError::invalid("string", format!("not UTF-8 after byte {}", error.valid_up_to()))
+    })
+}
+
+impl Data for String {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_length(self.len(), out);
+        out.extend_from_slice(self.as_bytes());
+    }
+
+    #[inline]
+    fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        decode_str(input).map(str::to_owned)
+    }
+}
+
+impl Data for Arc<str> {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_length(self.len(), out);
+        out.extend_from_slice(self.as_bytes());
+    }
+
+    #[inline]
+    fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        decode_str(input).map(Arc::from)
+    }
+}
+
+impl Data for Duration {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.as_secs().encode(out);
+        self.subsec_nanos().encode(out);
+    }
+
+    #[inline]
+    fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        let seconds = u64::from_le_bytes(input.array("Duration")?);
+        let nanos = u32::from_le_bytes(input.array("Duration")?);
+        if nanos >= 1_000_000_000 {
+            return Err(DecodeError::invalid(
+                "Duration",
+                format!("{nanos} nanoseconds are a second or more"),
+            ));
+        }
+        Ok(Duration::new(seconds, nanos))
+    }
+}

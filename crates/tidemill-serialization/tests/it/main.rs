@@ -1,0 +1,9 @@
+//! The formats: round trips, damage, golden bytes, columns.
+
+// Clippy's exception for tests does not reach helpers outside of `#[test]` functions.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod damage;
+mod golden;
+mod records;
+mod round_trip;
