@@ -157,7 +157,10 @@ impl Drop for Reservation {
 
 /// A reservation for which a pool has no room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the memory pool '{pool}' is full: {wanted} bytes wanted, {used} of {limit} bytes in use{}", hint(config_key))]
+#[error(
+    "the memory pool '{pool}' is full: {wanted} bytes wanted, {used} of {limit} bytes in use{}",
+    hint(config_key)
+)]
 pub struct BudgetExceeded {
     /// The name of the pool.
     pub pool: String,

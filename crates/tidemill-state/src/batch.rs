@@ -8,13 +8,21 @@ use crate::error::StateError;
 pub const NO_SLOT: u32 = u32::MAX;
 
 /// The namespaces of a batch of addresses.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Namespaces<'a, N> {
     /// All records have this one.
     One(&'a N),
     /// Each record has its own.
     Each(&'a [N]),
 }
+
+impl<N> Clone for Namespaces<'_, N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<N> Copy for Namespaces<'_, N> {}
 
 impl<'a, N> Namespaces<'a, N> {
     #[inline(always)]
@@ -82,6 +90,17 @@ impl<'a, B, N> KeyBatch<'a, B, N> {
     /// Whether there is no address.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// Checks that a column of the same access has one item a record.
+    pub(crate) fn check_column(&self, what: &'static str, other: usize) -> Result<(), StateError> {
+        let keys = self.keys.len();
+        if keys == other { Ok(()) } else { Err(StateError::UnevenBatch { keys, what, other }) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn hash(&self, index: usize) -> u64 {
+        self.hashes[index]
     }
 
     #[inline(always)]

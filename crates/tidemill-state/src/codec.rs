@@ -60,6 +60,26 @@ pub(crate) fn get_text(input: &mut Input<'_>, what: &'static str) -> Result<Stri
     }
 }
 
+/// Stands before each entry: key and value may both take no bytes.
+const ENTRY: u8 = 1;
+
+/// Starts an entry of a snapshot.
+#[inline]
+pub(crate) fn put_entry<K: Data, N: Data>(out: &mut Vec<u8>, key: &K, namespace: &N) {
+    out.push(ENTRY);
+    key.encode(out);
+    namespace.encode(out);
+}
+
+/// Reads what [`put_entry`] wrote.
+#[inline]
+pub(crate) fn get_entry<K: Data, N: Data>(input: &mut Input<'_>) -> Result<(K, N), DecodeError> {
+    match input.array("start of an entry")? {
+        [ENTRY] => Ok((K::decode(input)?, N::decode(input)?)),
+        [other] => Err(DecodeError::Invalid { what: "start of an entry", detail: format!("it is {other}") }),
+    }
+}
+
 /// Writes the time at which an entry was last touched, in states that expire.
 #[inline]
 pub(crate) fn put_stamp(out: &mut Vec<u8>, stamp: Option<Timestamp>) {

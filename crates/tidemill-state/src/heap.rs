@@ -13,6 +13,7 @@ use tidemill_serialization::Key;
 use crate::account::Account;
 use crate::batch::{Address, KeyBatch, NO_SLOT, Slots};
 use crate::error::StateError;
+use crate::ttl::Liveness;
 
 /// Below this many entries a table never gives memory back.
 const KEEP_CAPACITY: usize = 1024;
@@ -132,23 +133,50 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         }
     }
 
-    /// Probes for all addresses of a batch and returns their slots, [`NO_SLOT`] where there is no entry.
-    pub(crate) fn find_batch<B: Borrow<K>>(&mut self, batch: &KeyBatch<'_, B, N>) -> (&[u32], &[V]) {
+    /// Probes for all addresses of a batch; [`found`](Self::found) has the answer.
+    pub(crate) fn find_batch<B: Borrow<K>>(&mut self, batch: &KeyBatch<'_, B, N>) {
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
         // Nothing but independent probes: the processor has many cache misses under way at once.
         slots.extend((0..batch.len()).map(|i| self.find(batch.at(i)).map_or(NO_SLOT, |slot| slot as u32)));
         self.slots = slots;
+    }
+
+    /// What the last [`find_batch`](Self::find_batch) found: slots, [`NO_SLOT`] where there is no entry, and
+    /// the column of values.
+    pub(crate) fn found(&self) -> (&[u32], &[V]) {
         (&self.slots, &self.values)
     }
 
+    /// Lets `look` judge the time stamp of each entry that the last [`find_batch`](Self::find_batch) found:
+    /// those that are gone are found no more, and the slots of all that have expired are returned, in an
+    /// order in which they can be removed.
+    pub(crate) fn judge(&mut self, mut look: impl FnMut(&mut Timestamp) -> Liveness) -> Vec<usize> {
+        let mut expired = Vec::new();
+        for slot in self.slots.iter_mut().filter(|slot| **slot != NO_SLOT) {
+            let liveness = look(&mut self.stamps[*slot as usize]);
+            if liveness.is_expired() {
+                expired.push(*slot as usize);
+            }
+            if !liveness.is_visible() {
+                *slot = NO_SLOT;
+            }
+        }
+        // From the last to the first, for the last entry of the column moves into each place that is freed.
+        expired.sort_unstable_by(|a, b| b.cmp(a));
+        expired.dedup();
+        expired
+    }
+
     /// Probes for all addresses of a batch, and makes the entries that are missing: `make(i)` for record `i`.
+    /// An entry whose time stamp is `stale` is made anew; all get `stamp`.
     ///
     /// When an error comes back the entries before the failure are there.
     pub(crate) fn find_or_insert_batch<B: Borrow<K>>(
         &mut self,
         batch: &KeyBatch<'_, B, N>,
         stamp: Timestamp,
+        stale: impl Fn(Timestamp) -> bool,
         mut make: impl FnMut(usize) -> V,
     ) -> Result<(), StateError> {
         let mut slots = std::mem::take(&mut self.slots);
@@ -159,7 +187,16 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         for i in 0..batch.len() {
             let at = batch.at(i);
             let slot = match self.find(at) {
-                Some(slot) => slot,
+                Some(slot) => {
+                    if self.stamped {
+                        if stale(self.stamps[slot]) {
+                            self.created.push(i as u32);
+                            self.values[slot] = make(i);
+                        }
+                        self.stamps[slot] = stamp;
+                    }
+                    slot
+                }
                 None => {
                     self.created.push(i as u32);
                     match self.insert(at, make(i), stamp) {
@@ -178,8 +215,8 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
     }
 
     /// What the last batch lookup found, and the column of values.
-    pub(crate) fn columns(&mut self) -> (Slots<'_>, &mut [V], &mut [Timestamp]) {
-        (Slots { slots: &self.slots, created: &self.created }, &mut self.values, &mut self.stamps)
+    pub(crate) fn columns(&mut self) -> (Slots<'_>, &mut [V]) {
+        (Slots { slots: &self.slots, created: &self.created }, &mut self.values)
     }
 
     /// Adds an entry that is not there and returns its slot.
