@@ -1,10 +1,11 @@
 //! The vocabulary of Tidemill: what flows along an edge ([`batch`]), event time ([`time`]), how keys
 //! find their subtask ([`hash`], [`key_group`]), how things are named ([`id`]), what a job looks like
-//! as data ([`graph`]), how failures are described ([`error`]).
+//! as data ([`graph`]), how failures are described ([`error`]), how memory is counted ([`budget`]).
 //!
 //! Nothing here does I/O and nothing here depends on another crate of the workspace.
 
 pub mod batch;
+pub mod budget;
 pub mod element;
 pub mod error;
 pub mod graph;

@@ -1,1 +1,49 @@
 //! Keyed state, operator state and timers, and how they are snapshotted and dealt out again.
+//!
+//! A [`KeyedStateBackend`] has the keyed state of one operator subtask: a job declares states by name and gets
+//! light handles ([`ValueState`], [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`],
+//! [`Timers`]), with which it works on the current key or, faster, on a whole batch of keys.
+
+#[macro_use]
+mod handle;
+
+mod account;
+mod batch;
+mod clock;
+mod codec;
+mod descriptor;
+mod error;
+mod forms;
+mod function;
+mod heap;
+mod heap_lists;
+mod heap_maps;
+mod heap_values;
+mod keyed;
+mod list_state;
+mod map_state;
+mod reducing_state;
+mod snapshot;
+mod table;
+mod timers;
+mod ttl;
+mod value_state;
+
+pub use batch::{KeyBatch, NO_SLOT, Namespaces, Slots};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use descriptor::{
+    AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
+    ValueStateDescriptor,
+};
+pub use error::StateError;
+pub use function::{AggregateFunction, ReduceFunction};
+pub use keyed::KeyedStateBackend;
+pub use list_state::ListState;
+pub use map_state::MapState;
+pub use reducing_state::{AggregatingState, ReducingState};
+pub use snapshot::{
+    KeyedSnapshot, OperatorSnapshot, OperatorStateMode, StateKind, StateSchema, SubtaskSnapshot,
+};
+pub use timers::{TimeDomain, Timer, TimerService, Timers};
+pub use ttl::{StateTtlConfig, TtlUpdate, TtlVisibility};
+pub use value_state::ValueState;

@@ -1,0 +1,142 @@
+//! A batch of state addresses, and what a batch lookup answers.
+
+use std::borrow::Borrow;
+
+use crate::error::StateError;
+
+/// The slot of a record for whose key there is no entry.
+pub const NO_SLOT: u32 = u32::MAX;
+
+/// The namespaces of a batch of addresses.
+#[derive(Debug)]
+pub enum Namespaces<'a, N> {
+    /// All records have this one.
+    One(&'a N),
+    /// Each record has its own.
+    Each(&'a [N]),
+}
+
+impl<N> Clone for Namespaces<'_, N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<N> Copy for Namespaces<'_, N> {}
+
+impl<'a, N> Namespaces<'a, N> {
+    #[inline(always)]
+    pub(crate) fn at(&self, index: usize) -> &'a N {
+        match self {
+            Namespaces::One(namespace) => namespace,
+            Namespaces::Each(namespaces) => &namespaces[index],
+        }
+    }
+}
+
+/// The addresses of a batch of records: per record the routing hash of its key, the key, and the namespace.
+///
+/// Keys are given as `&[K]` or `&[&K]`; they are cloned only when an entry is made.
+#[derive(Debug)]
+pub struct KeyBatch<'a, B, N = ()> {
+    hashes: &'a [u64],
+    keys: &'a [B],
+    namespaces: Namespaces<'a, N>,
+}
+
+impl<B, N> Clone for KeyBatch<'_, B, N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B, N> Copy for KeyBatch<'_, B, N> {}
+
+impl<'a, B> KeyBatch<'a, B, ()> {
+    /// The addresses of state that has no namespace. `hashes` are the routing hashes of `keys`.
+    ///
+    /// # Errors
+    /// When the columns differ in length.
+    pub fn new(hashes: &'a [u64], keys: &'a [B]) -> Result<Self, StateError> {
+        KeyBatch::with_namespaces(hashes, keys, Namespaces::One(&()))
+    }
+}
+
+impl<'a, B, N> KeyBatch<'a, B, N> {
+    /// The addresses of state that has namespaces, such as windows.
+    ///
+    /// # Errors
+    /// When the columns differ in length.
+    pub fn with_namespaces(
+        hashes: &'a [u64],
+        keys: &'a [B],
+        namespaces: Namespaces<'a, N>,
+    ) -> Result<Self, StateError> {
+        let uneven = |what, other| Err(StateError::UnevenBatch { keys: keys.len(), what, other });
+        if hashes.len() != keys.len() {
+            return uneven("hashes", hashes.len());
+        }
+        match namespaces {
+            Namespaces::Each(each) if each.len() != keys.len() => uneven("namespaces", each.len()),
+            _ => Ok(Self { hashes, keys, namespaces }),
+        }
+    }
+
+    /// How many addresses.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no address.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Checks that a column of the same access has one item a record.
+    pub(crate) fn check_column(&self, what: &'static str, other: usize) -> Result<(), StateError> {
+        let keys = self.keys.len();
+        if keys == other { Ok(()) } else { Err(StateError::UnevenBatch { keys, what, other }) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn hash(&self, index: usize) -> u64 {
+        self.hashes[index]
+    }
+
+    #[inline(always)]
+    pub(crate) fn at<K>(&self, index: usize) -> Address<'a, K, N>
+    where
+        B: Borrow<K>,
+    {
+        Address {
+            hash: self.hashes[index],
+            key: self.keys[index].borrow(),
+            namespace: self.namespaces.at(index),
+        }
+    }
+}
+
+/// Where an entry of a table is: the routing hash of its key, the key, the namespace.
+#[derive(Debug)]
+pub(crate) struct Address<'a, K, N> {
+    pub(crate) hash: u64,
+    pub(crate) key: &'a K,
+    pub(crate) namespace: &'a N,
+}
+
+impl<K, N> Clone for Address<'_, K, N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, N> Copy for Address<'_, K, N> {}
+
+/// What a batch lookup that makes missing entries answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots<'a> {
+    /// Per record the place of its entry in the column of values.
+    pub slots: &'a [u32],
+    /// The records, by ascending index, whose entries were made by this lookup.
+    pub created: &'a [u32],
+}

@@ -1,0 +1,163 @@
+//! What can go wrong with state.
+
+use tidemill_core::budget::BudgetExceeded;
+use tidemill_core::{Classified, Fault, KeyGroup};
+use tidemill_serialization::DecodeError;
+
+/// A failure of the state of one operator subtask.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Two states of one operator have the same name and differ in what they hold.
+    #[error(
+        "the state '{name}' is declared twice, first as {first}, then as {second}; give one of the two another name"
+    )]
+    DeclaredDifferently {
+        /// The name of the state.
+        name: String,
+        /// What it was first declared to hold.
+        first: String,
+        /// What it was then declared to hold.
+        second: String,
+    },
+    /// A snapshot holds a state of this name that differs from the declared one.
+    #[error(
+        "the snapshot holds the state '{name}' as {stored}, the job declares it as {declared}; \
+         give the new state another name, or declare it as it was"
+    )]
+    RestoredDifferently {
+        /// The name of the state.
+        name: String,
+        /// What the snapshot holds.
+        stored: String,
+        /// What the job declares.
+        declared: String,
+    },
+    /// State was used outside of a call for one record or timer.
+    #[error("keyed state was used without a current key; use it only while a record or a timer is processed")]
+    NoCurrentKey,
+    /// A handle was used with a backend that did not make it.
+    #[error("a handle to {wanted} was used with a backend that did not make it")]
+    WrongHandle {
+        /// The state that the handle stands for.
+        wanted: &'static str,
+    },
+    /// A record came to a subtask that does not own its key group.
+    #[error("a key of key group {key_group} came to the subtask that owns the key groups {owned}")]
+    WrongKeyGroup {
+        /// The key group of the key.
+        key_group: KeyGroup,
+        /// The key groups of the subtask.
+        owned: String,
+    },
+    /// The columns of a batch access differ in length.
+    #[error("a batch access to state has {keys} keys and {other} {what}")]
+    UnevenBatch {
+        /// How many keys there are.
+        keys: usize,
+        /// The other column.
+        what: &'static str,
+        /// How long the other column is.
+        other: usize,
+    },
+    /// A table has as many entries as it can have.
+    #[error("the state '{name}' has reached its limit of {} entries in one subtask; raise the parallelism", u32::MAX - 1)]
+    TooManyEntries {
+        /// The name of the state.
+        name: String,
+    },
+    /// The memory for state is used up.
+    #[error("the state '{name}' does not fit into memory: {source}")]
+    OutOfMemory {
+        /// The name of the state.
+        name: String,
+        /// The pool that is full.
+        #[source]
+        source: BudgetExceeded,
+    },
+    /// The bytes of a snapshot are damaged, or of a version that this release does not know.
+    #[error("the state snapshot cannot be read: {0}")]
+    Snapshot(String),
+    /// An entry cannot be decoded.
+    #[error("the state '{name}' cannot be read from its bytes: {source}")]
+    Decode {
+        /// The name of the state.
+        name: String,
+        /// What is wrong with the bytes.
+        #[source]
+        source: DecodeError,
+    },
+    /// Snapshots of one operator's subtasks that do not belong together.
+    #[error("the snapshots of the subtasks do not fit together: {0}")]
+    Inconsistent(String),
+    /// A snapshot was written with another max parallelism.
+    #[error(
+        "the snapshot was written with max parallelism {stored}, the operator has {declared}; \
+         set the operator's max parallelism to {stored}: it cannot change while keyed state is kept"
+    )]
+    MaxParallelism {
+        /// The max parallelism of the snapshot.
+        stored: u32,
+        /// The max parallelism of the operator.
+        declared: u32,
+    },
+    /// A time to live that is no time.
+    #[error("the time to live of the state '{name}' is {millis} ms; it must be at least 1 ms")]
+    InvalidTtl {
+        /// The name of the state.
+        name: String,
+        /// The time to live in milliseconds.
+        millis: i64,
+    },
+    /// The store under the tables failed.
+    #[error("the state store failed to {action}: {reason}")]
+    Store {
+        /// What was being done.
+        action: &'static str,
+        /// What the store says.
+        reason: String,
+        /// Whether the same call may succeed later.
+        retryable: bool,
+    },
+}
+
+impl Classified for StateError {
+    fn code(&self) -> &'static str {
+        match self {
+            StateError::DeclaredDifferently { .. } => "TM-STATE-DECLARED-DIFFERENTLY",
+            StateError::RestoredDifferently { .. } => "TM-STATE-RESTORED-DIFFERENTLY",
+            StateError::NoCurrentKey => "TM-STATE-NO-CURRENT-KEY",
+            StateError::WrongHandle { .. } => "TM-STATE-WRONG-HANDLE",
+            StateError::WrongKeyGroup { .. } => "TM-STATE-WRONG-KEY-GROUP",
+            StateError::UnevenBatch { .. } => "TM-STATE-UNEVEN-BATCH",
+            StateError::TooManyEntries { .. } => "TM-STATE-TOO-MANY-ENTRIES",
+            StateError::OutOfMemory { .. } => "TM-STATE-OUT-OF-MEMORY",
+            StateError::Snapshot(_) => "TM-STATE-SNAPSHOT-UNREADABLE",
+            StateError::Decode { .. } => "TM-STATE-ENTRY-UNREADABLE",
+            StateError::Inconsistent(_) => "TM-STATE-SNAPSHOTS-INCONSISTENT",
+            StateError::MaxParallelism { .. } => "TM-STATE-MAX-PARALLELISM",
+            StateError::InvalidTtl { .. } => "TM-STATE-INVALID-TTL",
+            StateError::Store { .. } => "TM-STATE-STORE",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            StateError::DeclaredDifferently { .. }
+            | StateError::RestoredDifferently { .. }
+            | StateError::NoCurrentKey
+            | StateError::TooManyEntries { .. }
+            | StateError::OutOfMemory { .. }
+            | StateError::MaxParallelism { .. }
+            | StateError::InvalidTtl { .. } => Fault::User,
+            StateError::Snapshot(_) | StateError::Decode { .. } | StateError::Store { .. } => Fault::External,
+            StateError::WrongHandle { .. }
+            | StateError::WrongKeyGroup { .. }
+            | StateError::UnevenBatch { .. }
+            | StateError::Inconsistent(_) => Fault::Internal,
+        }
+    }
+
+    fn retryable(&self) -> bool {
+        matches!(self, StateError::Store { retryable: true, .. })
+    }
+}

@@ -1,0 +1,370 @@
+//! The in-memory table: a hash index from (key, namespace) to a dense slot, and a column of values.
+//!
+//! The index is probed with the routing hash that came with the batch, so no key is hashed twice. Values lie
+//! in one vector without holes: a removed one is replaced by the last.
+
+use std::borrow::Borrow;
+
+use hashbrown::HashTable;
+use tidemill_core::budget::MemoryBudget;
+use tidemill_core::{Element, Timestamp, hash};
+use tidemill_serialization::Key;
+
+use crate::account::Account;
+use crate::batch::{Address, KeyBatch, NO_SLOT, Slots};
+use crate::error::StateError;
+use crate::ttl::Liveness;
+
+/// Below this many entries a table never gives memory back.
+const KEEP_CAPACITY: usize = 1024;
+
+/// What a value takes besides its own size as a Rust value.
+pub(crate) trait Weight {
+    /// Whether [`weight`](Weight::weight) is always 0.
+    const NONE: bool;
+
+    /// Bytes on the heap, about.
+    fn weight(&self) -> usize;
+}
+
+impl<V: Element> Weight for V {
+    const NONE: bool = V::FIXED_BYTES.is_some();
+
+    #[inline]
+    fn weight(&self) -> usize {
+        if Self::NONE { 0 } else { self.logical_bytes() }
+    }
+}
+
+pub(crate) struct Bucket<K, N> {
+    pub(crate) key: K,
+    pub(crate) namespace: N,
+    slot: u32,
+}
+
+/// See the [module](self).
+pub(crate) struct HeapTable<K, N, V> {
+    index: HashTable<Bucket<K, N>>,
+    /// By slot: the hash under which the index has the entry.
+    hashes: Vec<u64>,
+    values: Vec<V>,
+    /// By slot: when the entry was last touched; empty when the state does not expire.
+    stamps: Vec<Timestamp>,
+    stamped: bool,
+    /// By slot: the weight that was counted last; empty when values have none.
+    weights: Vec<usize>,
+    account: Account,
+    /// The bytes of index and columns that the account has counted.
+    counted: usize,
+    /// The slot below which [`sweep`](Self::sweep) goes on.
+    cursor: usize,
+    slots: Vec<u32>,
+    created: Vec<u32>,
+}
+
+#[inline(always)]
+fn table_hash<K, N: Key>(at: Address<'_, K, N>) -> u64 {
+    if size_of::<N>() == 0 { at.hash } else { hash::combine(at.hash, at.namespace.routing_hash()) }
+}
+
+#[inline(always)]
+fn key_weight<T: Key>(key: &T) -> usize {
+    if T::FIXED_BYTES.is_some() { 0 } else { key.logical_bytes() }
+}
+
+impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
+    pub(crate) fn new(name: &str, budget: &MemoryBudget, stamped: bool) -> Self {
+        Self {
+            index: HashTable::new(),
+            hashes: Vec::new(),
+            values: Vec::new(),
+            stamps: Vec::new(),
+            stamped,
+            weights: Vec::new(),
+            account: Account::new(name, budget),
+            counted: 0,
+            cursor: 0,
+            slots: Vec::new(),
+            created: Vec::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.account.name()
+    }
+
+    /// Bytes that the table is counted with.
+    pub(crate) fn bytes(&self) -> usize {
+        self.account.used()
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, at: Address<'_, K, N>) -> Option<usize> {
+        self.index
+            .find(table_hash(at), |bucket| bucket.key == *at.key && bucket.namespace == *at.namespace)
+            .map(|bucket| bucket.slot as usize)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self, slot: usize) -> &V {
+        &self.values[slot]
+    }
+
+    /// The value, to be changed; [`reweigh`](Self::reweigh) must follow.
+    #[inline]
+    pub(crate) fn value_mut(&mut self, slot: usize) -> &mut V {
+        &mut self.values[slot]
+    }
+
+    /// When the entry was last touched; 0 in a state that does not expire.
+    #[inline]
+    pub(crate) fn stamp(&self, slot: usize) -> Timestamp {
+        if self.stamped { self.stamps[slot] } else { 0 }
+    }
+
+    #[inline]
+    pub(crate) fn set_stamp(&mut self, slot: usize, stamp: Timestamp) {
+        if self.stamped {
+            self.stamps[slot] = stamp;
+        }
+    }
+
+    /// Probes for all addresses of a batch; [`found`](Self::found) has the answer.
+    pub(crate) fn find_batch<B: Borrow<K>>(&mut self, batch: &KeyBatch<'_, B, N>) {
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.clear();
+        // Nothing but independent probes: the processor has many cache misses under way at once.
+        slots.extend((0..batch.len()).map(|i| self.find(batch.at(i)).map_or(NO_SLOT, |slot| slot as u32)));
+        self.slots = slots;
+    }
+
+    /// What the last [`find_batch`](Self::find_batch) found: slots, [`NO_SLOT`] where there is no entry, and
+    /// the column of values.
+    pub(crate) fn found(&self) -> (&[u32], &[V]) {
+        (&self.slots, &self.values)
+    }
+
+    /// Lets `look` judge the time stamp of each entry that the last [`find_batch`](Self::find_batch) found:
+    /// those that are gone are found no more, and the slots of all that have expired are returned, in an
+    /// order in which they can be removed.
+    pub(crate) fn judge(&mut self, mut look: impl FnMut(&mut Timestamp) -> Liveness) -> Vec<usize> {
+        let mut expired = Vec::new();
+        for slot in self.slots.iter_mut().filter(|slot| **slot != NO_SLOT) {
+            let liveness = look(&mut self.stamps[*slot as usize]);
+            if liveness.is_expired() {
+                expired.push(*slot as usize);
+            }
+            if !liveness.is_visible() {
+                *slot = NO_SLOT;
+            }
+        }
+        // From the last to the first, for the last entry of the column moves into each place that is freed.
+        expired.sort_unstable_by(|a, b| b.cmp(a));
+        expired.dedup();
+        expired
+    }
+
+    /// Probes for all addresses of a batch, and makes the entries that are missing: `make(i)` for record `i`.
+    /// An entry whose time stamp is `stale` is made anew; all get `stamp`.
+    ///
+    /// When an error comes back the entries before the failure are there.
+    pub(crate) fn find_or_insert_batch<B: Borrow<K>>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+        stamp: Timestamp,
+        stale: impl Fn(Timestamp) -> bool,
+        mut make: impl FnMut(usize) -> V,
+    ) -> Result<(), StateError> {
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.clear();
+        self.created.clear();
+        slots.reserve(batch.len());
+        let mut result = Ok(());
+        for i in 0..batch.len() {
+            let at = batch.at(i);
+            let slot = match self.find(at) {
+                Some(slot) => {
+                    if self.stamped {
+                        if stale(self.stamps[slot]) {
+                            self.created.push(i as u32);
+                            self.values[slot] = make(i);
+                        }
+                        self.stamps[slot] = stamp;
+                    }
+                    slot
+                }
+                None => {
+                    self.created.push(i as u32);
+                    match self.insert(at, make(i), stamp) {
+                        Ok(slot) => slot,
+                        Err(error) => {
+                            result = Err(error);
+                            break;
+                        }
+                    }
+                }
+            };
+            slots.push(slot as u32);
+        }
+        self.slots = slots;
+        result
+    }
+
+    /// What the last batch lookup found, and the column of values.
+    pub(crate) fn columns(&mut self) -> (Slots<'_>, &mut [V]) {
+        (Slots { slots: &self.slots, created: &self.created }, &mut self.values)
+    }
+
+    /// Adds an entry that is not there and returns its slot.
+    pub(crate) fn insert(
+        &mut self,
+        at: Address<'_, K, N>,
+        value: V,
+        stamp: Timestamp,
+    ) -> Result<usize, StateError> {
+        let slot = self.values.len();
+        if slot >= NO_SLOT as usize {
+            return Err(StateError::TooManyEntries { name: self.name().to_owned() });
+        }
+        let hash = table_hash(at);
+        let mut grown = key_weight(at.key) + key_weight(at.namespace);
+        if !V::NONE {
+            let weight = value.weight();
+            self.weights.push(weight);
+            grown += weight;
+        }
+        self.hashes.push(hash);
+        self.values.push(value);
+        if self.stamped {
+            self.stamps.push(stamp);
+        }
+        let bucket = Bucket { key: at.key.clone(), namespace: at.namespace.clone(), slot: slot as u32 };
+        let hashes = &self.hashes;
+        self.index.insert_unique(hash, bucket, |bucket| hashes[bucket.slot as usize]);
+        self.count(grown, 0)?;
+        Ok(slot)
+    }
+
+    /// Removes the entry at `slot`; the last entry moves there.
+    pub(crate) fn remove(&mut self, slot: usize) -> V {
+        let last = self.values.len() - 1;
+        let mut shrunk = 0;
+        if let Ok(entry) = self.index.find_entry(self.hashes[slot], |bucket| bucket.slot as usize == slot) {
+            let (bucket, _) = entry.remove();
+            shrunk += key_weight(&bucket.key) + key_weight(&bucket.namespace);
+        }
+        if slot != last
+            && let Some(moved) = self.index.find_mut(self.hashes[last], |bucket| bucket.slot as usize == last)
+        {
+            moved.slot = slot as u32;
+        }
+        self.hashes.swap_remove(slot);
+        if self.stamped {
+            self.stamps.swap_remove(slot);
+        }
+        if !V::NONE {
+            shrunk += self.weights.swap_remove(slot);
+        }
+        let value = self.values.swap_remove(slot);
+        self.give_back_capacity();
+        // Less memory in use cannot exceed a budget.
+        let _ = self.count(0, shrunk);
+        value
+    }
+
+    /// Counts anew a value that has changed.
+    #[inline]
+    pub(crate) fn reweigh(&mut self, slot: usize) -> Result<(), StateError> {
+        if V::NONE {
+            return Ok(());
+        }
+        let weight = self.values[slot].weight();
+        let before = std::mem::replace(&mut self.weights[slot], weight);
+        self.account.change(weight, before)
+    }
+
+    /// Counts anew the values that the last batch lookup found.
+    pub(crate) fn reweigh_batch(&mut self) -> Result<(), StateError> {
+        if V::NONE {
+            return Ok(());
+        }
+        let (mut grown, mut shrunk) = (0, 0);
+        for &slot in &self.slots {
+            let slot = slot as usize;
+            let weight = self.values[slot].weight();
+            grown += weight;
+            shrunk += std::mem::replace(&mut self.weights[slot], weight);
+        }
+        self.account.change(grown, shrunk)
+    }
+
+    /// Looks at the next `count` entries, round and round, and removes those for which `expired` says so.
+    pub(crate) fn sweep(&mut self, count: usize, mut expired: impl FnMut(&mut V, Timestamp) -> bool) {
+        for _ in 0..count.min(self.len()) {
+            // Going down, the entry that moves into a freed slot is one that was looked at already.
+            if self.cursor == 0 || self.cursor > self.len() {
+                self.cursor = self.len();
+            }
+            if self.cursor == 0 {
+                return;
+            }
+            self.cursor -= 1;
+            let (slot, stamp) = (self.cursor, self.stamp(self.cursor));
+            if expired(&mut self.values[slot], stamp) {
+                self.remove(slot);
+            } else {
+                // A sweep only takes away, which cannot exceed a budget.
+                let _ = self.reweigh(slot);
+            }
+        }
+    }
+
+    /// All entries: key, namespace, value, stamp. In no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &N, &V, Timestamp)> {
+        self.index.iter().map(|bucket| {
+            let slot = bucket.slot as usize;
+            (&bucket.key, &bucket.namespace, &self.values[slot], self.stamp(slot))
+        })
+    }
+
+    /// Removes all entries.
+    pub(crate) fn clear(&mut self) {
+        self.index = HashTable::new();
+        self.hashes = Vec::new();
+        self.values = Vec::new();
+        self.stamps = Vec::new();
+        self.weights = Vec::new();
+        self.counted = 0;
+        self.cursor = 0;
+        let _ = self.account.change(0, self.account.used());
+    }
+
+    #[inline]
+    fn count(&mut self, grown: usize, shrunk: usize) -> Result<(), StateError> {
+        let columns = self.index.allocation_size()
+            + self.values.capacity() * size_of::<V>()
+            + self.hashes.capacity() * size_of::<u64>()
+            + self.stamps.capacity() * size_of::<Timestamp>()
+            + self.weights.capacity() * size_of::<usize>();
+        let before = std::mem::replace(&mut self.counted, columns);
+        self.account.change(columns + grown, before + shrunk)
+    }
+
+    fn give_back_capacity(&mut self) {
+        let len = self.values.len();
+        if self.values.capacity() <= KEEP_CAPACITY || len * 8 > self.values.capacity() {
+            return;
+        }
+        let keep = len * 2;
+        self.values.shrink_to(keep);
+        self.stamps.shrink_to(keep);
+        self.weights.shrink_to(keep);
+        let hashes = &self.hashes;
+        self.index.shrink_to(keep, |bucket| hashes[bucket.slot as usize]);
+        self.hashes.shrink_to(keep);
+    }
+}

@@ -1,0 +1,259 @@
+//! One value an entry, in memory.
+
+use std::any::Any;
+use std::borrow::Borrow;
+
+use tidemill_core::{KeyGroup, Timestamp};
+use tidemill_serialization::{Data, Input, Key};
+
+use crate::batch::{Address, KeyBatch, NO_SLOT, Slots};
+use crate::codec::{get_entry, get_stamp, in_state, put_entry, put_stamp};
+use crate::error::StateError;
+use crate::heap::HeapTable;
+use crate::snapshot::GroupWriter;
+use crate::table::{Scope, Table};
+use crate::ttl::{Liveness, Ttl};
+
+pub(crate) struct HeapValues<K, N, V> {
+    rows: HeapTable<K, N, V>,
+    ttl: Option<Ttl>,
+    scope: Scope,
+}
+
+impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
+    pub(crate) fn new(name: &str, scope: Scope, ttl: Option<Ttl>) -> Self {
+        Self { rows: HeapTable::new(name, &scope.budget, ttl.is_some()), ttl, scope }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ttl.as_ref().map_or(0, Ttl::now)
+    }
+
+    /// Removes some of what has expired; every access ends with it.
+    #[inline]
+    fn sweep(&mut self, now: Timestamp) {
+        if let Some(ttl) = &self.ttl {
+            self.rows.sweep(ttl.incremental(), |_, stamp| ttl.is_expired(stamp, now));
+        }
+    }
+
+    pub(crate) fn read<R>(
+        &mut self,
+        at: Address<'_, K, N>,
+        f: impl FnOnce(Option<&V>) -> R,
+    ) -> Result<R, StateError> {
+        let Some(slot) = self.rows.find(at) else { return Ok(f(None)) };
+        let Some(ttl) = &self.ttl else { return Ok(f(Some(self.rows.value(slot)))) };
+        let now = ttl.now();
+        let liveness = ttl.on_read(self.rows.stamp(slot), now);
+        let result = f(liveness.is_visible().then(|| self.rows.value(slot)));
+        if liveness.is_expired() {
+            self.rows.remove(slot);
+        } else if liveness == Liveness::Renewed {
+            self.rows.set_stamp(slot, now);
+        }
+        self.sweep(now);
+        Ok(result)
+    }
+
+    /// Changes the value in place, or puts what `f` returns: the first value, or one that replaces the old.
+    pub(crate) fn fold(
+        &mut self,
+        at: Address<'_, K, N>,
+        f: impl FnOnce(Option<&mut V>) -> Option<V>,
+    ) -> Result<(), StateError> {
+        let now = self.now();
+        match self.rows.find(at) {
+            Some(slot) => {
+                let stamp = self.rows.stamp(slot);
+                let visible = self.ttl.as_ref().is_none_or(|ttl| ttl.on_read(stamp, now).is_visible());
+                let put = f(visible.then(|| self.rows.value_mut(slot)));
+                match put {
+                    Some(value) => *self.rows.value_mut(slot) = value,
+                    None if !visible => {
+                        self.rows.remove(slot);
+                        return Ok(());
+                    }
+                    None => {}
+                }
+                self.rows.set_stamp(slot, now);
+                self.rows.reweigh(slot)?;
+            }
+            None => {
+                if let Some(value) = f(None) {
+                    self.rows.insert(at, value, now)?;
+                }
+            }
+        }
+        self.sweep(now);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
+        if let Some(slot) = self.rows.find(at) {
+            self.rows.remove(slot);
+        }
+        Ok(())
+    }
+
+    /// Removes the value and returns it, when it can be seen.
+    fn take(&mut self, at: Address<'_, K, N>, now: Timestamp) -> Option<V> {
+        let slot = self.rows.find(at)?;
+        let stamp = self.rows.stamp(slot);
+        let value = self.rows.remove(slot);
+        self.ttl.as_ref().is_none_or(|ttl| ttl.on_read(stamp, now).is_visible()).then_some(value)
+    }
+
+    /// Combines the values of one key in the namespaces `sources` into that of `target`.
+    pub(crate) fn merge(
+        &mut self,
+        (key, hash): (&K, u64),
+        target: &N,
+        sources: &[N],
+        mut combine: impl FnMut(&mut V, V),
+    ) -> Result<(), StateError> {
+        let now = self.now();
+        let mut merged = None;
+        for namespace in sources.iter().filter(|source| *source != target) {
+            if let Some(value) = self.take(Address { hash, key, namespace }, now) {
+                match &mut merged {
+                    None => merged = Some(value),
+                    Some(so_far) => combine(so_far, value),
+                }
+            }
+        }
+        let Some(merged) = merged else { return Ok(()) };
+        self.fold(Address { hash, key, namespace: target }, |existing| match existing {
+            Some(value) => {
+                combine(value, merged);
+                None
+            }
+            None => Some(merged),
+        })
+    }
+
+    pub(crate) fn read_batch<B: Borrow<K>, R>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+        f: impl FnOnce(&[u32], &[V]) -> R,
+    ) -> Result<R, StateError> {
+        self.rows.find_batch(batch);
+        let Some(ttl) = &self.ttl else {
+            let (slots, values) = self.rows.found();
+            return Ok(f(slots, values));
+        };
+        let now = ttl.now();
+        let expired = self.rows.judge(|stamp| {
+            let liveness = ttl.on_read(*stamp, now);
+            if liveness == Liveness::Renewed {
+                *stamp = now;
+            }
+            liveness
+        });
+        let (slots, values) = self.rows.found();
+        let result = f(slots, values);
+        for slot in expired {
+            self.rows.remove(slot);
+        }
+        self.sweep(now);
+        Ok(result)
+    }
+
+    pub(crate) fn update_batch<B: Borrow<K>, R>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+        make: impl FnMut(usize) -> V,
+        f: impl FnOnce(Slots<'_>, &mut [V]) -> R,
+    ) -> Result<R, StateError> {
+        let now = self.now();
+        let ttl = &self.ttl;
+        let stale = |stamp| ttl.as_ref().is_some_and(|ttl| !ttl.on_read(stamp, now).is_visible());
+        self.rows.find_or_insert_batch(batch, now, stale, make)?;
+        let (slots, values) = self.rows.columns();
+        self.scope.check_created(batch, slots.created)?;
+        let result = f(slots, values);
+        self.rows.reweigh_batch()?;
+        self.sweep(now);
+        Ok(result)
+    }
+
+    pub(crate) fn remove_batch<B: Borrow<K>>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+    ) -> Result<(), StateError> {
+        self.rows.find_batch(batch);
+        let (slots, _) = self.rows.found();
+        let mut found: Vec<u32> = slots.iter().copied().filter(|slot| *slot != NO_SLOT).collect();
+        // From the last to the first, for the last entry moves into each place that is freed.
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
+        for slot in found {
+            self.rows.remove(slot as usize);
+        }
+        Ok(())
+    }
+
+    /// Shows all entries that have not expired; their times stay as they are.
+    pub(crate) fn for_each(&mut self, mut f: impl FnMut(&K, &N, &V)) -> Result<(), StateError> {
+        let now = self.now();
+        for (key, namespace, value, stamp) in self.rows.iter() {
+            if self.ttl.as_ref().is_none_or(|ttl| !ttl.is_expired(stamp, now)) {
+                f(key, namespace, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<K: Key, N: Key, V: Data> Table<K> for HeapValues<K, N, V> {
+    fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
+        let cleanup = self.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
+        let now = self.now();
+        for (key, namespace, value, stamp) in self.rows.iter() {
+            if cleanup.is_some_and(|ttl| ttl.is_expired(stamp, now)) {
+                continue;
+            }
+            let bytes = out.of_hash(key.routing_hash())?;
+            put_entry(bytes, key, namespace);
+            put_stamp(bytes, self.ttl.is_some().then_some(stamp));
+            value.encode(bytes);
+        }
+        Ok(())
+    }
+
+    fn restore_group(&mut self, _group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
+        let mut input = Input::new(bytes);
+        let now = self.now();
+        while input.remaining() > 0 {
+            let entry = get_entry(&mut input).and_then(|(key, namespace)| {
+                Ok((key, namespace, get_stamp(&mut input, stamped, now)?, V::decode(&mut input)?))
+            });
+            let (key, namespace, stamp, value): (K, N, _, _) = in_state(self.rows.name(), entry)?;
+            let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
+            self.scope.check_hash(at.hash)?;
+            if let Some(slot) = self.rows.find(at) {
+                self.rows.remove(slot);
+            }
+            self.rows.insert(at, value, stamp)?;
+        }
+        Ok(())
+    }
+
+    fn keys(&mut self, namespace: &dyn Any, keys: &mut Vec<K>) -> Result<bool, StateError> {
+        let Some(wanted) = namespace.downcast_ref::<N>() else { return Ok(false) };
+        self.for_each(|key, namespace, _| {
+            if namespace == wanted {
+                keys.push(key.clone());
+            }
+        })?;
+        Ok(true)
+    }
+
+    fn is_stamped(&self) -> bool {
+        self.ttl.is_some()
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+}

@@ -1,0 +1,421 @@
+//! The keyed state of one operator subtask.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tidemill_core::budget::MemoryBudget;
+use tidemill_core::{KeyGroup, KeyGroupRange, key_group};
+use tidemill_serialization::{Data, Key};
+
+use crate::clock::Clock;
+use crate::descriptor::{
+    AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
+    ValueStateDescriptor, type_label,
+};
+use crate::error::StateError;
+use crate::forms::{ListTable, MapTable, ValueTable};
+use crate::function::{AggregateFunction, ReduceFunction};
+use crate::list_state::ListState;
+use crate::map_state::MapState;
+use crate::reducing_state::{AggregatingState, ReducingState};
+use crate::snapshot::{KeyedSnapshot, StateKind, StateSchema, SubtaskSnapshot, check_owned};
+use crate::table::{AnyState, Registered, Scope, Table};
+use crate::timers::{TimerService, Timers};
+use crate::ttl::Ttl;
+use crate::value_state::ValueState;
+
+/// The state of the keys that one operator subtask owns: states and timers by name, and the current key.
+///
+/// Routing hashes that are passed in must be those of the keys ([`RoutingHash`](tidemill_core::hash::RoutingHash)).
+pub struct KeyedStateBackend<K> {
+    scope: Scope,
+    current: Option<(K, u64)>,
+    states: Vec<Entry<K>>,
+    names: HashMap<(bool, String), u32>,
+    /// What was restored and not yet asked for, by whether it is timers, and name.
+    restored: BTreeMap<(bool, String), KeyedSnapshot>,
+}
+
+struct Entry<K> {
+    name: String,
+    schema: StateSchema,
+    state: Box<dyn AnyState<K>>,
+}
+
+impl<K: Key> KeyedStateBackend<K> {
+    /// An empty backend for the subtask that owns `key_groups` of `max_parallelism` key groups. State that
+    /// expires goes by `clock`; tables reserve their memory from `budget`.
+    pub fn new(
+        key_groups: KeyGroupRange,
+        max_parallelism: u32,
+        clock: Arc<dyn Clock>,
+        budget: MemoryBudget,
+    ) -> Self {
+        Self {
+            scope: Scope { owned: key_groups, max_parallelism, clock, budget },
+            current: None,
+            states: Vec::new(),
+            names: HashMap::new(),
+            restored: BTreeMap::new(),
+        }
+    }
+
+    /// The key groups that the subtask owns.
+    pub fn key_groups(&self) -> KeyGroupRange {
+        self.scope.owned
+    }
+
+    /// How many key groups there are in all.
+    pub fn max_parallelism(&self) -> u32 {
+        self.scope.max_parallelism
+    }
+
+    /// The clock that expiring state goes by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.scope.clock
+    }
+
+    /// Bytes that all tables are counted with.
+    pub fn bytes(&self) -> usize {
+        self.states.iter().map(|entry| entry.state.table_ref().bytes()).sum()
+    }
+
+    /// Sets the key that the handles of states and timers work on; `hash` is its routing hash.
+    ///
+    /// # Errors
+    /// When the key does not belong to this subtask.
+    #[inline]
+    pub fn set_current_key(&mut self, key: &K, hash: u64) -> Result<(), StateError> {
+        match &mut self.current {
+            Some((current, current_hash)) if *current_hash == hash && current == key => return Ok(()),
+            Some((current, current_hash)) => {
+                // May reuse the memory of the last key.
+                current.clone_from(key);
+                *current_hash = hash;
+            }
+            None => self.current = Some((key.clone(), hash)),
+        }
+        let group = key_group::key_group(hash, self.scope.max_parallelism);
+        check_owned(self.scope.owned, group).inspect_err(|_| self.current = None)
+    }
+
+    /// The current key and its routing hash.
+    pub fn current_key(&self) -> Option<(&K, u64)> {
+        self.current.as_ref().map(|(key, hash)| (key, *hash))
+    }
+
+    /// Leaves the backend without a current key.
+    pub fn clear_current_key(&mut self) {
+        self.current = None;
+    }
+
+    /// Declares a value state whose entries have namespaces of type `N` (`()` for none).
+    ///
+    /// # Errors
+    /// When the name is taken by another kind of state, or what was restored under it cannot be this state.
+    pub fn register_value<N: Key, V: Data>(
+        &mut self,
+        descriptor: ValueStateDescriptor<V>,
+    ) -> Result<ValueState<V, N>, StateError> {
+        let name = descriptor.name;
+        let schema = schema::<K, N>(StateKind::Value, [type_label::<V>()]);
+        let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
+        let index = self.register(name, schema, |name, scope| Registered {
+            table: ValueTable::<K, N, V>::new(name, scope, ttl),
+            function: (),
+        })?;
+        Ok(ValueState { index, types: PhantomData })
+    }
+
+    /// Declares a list state.
+    ///
+    /// # Errors
+    /// As [`register_value`](Self::register_value).
+    pub fn register_list<N: Key, E: Data>(
+        &mut self,
+        descriptor: ListStateDescriptor<E>,
+    ) -> Result<ListState<E, N>, StateError> {
+        let name = descriptor.name;
+        let schema = schema::<K, N>(StateKind::List, [type_label::<E>()]);
+        let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
+        let index = self.register(name, schema, |name, scope| Registered {
+            table: ListTable::<K, N, E>::new(name, scope, ttl),
+            function: (),
+        })?;
+        Ok(ListState { index, types: PhantomData })
+    }
+
+    /// Declares a map state.
+    ///
+    /// # Errors
+    /// As [`register_value`](Self::register_value).
+    pub fn register_map<N: Key, UK: Key, UV: Data>(
+        &mut self,
+        descriptor: MapStateDescriptor<UK, UV>,
+    ) -> Result<MapState<UK, UV, N>, StateError> {
+        let name = descriptor.name;
+        let schema = schema::<K, N>(StateKind::Map, [type_label::<UK>(), type_label::<UV>()]);
+        let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
+        let index = self.register(name, schema, |name, scope| Registered {
+            table: MapTable::<K, N, UK, UV>::new(name, scope, ttl),
+            function: (),
+        })?;
+        Ok(MapState { index, types: PhantomData })
+    }
+
+    /// Declares a reducing state.
+    ///
+    /// # Errors
+    /// As [`register_value`](Self::register_value).
+    pub fn register_reducing<N: Key, V: Data>(
+        &mut self,
+        descriptor: ReducingStateDescriptor<V>,
+    ) -> Result<ReducingState<V, N>, StateError> {
+        let name = descriptor.name;
+        let schema = schema::<K, N>(StateKind::Reducing, [type_label::<V>()]);
+        let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
+        let function: Arc<dyn ReduceFunction<V>> = descriptor.function;
+        let index = self.register(name, schema, |name, scope| Registered {
+            table: ValueTable::<K, N, V>::new(name, scope, ttl),
+            function,
+        })?;
+        Ok(ReducingState { index, types: PhantomData })
+    }
+
+    /// Declares an aggregating state.
+    ///
+    /// # Errors
+    /// As [`register_value`](Self::register_value).
+    pub fn register_aggregating<N: Key, IN: 'static, ACC: Data, OUT: 'static>(
+        &mut self,
+        descriptor: AggregatingStateDescriptor<IN, ACC, OUT>,
+    ) -> Result<AggregatingState<IN, ACC, OUT, N>, StateError> {
+        let name = descriptor.name;
+        let schema = schema::<K, N>(StateKind::Aggregating, [type_label::<ACC>()]);
+        let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
+        let function: Arc<dyn AggregateFunction<In = IN, Acc = ACC, Out = OUT>> = descriptor.function;
+        let index = self.register(name, schema, |name, scope| Registered {
+            table: ValueTable::<K, N, ACC>::new(name, scope, ttl),
+            function,
+        })?;
+        Ok(AggregatingState { index, types: PhantomData })
+    }
+
+    /// Declares timers whose namespaces are of type `N`. Their names are apart from those of states.
+    ///
+    /// # Errors
+    /// As [`register_value`](Self::register_value).
+    pub fn register_timers<N: Key>(&mut self, name: impl Into<String>) -> Result<Timers<N>, StateError> {
+        let schema = schema::<K, N>(StateKind::Timers, []);
+        let index = self.register(name.into(), schema, |name, scope| Registered {
+            table: TimerService::<K, N>::new(name, scope),
+            function: (),
+        })?;
+        Ok(Timers { index, types: PhantomData })
+    }
+
+    fn register<T: Table<K>, F: Send + 'static>(
+        &mut self,
+        name: String,
+        schema: StateSchema,
+        make: impl FnOnce(&str, Scope) -> Registered<T, F>,
+    ) -> Result<u32, StateError> {
+        let id = (schema.kind == StateKind::Timers, name);
+        if let Some(&index) = self.names.get(&id) {
+            let known = &self.states[index as usize];
+            let any: &dyn Any = &*known.state;
+            if known.schema != schema || !any.is::<Registered<T, F>>() {
+                let (first, second) = (known.schema.to_string(), schema.to_string());
+                return Err(StateError::DeclaredDifferently { name: id.1, first, second });
+            }
+            return Ok(index);
+        }
+        let mut state = make(&id.1, self.scope.clone());
+        if let Some(restored) = self.restored.get(&id) {
+            restore_into(&mut state.table, &schema, restored)?;
+            self.restored.remove(&id);
+        }
+        let index = self.states.len() as u32;
+        self.names.insert(id.clone(), index);
+        self.states.push(Entry { name: id.1, schema, state: Box::new(state) });
+        Ok(index)
+    }
+
+    /// The keys that have an entry in a namespace of the state `name`, in ascending order; none when there is
+    /// no such state.
+    ///
+    /// # Errors
+    /// When the namespaces of the state are of another type.
+    pub fn keys<N: Key>(&mut self, name: &str, namespace: &N) -> Result<Vec<K>, StateError> {
+        let mut keys = Vec::new();
+        let Some(&index) = self.names.get(&(false, name.to_owned())) else { return Ok(keys) };
+        let entry = &mut self.states[index as usize];
+        if !entry.state.table().keys(namespace, &mut keys)? {
+            return Err(StateError::DeclaredDifferently {
+                name: name.to_owned(),
+                first: entry.schema.to_string(),
+                second: format!("a state with namespaces of type {}", type_label::<N>()),
+            });
+        }
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// All states and timers as they are now. What was restored and not asked for since is in it, too.
+    ///
+    /// # Errors
+    /// When a store fails, or a key does not belong to this subtask.
+    pub fn snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
+        let mut snapshot =
+            SubtaskSnapshot { max_parallelism: self.scope.max_parallelism, ..Default::default() };
+        for entry in &mut self.states {
+            let mut writer = self.scope.writer();
+            let table = entry.state.table();
+            table.snapshot(&mut writer)?;
+            let state = KeyedSnapshot {
+                name: entry.name.clone(),
+                schema: entry.schema.clone(),
+                stamped: table.is_stamped(),
+                groups: writer.finish(),
+            };
+            let timers = state.schema.kind == StateKind::Timers;
+            if timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state);
+        }
+        for ((timers, _), state) in &self.restored {
+            if *timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state.clone());
+        }
+        snapshot.keyed.sort_by(|a, b| a.name.cmp(&b.name));
+        snapshot.timers.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(snapshot)
+    }
+
+    /// Takes over, from snapshots of any subtasks of the operator, the key groups that this subtask owns.
+    /// States may be declared before or after.
+    ///
+    /// # Errors
+    /// When a snapshot holds something else under a name than the job declares, was written with another max
+    /// parallelism, or cannot be read; the backend is of no use then.
+    pub fn restore<'a>(
+        &mut self,
+        snapshots: impl IntoIterator<Item = &'a SubtaskSnapshot>,
+    ) -> Result<(), StateError> {
+        for snapshot in snapshots {
+            let stored = snapshot.max_parallelism;
+            let declared = self.scope.max_parallelism;
+            for (timers, states) in [(false, &snapshot.keyed), (true, &snapshot.timers)] {
+                for state in states {
+                    if stored != declared {
+                        return Err(StateError::MaxParallelism { stored, declared });
+                    }
+                    let owned = self.owned_part(state);
+                    let id = (timers, state.name.clone());
+                    match self.restored.remove(&id) {
+                        None => self.restored.insert(id, owned),
+                        Some(other) => self.restored.insert(id, join(other, owned)?),
+                    };
+                }
+            }
+        }
+        for entry in &mut self.states {
+            let id = (entry.schema.kind == StateKind::Timers, entry.name.clone());
+            if let Some(restored) = self.restored.get(&id) {
+                restore_into(entry.state.table(), &entry.schema, restored)?;
+                self.restored.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    fn owned_part(&self, state: &KeyedSnapshot) -> KeyedSnapshot {
+        let groups = state.groups.iter().filter(|(group, _)| self.scope.owned.contains(*group));
+        KeyedSnapshot {
+            name: state.name.clone(),
+            schema: state.schema.clone(),
+            stamped: state.stamped,
+            groups: groups.cloned().collect(),
+        }
+    }
+
+    /// The state behind a handle.
+    #[inline]
+    pub(crate) fn state<T: Table<K>, F: Send + 'static>(
+        &mut self,
+        index: u32,
+    ) -> Result<&mut Registered<T, F>, StateError> {
+        downcast(&mut self.states, index)
+    }
+
+    /// The current key, its hash, and the state behind a handle.
+    #[inline]
+    pub(crate) fn keyed_state<T: Table<K>, F: Send + 'static>(
+        &mut self,
+        index: u32,
+    ) -> Result<(&K, u64, &mut Registered<T, F>), StateError> {
+        let (key, hash) = self.current.as_ref().ok_or(StateError::NoCurrentKey)?;
+        Ok((key, *hash, downcast(&mut self.states, index)?))
+    }
+}
+
+fn downcast<K: Key, T: Table<K>, F: Send + 'static>(
+    states: &mut [Entry<K>],
+    index: u32,
+) -> Result<&mut Registered<T, F>, StateError> {
+    let wrong = StateError::WrongHandle { wanted: std::any::type_name::<T>() };
+    let Some(entry) = states.get_mut(index as usize) else { return Err(wrong) };
+    let any: &mut dyn Any = &mut *entry.state;
+    any.downcast_mut().ok_or(wrong)
+}
+
+fn schema<K: 'static, N: 'static>(kind: StateKind, held: impl IntoIterator<Item = String>) -> StateSchema {
+    let types = [type_label::<K>(), type_label::<N>()].into_iter().chain(held).collect();
+    StateSchema { kind, types }
+}
+
+fn restore_into<K: 'static>(
+    table: &mut dyn Table<K>,
+    declared: &StateSchema,
+    restored: &KeyedSnapshot,
+) -> Result<(), StateError> {
+    if restored.schema != *declared {
+        return Err(StateError::RestoredDifferently {
+            name: restored.name.clone(),
+            stored: restored.schema.to_string(),
+            declared: declared.to_string(),
+        });
+    }
+    for (group, bytes) in &restored.groups {
+        table.restore_group(*group, bytes, restored.stamped)?;
+    }
+    table.finish_restore()
+}
+
+/// Joins what two subtasks hold of one state.
+pub(crate) fn join(mut one: KeyedSnapshot, other: KeyedSnapshot) -> Result<KeyedSnapshot, StateError> {
+    let name = &one.name;
+    if one.schema != other.schema {
+        let (a, b) = (&one.schema, &other.schema);
+        return Err(StateError::Inconsistent(format!("the state '{name}' is {a} in one and {b} in another")));
+    }
+    if one.stamped != other.stamped && !(one.groups.is_empty() || other.groups.is_empty()) {
+        return Err(StateError::Inconsistent(format!(
+            "the state '{name}' expires in one and not in another"
+        )));
+    }
+    if one.groups.is_empty() {
+        one.stamped = other.stamped;
+    }
+    one.groups.extend(other.groups);
+    one.groups.sort_unstable_by_key(|(group, _)| *group);
+    let twice = |pair: &[(KeyGroup, Vec<u8>)]| pair[0].0 == pair[1].0;
+    match one.groups.windows(2).find(|pair| twice(pair)) {
+        Some(pair) => {
+            let group = pair[0].0;
+            Err(StateError::Inconsistent(format!(
+                "key group {group} of the state '{name}' is in two of them"
+            )))
+        }
+        None => Ok(one),
+    }
+}

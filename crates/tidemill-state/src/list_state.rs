@@ -1,0 +1,205 @@
+//! [`ListState`]: a list a key.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use tidemill_serialization::{Data, Key};
+
+use crate::batch::{Address, KeyBatch};
+use crate::error::StateError;
+use crate::forms::ListTable;
+use crate::keyed::KeyedStateBackend;
+
+/// A handle to one list per key (and namespace `N`). An empty list and none are the same.
+pub struct ListState<E, N = ()> {
+    pub(crate) index: u32,
+    pub(crate) types: PhantomData<fn() -> (E, N)>,
+}
+
+handle!(ListState<E, N>);
+
+impl<E: Data, N: Key> ListState<E, N> {
+    /// A copy of the list of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// When there is no current key, or the store fails.
+    pub fn get_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+    ) -> Result<Vec<E>, StateError> {
+        self.read_in(backend, namespace, <[E]>::to_vec)
+    }
+
+    /// Shows the list of the current key in `namespace` to `f`, without a copy.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn read_in<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        f: impl FnOnce(&[E]) -> R,
+    ) -> Result<R, StateError> {
+        let (key, hash, state) = backend.keyed_state::<ListTable<K, N, E>, ()>(self.index)?;
+        state.table.read(Address { hash, key, namespace }, f)
+    }
+
+    /// Appends to the list of the current key in `namespace`, without reading it.
+    ///
+    /// # Errors
+    /// When there is no current key, the memory for state is used up, or the store fails.
+    pub fn add_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        elements: impl IntoIterator<Item = E>,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<ListTable<K, N, E>, ()>(self.index)?;
+        state.table.add(Address { hash, key, namespace }, elements)
+    }
+
+    /// Replaces the list of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// As [`add_in`](Self::add_in).
+    pub fn update_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        elements: Vec<E>,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<ListTable<K, N, E>, ()>(self.index)?;
+        state.table.put(Address { hash, key, namespace }, elements)
+    }
+
+    /// Removes the list of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn clear_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<ListTable<K, N, E>, ()>(self.index)?;
+        state.table.remove(Address { hash, key, namespace })
+    }
+
+    /// Moves the lists that the current key has in the namespaces `sources` to the end of that in `target`.
+    ///
+    /// # Errors
+    /// As [`add_in`](Self::add_in).
+    pub fn merge_namespaces<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        target: &N,
+        sources: &[N],
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<ListTable<K, N, E>, ()>(self.index)?;
+        state.table.merge((key, hash), target, sources)
+    }
+
+    /// Appends one element a record, without reading the lists; empties `elements`.
+    ///
+    /// # Errors
+    /// When there are not as many elements as addresses, a key does not belong to this subtask, the memory
+    /// for state is used up, or the store fails.
+    pub fn append_batch<K: Key, B: Borrow<K>>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        batch: &KeyBatch<'_, B, N>,
+        elements: &mut Vec<E>,
+    ) -> Result<(), StateError> {
+        batch.check_column("elements", elements.len())?;
+        backend.state::<ListTable<K, N, E>, ()>(self.index)?.table.append_batch(batch, elements)
+    }
+
+    /// Shows to `f` the index of each record and the list of its key, all as they are when the batch begins.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read_batch<K: Key, B: Borrow<K>>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        batch: &KeyBatch<'_, B, N>,
+        f: impl FnMut(usize, &[E]),
+    ) -> Result<(), StateError> {
+        backend.state::<ListTable<K, N, E>, ()>(self.index)?.table.read_batch(batch, f)
+    }
+
+    /// Shows all lists of this subtask, without what has expired, in no particular order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn for_each<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        f: impl FnMut(&K, &N, &[E]),
+    ) -> Result<(), StateError> {
+        backend.state::<ListTable<K, N, E>, ()>(self.index)?.table.for_each(f)
+    }
+}
+
+impl<E: Data> ListState<E> {
+    /// A copy of the list of the current key.
+    ///
+    /// # Errors
+    /// When there is no current key, or the store fails.
+    pub fn get<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<Vec<E>, StateError> {
+        self.get_in(backend, &())
+    }
+
+    /// Shows the list of the current key to `f`, without a copy.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn read<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        f: impl FnOnce(&[E]) -> R,
+    ) -> Result<R, StateError> {
+        self.read_in(backend, &(), f)
+    }
+
+    /// Appends one element to the list of the current key, without reading it.
+    ///
+    /// # Errors
+    /// When there is no current key, the memory for state is used up, or the store fails.
+    pub fn add<K: Key>(self, backend: &mut KeyedStateBackend<K>, element: E) -> Result<(), StateError> {
+        self.add_in(backend, &(), [element])
+    }
+
+    /// Appends to the list of the current key, without reading it.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_all<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        elements: impl IntoIterator<Item = E>,
+    ) -> Result<(), StateError> {
+        self.add_in(backend, &(), elements)
+    }
+
+    /// Replaces the list of the current key.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn update<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        elements: Vec<E>,
+    ) -> Result<(), StateError> {
+        self.update_in(backend, &(), elements)
+    }
+
+    /// Removes the list of the current key.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn clear<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<(), StateError> {
+        self.clear_in(backend, &())
+    }
+}

@@ -1,0 +1,326 @@
+//! [`MapState`]: a map a key.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Bound, RangeBounds};
+
+use tidemill_serialization::{Data, Key};
+
+use crate::batch::{Address, KeyBatch};
+use crate::error::StateError;
+use crate::forms::MapTable;
+use crate::keyed::KeyedStateBackend;
+
+/// A handle to one map per key (and namespace `N`). Entries are read and written one by one, without touching
+/// the others, and iterated by ascending user key. An empty map and none are the same.
+pub struct MapState<UK, UV, N = ()> {
+    pub(crate) index: u32,
+    pub(crate) types: PhantomData<fn() -> (UK, UV, N)>,
+}
+
+handle!(MapState<UK, UV, N>);
+
+impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
+    /// A copy of the value of `user_key` in the map of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// When there is no current key, or the store fails.
+    pub fn get_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        user_key: &UK,
+    ) -> Result<Option<UV>, StateError> {
+        self.read_in(backend, namespace, user_key, |value| value.cloned())
+    }
+
+    /// Shows the value of `user_key` in the map of the current key in `namespace` to `f`, without a copy.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn read_in<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        user_key: &UK,
+        f: impl FnOnce(Option<&UV>) -> R,
+    ) -> Result<R, StateError> {
+        let (key, hash, state) = backend.keyed_state::<MapTable<K, N, UK, UV>, ()>(self.index)?;
+        state.table.get(Address { hash, key, namespace }, user_key, f)
+    }
+
+    /// Whether the map of the current key in `namespace` has `user_key`. Counts as a read of that entry.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn contains_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        user_key: &UK,
+    ) -> Result<bool, StateError> {
+        self.read_in(backend, namespace, user_key, |value| value.is_some())
+    }
+
+    /// Whether the map of the current key in `namespace` has no entry. Does not count as a read of any.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn is_empty_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+    ) -> Result<bool, StateError> {
+        let (key, hash, state) = backend.keyed_state::<MapTable<K, N, UK, UV>, ()>(self.index)?;
+        state.table.is_empty(Address { hash, key, namespace })
+    }
+
+    /// Sets the value of `user_key` in the map of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// When there is no current key, the memory for state is used up, or the store fails.
+    pub fn put_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<MapTable<K, N, UK, UV>, ()>(self.index)?;
+        state.table.put(Address { hash, key, namespace }, user_key, value)
+    }
+
+    /// Changes the value of `user_key` in the map of the current key in `namespace` in place; `make` gives the
+    /// first one.
+    ///
+    /// # Errors
+    /// As [`put_in`](Self::put_in).
+    pub fn modify_in<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        user_key: UK,
+        make: impl FnOnce() -> UV,
+        f: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError> {
+        let (key, hash, state) = backend.keyed_state::<MapTable<K, N, UK, UV>, ()>(self.index)?;
+        let mut result = None;
+        state.table.fold(Address { hash, key, namespace }, user_key, |existing| match existing {
+            Some(value) => {
+                result = Some(f(value));
+                None
+            }
+            None => {
+                let mut value = make();
+                result = Some(f(&mut value));
+                Some(value)
+            }
+        })?;
+        // `fold` calls its function whenever it succeeds.
+        result.ok_or(StateError::NoCurrentKey)
+    }
+
+    /// Removes `user_key` from the map of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn remove_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        user_key: &UK,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<MapTable<K, N, UK, UV>, ()>(self.index)?;
+        state.table.remove_entry(Address { hash, key, namespace }, user_key)
+    }
+
+    /// Shows the entries of a part of the map of the current key in `namespace`, by ascending user key, until
+    /// `f` says `false`.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn scan_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        range: impl RangeBounds<UK>,
+        f: impl FnMut(&UK, &UV) -> bool,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<MapTable<K, N, UK, UV>, ()>(self.index)?;
+        let range: (Bound<&UK>, Bound<&UK>) = (range.start_bound(), range.end_bound());
+        state.table.scan(Address { hash, key, namespace }, range, f)
+    }
+
+    /// A copy of all entries of the map of the current key in `namespace`, by ascending user key.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn entries_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+    ) -> Result<Vec<(UK, UV)>, StateError> {
+        let mut entries = Vec::new();
+        self.scan_in(backend, namespace, .., |user_key, value| {
+            entries.push((user_key.clone(), value.clone()));
+            true
+        })?;
+        Ok(entries)
+    }
+
+    /// Removes the map of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn clear_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<MapTable<K, N, UK, UV>, ()>(self.index)?;
+        state.table.remove(Address { hash, key, namespace })
+    }
+
+    /// Puts one entry a record, a later one of the same user key replacing an earlier; empties `entries`.
+    ///
+    /// # Errors
+    /// When there are not as many entries as addresses, a key does not belong to this subtask, the memory
+    /// for state is used up, or the store fails.
+    pub fn put_batch<K: Key, B: Borrow<K>>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        batch: &KeyBatch<'_, B, N>,
+        entries: &mut Vec<(UK, UV)>,
+    ) -> Result<(), StateError> {
+        batch.check_column("entries", entries.len())?;
+        backend.state::<MapTable<K, N, UK, UV>, ()>(self.index)?.table.put_batch(batch, entries)
+    }
+
+    /// Shows to `f` the index of each record and the value of its user key, all as they are when the batch
+    /// begins.
+    ///
+    /// # Errors
+    /// When there are not as many user keys as addresses, or the store fails.
+    pub fn get_batch<K: Key, B: Borrow<K>>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        batch: &KeyBatch<'_, B, N>,
+        user_keys: &[UK],
+        f: impl FnMut(usize, Option<&UV>),
+    ) -> Result<(), StateError> {
+        batch.check_column("user keys", user_keys.len())?;
+        backend.state::<MapTable<K, N, UK, UV>, ()>(self.index)?.table.get_batch(batch, user_keys, f)
+    }
+
+    /// Shows all entries of all maps of this subtask that have not expired. Maps come in no particular order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn for_each<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        f: impl FnMut(&K, &N, &UK, &UV),
+    ) -> Result<(), StateError> {
+        backend.state::<MapTable<K, N, UK, UV>, ()>(self.index)?.table.for_each(f)
+    }
+}
+
+impl<UK: Key, UV: Data> MapState<UK, UV> {
+    /// A copy of the value of `user_key` in the map of the current key.
+    ///
+    /// # Errors
+    /// When there is no current key, or the store fails.
+    pub fn get<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        user_key: &UK,
+    ) -> Result<Option<UV>, StateError> {
+        self.get_in(backend, &(), user_key)
+    }
+
+    /// Whether the map of the current key has `user_key`. Counts as a read of that entry.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn contains<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        user_key: &UK,
+    ) -> Result<bool, StateError> {
+        self.contains_in(backend, &(), user_key)
+    }
+
+    /// Whether the map of the current key has no entry. Does not count as a read of any.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn is_empty<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<bool, StateError> {
+        self.is_empty_in(backend, &())
+    }
+
+    /// Sets the value of `user_key` in the map of the current key.
+    ///
+    /// # Errors
+    /// When there is no current key, the memory for state is used up, or the store fails.
+    pub fn put<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        self.put_in(backend, &(), user_key, value)
+    }
+
+    /// Changes the value of `user_key` in the map of the current key in place; `make` gives the first one.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn modify<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        user_key: UK,
+        make: impl FnOnce() -> UV,
+        f: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError> {
+        self.modify_in(backend, &(), user_key, make, f)
+    }
+
+    /// Removes `user_key` from the map of the current key.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn remove<K: Key>(self, backend: &mut KeyedStateBackend<K>, user_key: &UK) -> Result<(), StateError> {
+        self.remove_in(backend, &(), user_key)
+    }
+
+    /// Shows the entries of a part of the map of the current key, by ascending user key, until `f` says
+    /// `false`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn scan<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        range: impl RangeBounds<UK>,
+        f: impl FnMut(&UK, &UV) -> bool,
+    ) -> Result<(), StateError> {
+        self.scan_in(backend, &(), range, f)
+    }
+
+    /// A copy of all entries of the map of the current key, by ascending user key.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn entries<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<Vec<(UK, UV)>, StateError> {
+        self.entries_in(backend, &())
+    }
+
+    /// Removes the map of the current key.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn clear<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<(), StateError> {
+        self.clear_in(backend, &())
+    }
+}

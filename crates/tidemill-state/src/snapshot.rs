@@ -1,0 +1,339 @@
+//! What a snapshot of one subtask's state holds, and how it becomes bytes.
+//!
+//! Keyed state and timers are kept per key group, so that they can be dealt out anew without being decoded;
+//! operator state is kept per item. Every state says its name, its kind and the names of its types.
+//! All backends write the same bytes.
+
+use std::fmt;
+
+use tidemill_core::{KeyGroup, KeyGroupRange, hash, key_group};
+use tidemill_serialization::{DecodeError, Input};
+
+use crate::codec::{get_bytes, get_count, get_text, get_varint, put_bytes, put_varint};
+use crate::error::StateError;
+
+const MAGIC: &[u8; 4] = b"TMST";
+const VERSION: u8 = 1;
+/// Magic, version and checksum.
+const FRAME: usize = 4 + 1 + 8;
+
+/// What a keyed state is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// One value a key.
+    Value,
+    /// A list a key.
+    List,
+    /// A map a key.
+    Map,
+    /// One value a key, into which values are reduced.
+    Reducing,
+    /// One accumulator a key.
+    Aggregating,
+    /// Timers.
+    Timers,
+}
+
+impl StateKind {
+    const ALL: [StateKind; 6] = [
+        StateKind::Value,
+        StateKind::List,
+        StateKind::Map,
+        StateKind::Reducing,
+        StateKind::Aggregating,
+        StateKind::Timers,
+    ];
+}
+
+/// What a keyed state holds: its kind and the names of its types, without paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateSchema {
+    /// What the state is.
+    pub kind: StateKind,
+    /// The types of key, namespace and then what is kept: the value, the element, or user key and user value.
+    pub types: Vec<String>,
+}
+
+impl fmt::Display for StateSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            StateKind::Value => "value state",
+            StateKind::List => "list state",
+            StateKind::Map => "map state",
+            StateKind::Reducing => "reducing state",
+            StateKind::Aggregating => "aggregating state",
+            StateKind::Timers => "timers",
+        };
+        write!(f, "{kind} (")?;
+        for (i, name) in self.types.iter().enumerate() {
+            let role = match i {
+                0 => "key ",
+                1 => ", namespace ",
+                2 => ", holding ",
+                _ => " to ",
+            };
+            write!(f, "{role}{name}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// One keyed state, or one set of timers, of a subtask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyedSnapshot {
+    /// The name that the state was declared with.
+    pub name: String,
+    /// What it holds.
+    pub schema: StateSchema,
+    /// Whether each entry has the time at which it was last touched.
+    pub stamped: bool,
+    /// The encoded entries of each key group that has any, by ascending key group.
+    pub groups: Vec<(KeyGroup, Vec<u8>)>,
+}
+
+/// How operator state is dealt to the subtasks when a job is restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperatorStateMode {
+    /// Each item to one subtask.
+    Split,
+    /// All items to every subtask.
+    Union,
+    /// A map that is the same in every subtask.
+    Broadcast,
+}
+
+impl OperatorStateMode {
+    const ALL: [OperatorStateMode; 3] =
+        [OperatorStateMode::Split, OperatorStateMode::Union, OperatorStateMode::Broadcast];
+}
+
+impl fmt::Display for OperatorStateMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OperatorStateMode::Split => "list state",
+            OperatorStateMode::Union => "union list state",
+            OperatorStateMode::Broadcast => "broadcast state",
+        })
+    }
+}
+
+/// One operator state of a subtask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorSnapshot {
+    /// The name that the state was declared with.
+    pub name: String,
+    /// How it is dealt out.
+    pub mode: OperatorStateMode,
+    /// The types of what it holds: the element, or key and value.
+    pub types: Vec<String>,
+    /// The encoded items, in order.
+    pub items: Vec<Vec<u8>>,
+}
+
+impl OperatorSnapshot {
+    pub(crate) fn describe(&self) -> String {
+        format!("{} of {}", self.mode, self.types.join(" to "))
+    }
+}
+
+/// All state of one operator subtask at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct SubtaskSnapshot {
+    /// The max parallelism by which keys were put into key groups; 0 when there is no keyed state.
+    pub max_parallelism: u32,
+    /// Keyed states, by name.
+    pub keyed: Vec<KeyedSnapshot>,
+    /// Timers, by name.
+    pub timers: Vec<KeyedSnapshot>,
+    /// Operator states, by name.
+    pub operator: Vec<OperatorSnapshot>,
+}
+
+impl SubtaskSnapshot {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.keyed.is_empty() && self.timers.is_empty() && self.operator.is_empty()
+    }
+
+    /// The bytes of all entries, without names.
+    pub fn byte_size(&self) -> usize {
+        let keyed = self.keyed.iter().chain(&self.timers).flat_map(|state| &state.groups);
+        let items = self.operator.iter().flat_map(|state| &state.items);
+        keyed.map(|(_, bytes)| bytes.len()).sum::<usize>() + items.map(Vec::len).sum::<usize>()
+    }
+
+    /// Adds what `other`, a snapshot of another part of the same subtask, holds.
+    pub fn absorb(&mut self, other: SubtaskSnapshot) {
+        self.max_parallelism = self.max_parallelism.max(other.max_parallelism);
+        self.keyed.extend(other.keyed);
+        self.timers.extend(other.timers);
+        self.operator.extend(other.operator);
+    }
+
+    /// The snapshot as bytes, with version and checksum.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.byte_size() + 256);
+        out.extend_from_slice(MAGIC);
+        out.push(VERSION);
+        put_varint(&mut out, u64::from(self.max_parallelism));
+        for states in [&self.keyed, &self.timers] {
+            put_varint(&mut out, states.len() as u64);
+            states.iter().for_each(|state| encode_keyed(state, &mut out));
+        }
+        put_varint(&mut out, self.operator.len() as u64);
+        for state in &self.operator {
+            put_bytes(&mut out, state.name.as_bytes());
+            out.push(position(&OperatorStateMode::ALL, &state.mode));
+            encode_types(&state.types, &mut out);
+            put_varint(&mut out, state.items.len() as u64);
+            state.items.iter().for_each(|item| put_bytes(&mut out, item));
+        }
+        let checksum = hash::bytes(&out);
+        out.extend_from_slice(&checksum.to_le_bytes());
+        out
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, cut off, or of a version that this release does not know.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
+        let unreadable = |what: &str| Err(StateError::Snapshot(what.to_owned()));
+        if bytes.len() < FRAME {
+            return unreadable("it is too short to be one");
+        }
+        if &bytes[..4] != MAGIC {
+            return unreadable("it does not start as a state snapshot does");
+        }
+        if bytes[4] != VERSION {
+            let version = bytes[4];
+            return unreadable(&format!("it has version {version}, this release reads version {VERSION}"));
+        }
+        let (body, checksum) = bytes.split_at(bytes.len() - 8);
+        if hash::bytes(body).to_le_bytes() != checksum {
+            return unreadable("its checksum is wrong: the bytes were damaged or cut off");
+        }
+        let mut input = Input::new(&body[5..]);
+        match decode_body(&mut input) {
+            Ok(snapshot) if input.remaining() == 0 => Ok(snapshot),
+            Ok(_) => unreadable("bytes are left over at its end"),
+            Err(error) => unreadable(&error.to_string()),
+        }
+    }
+}
+
+fn position<T: PartialEq>(all: &[T], value: &T) -> u8 {
+    all.iter().position(|other| other == value).unwrap_or(all.len()) as u8
+}
+
+fn at_position<T: Copy>(all: &[T], input: &mut Input<'_>, what: &'static str) -> Result<T, DecodeError> {
+    let [place] = input.array::<1>(what)?;
+    all.get(usize::from(place))
+        .copied()
+        .ok_or_else(|| DecodeError::Invalid { what, detail: format!("{place} stands for none") })
+}
+
+fn encode_types(types: &[String], out: &mut Vec<u8>) {
+    put_varint(out, types.len() as u64);
+    types.iter().for_each(|name| put_bytes(out, name.as_bytes()));
+}
+
+fn decode_types(input: &mut Input<'_>) -> Result<Vec<String>, DecodeError> {
+    let count = get_count(input, 1, "types of a state")?;
+    (0..count).map(|_| get_text(input, "name of a type")).collect()
+}
+
+fn encode_keyed(state: &KeyedSnapshot, out: &mut Vec<u8>) {
+    put_bytes(out, state.name.as_bytes());
+    out.push(position(&StateKind::ALL, &state.schema.kind));
+    out.push(u8::from(state.stamped));
+    encode_types(&state.schema.types, out);
+    put_varint(out, state.groups.len() as u64);
+    for (group, bytes) in &state.groups {
+        out.extend_from_slice(&group.to_le_bytes());
+        put_bytes(out, bytes);
+    }
+}
+
+fn decode_keyed(input: &mut Input<'_>) -> Result<KeyedSnapshot, DecodeError> {
+    let name = get_text(input, "name of a state")?;
+    let kind = at_position(&StateKind::ALL, input, "kind of a state")?;
+    let stamped = at_position(&[false, true], input, "flag of a state")?;
+    let types = decode_types(input)?;
+    let count = get_count(input, 3, "key groups of a state")?;
+    let mut groups: Vec<(KeyGroup, Vec<u8>)> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let group = KeyGroup::from_le_bytes(input.array("key group")?);
+        if groups.last().is_some_and(|(last, _)| *last >= group) {
+            let detail = format!("key group {group} is out of order");
+            return Err(DecodeError::Invalid { what: "key groups of a state", detail });
+        }
+        groups.push((group, get_bytes(input, "entries of a key group")?.to_vec()));
+    }
+    Ok(KeyedSnapshot { name, schema: StateSchema { kind, types }, stamped, groups })
+}
+
+fn decode_operator(input: &mut Input<'_>) -> Result<OperatorSnapshot, DecodeError> {
+    let name = get_text(input, "name of a state")?;
+    let mode = at_position(&OperatorStateMode::ALL, input, "mode of an operator state")?;
+    let types = decode_types(input)?;
+    let count = get_count(input, 1, "items of an operator state")?;
+    let items = (0..count)
+        .map(|_| get_bytes(input, "item of an operator state").map(<[u8]>::to_vec))
+        .collect::<Result<_, _>>()?;
+    Ok(OperatorSnapshot { name, mode, types, items })
+}
+
+fn decode_body(input: &mut Input<'_>) -> Result<SubtaskSnapshot, DecodeError> {
+    let max_parallelism = u32::try_from(get_varint(input, "max parallelism")?).unwrap_or(u32::MAX);
+    if max_parallelism > key_group::UPPER_BOUND_MAX_PARALLELISM {
+        let detail = format!("{max_parallelism} is more than {}", key_group::UPPER_BOUND_MAX_PARALLELISM);
+        return Err(DecodeError::Invalid { what: "max parallelism", detail });
+    }
+    let mut keyed_states = || -> Result<Vec<KeyedSnapshot>, DecodeError> {
+        let count = get_count(input, 5, "keyed states")?;
+        (0..count).map(|_| decode_keyed(input)).collect()
+    };
+    let keyed = keyed_states()?;
+    let timers = keyed_states()?;
+    let count = get_count(input, 4, "operator states")?;
+    let operator = (0..count).map(|_| decode_operator(input)).collect::<Result<_, _>>()?;
+    Ok(SubtaskSnapshot { max_parallelism, keyed, timers, operator })
+}
+
+/// Collects the entries of one state by key group.
+pub(crate) struct GroupWriter {
+    owned: KeyGroupRange,
+    max_parallelism: u32,
+    first: KeyGroup,
+    groups: Vec<Vec<u8>>,
+}
+
+impl GroupWriter {
+    pub(crate) fn new(owned: KeyGroupRange, max_parallelism: u32) -> Self {
+        let first = owned.bounds().map_or(0, |bounds| *bounds.start());
+        Self { owned, max_parallelism, first, groups: vec![Vec::new(); owned.len()] }
+    }
+
+    /// Where the entries of a key with this routing hash go.
+    pub(crate) fn of_hash(&mut self, routing_hash: u64) -> Result<&mut Vec<u8>, StateError> {
+        self.of_group(key_group::key_group(routing_hash, self.max_parallelism))
+    }
+
+    pub(crate) fn of_group(&mut self, group: KeyGroup) -> Result<&mut Vec<u8>, StateError> {
+        check_owned(self.owned, group)?;
+        Ok(&mut self.groups[usize::from(group - self.first)])
+    }
+
+    pub(crate) fn finish(self) -> Vec<(KeyGroup, Vec<u8>)> {
+        self.owned.iter().zip(self.groups).filter(|(_, bytes)| !bytes.is_empty()).collect()
+    }
+}
+
+pub(crate) fn check_owned(owned: KeyGroupRange, group: KeyGroup) -> Result<(), StateError> {
+    if owned.contains(group) {
+        Ok(())
+    } else {
+        Err(StateError::WrongKeyGroup { key_group: group, owned: format!("{owned:?}") })
+    }
+}

@@ -1,0 +1,86 @@
+//! What every keyed state can do, whatever it holds; and the forms that tables come in.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use tidemill_core::budget::MemoryBudget;
+use tidemill_core::{KeyGroup, KeyGroupRange, key_group};
+
+use crate::batch::KeyBatch;
+use crate::clock::Clock;
+use crate::error::StateError;
+use crate::snapshot::{GroupWriter, check_owned};
+
+/// What a table knows about the subtask that it belongs to.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub(crate) owned: KeyGroupRange,
+    pub(crate) max_parallelism: u32,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) budget: MemoryBudget,
+}
+
+impl Scope {
+    #[inline]
+    pub(crate) fn check_hash(&self, routing_hash: u64) -> Result<(), StateError> {
+        check_owned(self.owned, key_group::key_group(routing_hash, self.max_parallelism))
+    }
+
+    /// Checks the records `created` of a batch; keys that have an entry were checked when they got it.
+    pub(crate) fn check_created<B, N>(
+        &self,
+        batch: &KeyBatch<'_, B, N>,
+        created: &[u32],
+    ) -> Result<(), StateError> {
+        created.iter().try_for_each(|&record| self.check_hash(batch.hash(record as usize)))
+    }
+
+    pub(crate) fn writer(&self) -> GroupWriter {
+        GroupWriter::new(self.owned, self.max_parallelism)
+    }
+}
+
+/// The operations of a table that do not depend on what it holds.
+pub(crate) trait Table<K>: Send + 'static {
+    /// Writes all entries, by key group.
+    fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError>;
+
+    /// Adds the entries of one key group of a snapshot.
+    fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError>;
+
+    /// Called once all key groups were restored.
+    fn finish_restore(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    /// Adds the keys that have an entry in a namespace; `false` when the namespace is of another type.
+    fn keys(&mut self, namespace: &dyn Any, keys: &mut Vec<K>) -> Result<bool, StateError>;
+
+    /// Whether its entries expire.
+    fn is_stamped(&self) -> bool;
+
+    /// Bytes that it is counted with.
+    fn bytes(&self) -> usize;
+}
+
+/// A table together with the function of its state, if it has one.
+pub(crate) struct Registered<T, F> {
+    pub(crate) table: T,
+    pub(crate) function: F,
+}
+
+/// A [`Registered`] of any types.
+pub(crate) trait AnyState<K>: Any + Send {
+    fn table(&mut self) -> &mut dyn Table<K>;
+    fn table_ref(&self) -> &dyn Table<K>;
+}
+
+impl<K: 'static, T: Table<K>, F: Send + 'static> AnyState<K> for Registered<T, F> {
+    fn table(&mut self) -> &mut dyn Table<K> {
+        &mut self.table
+    }
+
+    fn table_ref(&self) -> &dyn Table<K> {
+        &self.table
+    }
+}

@@ -1,0 +1,397 @@
+//! Timers: calls that a key has ordered for a time.
+//!
+//! Many keys order the same time (the end of a window), so timers are kept in buckets, one a time stamp.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use hashbrown::HashTable;
+use tidemill_core::{Element, KeyGroup, Timestamp, hash};
+use tidemill_serialization::{Input, Key};
+
+use crate::account::Account;
+use crate::codec::{get_entry, get_varint, in_state, put_entry, put_varint};
+use crate::error::StateError;
+use crate::keyed::KeyedStateBackend;
+use crate::snapshot::GroupWriter;
+use crate::table::{Scope, Table};
+
+/// The clock that a timer goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimeDomain {
+    /// The watermark.
+    Event,
+    /// The clock of the machine.
+    Processing,
+}
+
+impl TimeDomain {
+    const ALL: [TimeDomain; 2] = [TimeDomain::Event, TimeDomain::Processing];
+}
+
+/// A call that was ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timer<K, N> {
+    /// When it is due, in milliseconds since 1970-01-01T00:00:00Z.
+    pub timestamp: Timestamp,
+    /// Whose it is.
+    pub key: K,
+    /// The routing hash of the key.
+    pub hash: u64,
+    /// What for.
+    pub namespace: N,
+}
+
+struct Ordered<K, N> {
+    hash: u64,
+    /// `None` once fired or deleted.
+    timer: Option<(K, N)>,
+}
+
+/// Buckets up to this size are searched from end to end; larger ones have an index.
+const SEARCHED: usize = 16;
+
+/// The timers of one time stamp, in the order in which they were registered.
+struct Bucket<K, N> {
+    timers: Vec<Ordered<K, N>>,
+    /// The first that may still be there.
+    head: usize,
+    live: usize,
+    /// Places in `timers`; also of timers that are gone, which match nothing.
+    index: HashTable<u32>,
+}
+
+#[inline]
+fn bucket_hash<N: Key>(hash: u64, namespace: &N) -> u64 {
+    if size_of::<N>() == 0 { hash } else { hash::combine(hash, namespace.routing_hash()) }
+}
+
+impl<K: Key, N: Key> Bucket<K, N> {
+    fn new() -> Self {
+        Self { timers: Vec::new(), head: 0, live: 0, index: HashTable::new() }
+    }
+
+    fn find(&self, hash: u64, key: &K, namespace: &N) -> Option<usize> {
+        let same = |place: usize| {
+            let ordered = &self.timers[place];
+            ordered.hash == hash && ordered.timer.as_ref().is_some_and(|(k, n)| k == key && n == namespace)
+        };
+        if self.index.is_empty() {
+            return (self.head..self.timers.len()).find(|place| same(*place));
+        }
+        let found = self.index.find(bucket_hash(hash, namespace), |place| same(*place as usize));
+        found.map(|place| *place as usize)
+    }
+
+    fn push(&mut self, hash: u64, key: &K, namespace: &N) {
+        if self.timers.len() > 2 * SEARCHED && self.live < self.timers.len() / 2 {
+            self.compact();
+        }
+        let place = self.timers.len();
+        self.timers.push(Ordered { hash, timer: Some((key.clone(), namespace.clone())) });
+        self.live += 1;
+        if !self.index.is_empty() {
+            self.add_to_index(place);
+        } else if self.timers.len() - self.head > SEARCHED {
+            (self.head..self.timers.len()).for_each(|place| self.add_to_index(place));
+        }
+    }
+
+    fn add_to_index(&mut self, place: usize) {
+        let hash_of = |timers: &[Ordered<K, N>], place: usize| {
+            let ordered = &timers[place];
+            // A timer that is gone is found by nobody, so its place in the index does not matter.
+            ordered.timer.as_ref().map_or(ordered.hash, |(_, namespace)| bucket_hash(ordered.hash, namespace))
+        };
+        let timers = &self.timers;
+        if timers[place].timer.is_some() {
+            let hash = hash_of(timers, place);
+            self.index.insert_unique(hash, place as u32, |place| hash_of(timers, *place as usize));
+        }
+    }
+
+    fn compact(&mut self) {
+        self.timers.retain(|ordered| ordered.timer.is_some());
+        self.head = 0;
+        self.index.clear();
+        if self.timers.len() > SEARCHED {
+            (0..self.timers.len()).for_each(|place| self.add_to_index(place));
+        }
+    }
+
+    fn remove(&mut self, place: usize) -> Option<(K, N)> {
+        let timer = self.timers[place].timer.take();
+        self.live -= usize::from(timer.is_some());
+        timer
+    }
+
+    fn pop(&mut self) -> Option<(u64, K, N)> {
+        while self.head < self.timers.len() {
+            let place = self.head;
+            self.head += 1;
+            if let Some((key, namespace)) = self.remove(place) {
+                return Some((self.timers[place].hash, key, namespace));
+            }
+        }
+        None
+    }
+
+    fn live(&self) -> impl Iterator<Item = (u64, &K, &N)> {
+        let timers = &self.timers[self.head..];
+        timers.iter().filter_map(|ordered| {
+            ordered.timer.as_ref().map(|(key, namespace)| (ordered.hash, key, namespace))
+        })
+    }
+}
+
+/// The timers of one operator subtask, in event time and in processing time.
+///
+/// A timer is a key, a namespace and a time; registering it again changes nothing. Timers come due by time, and
+/// those of one time in the order in which they were registered.
+pub struct TimerService<K, N> {
+    queues: [BTreeMap<Timestamp, Bucket<K, N>>; 2],
+    count: [usize; 2],
+    scope: Scope,
+    account: Account,
+    /// What is being restored, with its place within its bucket.
+    restoring: Vec<(TimeDomain, Timestamp, u64, u64, K, N)>,
+}
+
+impl<K: Key, N: Key> TimerService<K, N> {
+    pub(crate) fn new(name: &str, scope: Scope) -> Self {
+        let account = Account::new(name, &scope.budget);
+        Self {
+            queues: [BTreeMap::new(), BTreeMap::new()],
+            count: [0, 0],
+            scope,
+            account,
+            restoring: Vec::new(),
+        }
+    }
+
+    /// Registers a timer; `hash` is the routing hash of `key`. Returns whether it was not there before.
+    ///
+    /// # Errors
+    /// When the key does not belong to this subtask, or the memory for state is used up.
+    pub fn register(
+        &mut self,
+        domain: TimeDomain,
+        timestamp: Timestamp,
+        (key, hash): (&K, u64),
+        namespace: &N,
+    ) -> Result<bool, StateError> {
+        self.scope.check_hash(hash)?;
+        let bucket = self.queues[domain as usize].entry(timestamp).or_insert_with(Bucket::new);
+        if bucket.find(hash, key, namespace).is_some() {
+            return Ok(false);
+        }
+        bucket.push(hash, key, namespace);
+        self.count[domain as usize] += 1;
+        self.account.change(weight(key, namespace), 0)?;
+        Ok(true)
+    }
+
+    /// Deletes a timer. Returns whether it was there.
+    pub fn delete(
+        &mut self,
+        domain: TimeDomain,
+        timestamp: Timestamp,
+        (key, hash): (&K, u64),
+        namespace: &N,
+    ) -> bool {
+        let queue = &mut self.queues[domain as usize];
+        let Some(bucket) = queue.get_mut(&timestamp) else { return false };
+        let Some(place) = bucket.find(hash, key, namespace) else { return false };
+        bucket.remove(place);
+        if bucket.live == 0 {
+            queue.remove(&timestamp);
+        }
+        self.removed(domain, key, namespace);
+        true
+    }
+
+    /// Takes the next timer that is due at `up_to` (inclusive).
+    pub fn pop_due(&mut self, domain: TimeDomain, up_to: Timestamp) -> Option<Timer<K, N>> {
+        let mut first = self.queues[domain as usize].first_entry()?;
+        let timestamp = *first.key();
+        if timestamp > up_to {
+            return None;
+        }
+        let popped = first.get_mut().pop();
+        if first.get().live == 0 {
+            first.remove();
+        }
+        let (hash, key, namespace) = popped?;
+        self.removed(domain, &key, &namespace);
+        Some(Timer { timestamp, key, hash, namespace })
+    }
+
+    /// When the next timer is due.
+    pub fn next_timestamp(&self, domain: TimeDomain) -> Option<Timestamp> {
+        self.queues[domain as usize].first_key_value().map(|(timestamp, _)| *timestamp)
+    }
+
+    /// How many timers there are.
+    pub fn len(&self, domain: TimeDomain) -> usize {
+        self.count[domain as usize]
+    }
+
+    /// Whether there is no timer in either domain.
+    pub fn is_empty(&self) -> bool {
+        self.count == [0, 0]
+    }
+
+    /// Shows all timers of a domain, by time.
+    pub fn for_each(&self, domain: TimeDomain, mut f: impl FnMut(Timestamp, &K, &N)) {
+        for (timestamp, bucket) in &self.queues[domain as usize] {
+            bucket.live().for_each(|(_, key, namespace)| f(*timestamp, key, namespace));
+        }
+    }
+
+    fn removed(&mut self, domain: TimeDomain, key: &K, namespace: &N) {
+        self.count[domain as usize] -= 1;
+        // Less memory in use cannot exceed a budget.
+        let _ = self.account.change(0, weight(key, namespace));
+    }
+}
+
+/// Bytes that a timer is counted with.
+fn weight<K: Key, N: Key>(key: &K, namespace: &N) -> usize {
+    let variable = |fixed: Option<usize>, logical: usize| if fixed.is_some() { 0 } else { logical };
+    // Half as much again for the index and for room to grow.
+    size_of::<Ordered<K, N>>() * 3 / 2
+        + variable(K::FIXED_BYTES, Element::logical_bytes(key))
+        + variable(N::FIXED_BYTES, Element::logical_bytes(namespace))
+}
+
+impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
+    fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
+        for domain in TimeDomain::ALL {
+            for (timestamp, bucket) in &self.queues[domain as usize] {
+                for (place, (hash, key, namespace)) in bucket.live().enumerate() {
+                    let bytes = out.of_hash(hash)?;
+                    put_entry(bytes, key, namespace);
+                    bytes.push(domain as u8);
+                    bytes.extend_from_slice(&timestamp.to_le_bytes());
+                    put_varint(bytes, place as u64);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_group(&mut self, _group: KeyGroup, bytes: &[u8], _stamped: bool) -> Result<(), StateError> {
+        let mut input = Input::new(bytes);
+        while input.remaining() > 0 {
+            let entry = get_entry::<K, N>(&mut input).and_then(|(key, namespace)| {
+                let [domain] = input.array("time domain")?;
+                let domain = if domain == 0 { TimeDomain::Event } else { TimeDomain::Processing };
+                let timestamp = Timestamp::from_le_bytes(input.array("timestamp of a timer")?);
+                let place = get_varint(&mut input, "place of a timer")?;
+                Ok((domain, timestamp, place, key.routing_hash(), key, namespace))
+            });
+            self.restoring.push(in_state(self.account.name(), entry)?);
+        }
+        Ok(())
+    }
+
+    fn finish_restore(&mut self) -> Result<(), StateError> {
+        let mut restoring = std::mem::take(&mut self.restoring);
+        // The order within a bucket went through all key groups.
+        restoring.sort_by_key(|(domain, timestamp, place, ..)| (*domain, *timestamp, *place));
+        for (domain, timestamp, _, hash, key, namespace) in &restoring {
+            self.register(*domain, *timestamp, (key, *hash), namespace)?;
+        }
+        Ok(())
+    }
+
+    fn keys(&mut self, namespace: &dyn Any, keys: &mut Vec<K>) -> Result<bool, StateError> {
+        let Some(wanted) = namespace.downcast_ref::<N>() else { return Ok(false) };
+        for domain in TimeDomain::ALL {
+            self.for_each(domain, |_, key, namespace| {
+                if namespace == wanted {
+                    keys.push(key.clone());
+                }
+            });
+        }
+        Ok(true)
+    }
+
+    fn is_stamped(&self) -> bool {
+        false
+    }
+
+    fn bytes(&self) -> usize {
+        self.account.used()
+    }
+}
+
+/// A handle to the timers of a backend.
+pub struct Timers<N = ()> {
+    pub(crate) index: u32,
+    pub(crate) types: PhantomData<fn() -> N>,
+}
+
+handle!(Timers<N>);
+
+impl<N: Key> Timers<N> {
+    /// The timers themselves.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend.
+    pub fn service<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+    ) -> Result<&mut TimerService<K, N>, StateError> {
+        Ok(&mut backend.state::<TimerService<K, N>, ()>(self.index)?.table)
+    }
+
+    /// Registers a timer for the current key. Returns whether it was not there before.
+    ///
+    /// # Errors
+    /// When there is no current key, or the memory for state is used up.
+    pub fn register<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        domain: TimeDomain,
+        timestamp: Timestamp,
+        namespace: &N,
+    ) -> Result<bool, StateError> {
+        let (key, hash, state) = backend.keyed_state::<TimerService<K, N>, ()>(self.index)?;
+        state.table.register(domain, timestamp, (key, hash), namespace)
+    }
+
+    /// Deletes a timer of the current key. Returns whether it was there.
+    ///
+    /// # Errors
+    /// When there is no current key.
+    pub fn delete<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        domain: TimeDomain,
+        timestamp: Timestamp,
+        namespace: &N,
+    ) -> Result<bool, StateError> {
+        let (key, hash, state) = backend.keyed_state::<TimerService<K, N>, ()>(self.index)?;
+        Ok(state.table.delete(domain, timestamp, (key, hash), namespace))
+    }
+
+    /// Takes the next timer that is due at `up_to` (inclusive) and makes its key the current one.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend.
+    pub fn pop_due<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        domain: TimeDomain,
+        up_to: Timestamp,
+    ) -> Result<Option<Timer<K, N>>, StateError> {
+        let popped = self.service(backend)?.pop_due(domain, up_to);
+        if let Some(timer) = &popped {
+            backend.set_current_key(&timer.key, timer.hash)?;
+        }
+        Ok(popped)
+    }
+}

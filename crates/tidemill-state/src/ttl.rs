@@ -1,0 +1,171 @@
+//! Time to live: state that nobody has touched for a while disappears.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_core::Timestamp;
+
+use crate::clock::Clock;
+use crate::error::StateError;
+
+/// When the time to live of an entry starts anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TtlUpdate {
+    /// Never: the state does not expire.
+    Disabled,
+    /// When the entry is made and when it is written.
+    #[default]
+    OnCreateAndWrite,
+    /// Also when it is read.
+    OnReadAndWrite,
+}
+
+/// Whether an expired entry that is still there can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TtlVisibility {
+    /// No: it is as if it were gone.
+    #[default]
+    NeverReturnExpired,
+    /// Once: the read that finds it expired returns and removes it.
+    ReturnExpiredIfNotCleanedUp,
+}
+
+/// How long state lives, and how what has expired goes away.
+///
+/// Time is processing time. In lists and maps each element and each entry lives for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateTtlConfig {
+    ttl: Duration,
+    update: TtlUpdate,
+    visibility: TtlVisibility,
+    incremental: usize,
+    full_snapshot: bool,
+}
+
+impl StateTtlConfig {
+    /// State that expires `ttl` (at least 1 ms) after it was last written; each access looks at 5 further
+    /// entries and removes those that have expired.
+    pub fn new(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            update: TtlUpdate::OnCreateAndWrite,
+            visibility: TtlVisibility::NeverReturnExpired,
+            incremental: 5,
+            full_snapshot: false,
+        }
+    }
+
+    /// Sets when the time to live of an entry starts anew.
+    pub fn update(mut self, update: TtlUpdate) -> Self {
+        self.update = update;
+        self
+    }
+
+    /// Sets whether an expired entry that is still there can be seen.
+    pub fn visibility(mut self, visibility: TtlVisibility) -> Self {
+        self.visibility = visibility;
+        self
+    }
+
+    /// Sets how many entries each access (of a key or of a batch) looks at to remove what has expired; 0 for none.
+    pub fn cleanup_incrementally(mut self, entries: usize) -> Self {
+        self.incremental = entries;
+        self
+    }
+
+    /// Leaves what has expired out of snapshots.
+    pub fn cleanup_full_snapshot(mut self) -> Self {
+        self.full_snapshot = true;
+        self
+    }
+
+    /// The time to live.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Whether state expires at all.
+    pub fn is_enabled(&self) -> bool {
+        self.update != TtlUpdate::Disabled
+    }
+}
+
+/// What a read finds out about an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// It lives, and its time is left as it is.
+    Live,
+    /// It lives, and its time starts anew.
+    Renewed,
+    /// It has expired and is to be removed; this read still sees it.
+    LastSeen,
+    /// It has expired and is to be removed unseen.
+    Gone,
+}
+
+impl Liveness {
+    pub(crate) fn is_visible(self) -> bool {
+        self != Liveness::Gone
+    }
+
+    pub(crate) fn is_expired(self) -> bool {
+        matches!(self, Liveness::LastSeen | Liveness::Gone)
+    }
+}
+
+/// The time to live of one state, with the clock that it goes by.
+#[derive(Clone)]
+pub(crate) struct Ttl {
+    millis: i64,
+    config: StateTtlConfig,
+    clock: Arc<dyn Clock>,
+}
+
+impl Ttl {
+    /// `None` when the state does not expire.
+    pub(crate) fn new(
+        name: &str,
+        config: Option<StateTtlConfig>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Self>, StateError> {
+        let Some(config) = config.filter(StateTtlConfig::is_enabled) else { return Ok(None) };
+        let millis = i64::try_from(config.ttl.as_millis()).unwrap_or(i64::MAX);
+        if millis < 1 {
+            return Err(StateError::InvalidTtl { name: name.to_owned(), millis });
+        }
+        Ok(Some(Self { millis, config, clock: Arc::clone(clock) }))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn is_expired(&self, stamp: Timestamp, now: Timestamp) -> bool {
+        stamp.saturating_add(self.millis) <= now
+    }
+
+    /// What a read at `now` makes of an entry that was last touched at `stamp`.
+    pub(crate) fn on_read(&self, stamp: Timestamp, now: Timestamp) -> Liveness {
+        if !self.is_expired(stamp, now) {
+            match self.config.update {
+                TtlUpdate::OnReadAndWrite => Liveness::Renewed,
+                _ => Liveness::Live,
+            }
+        } else {
+            match self.config.visibility {
+                TtlVisibility::NeverReturnExpired => Liveness::Gone,
+                TtlVisibility::ReturnExpiredIfNotCleanedUp => Liveness::LastSeen,
+            }
+        }
+    }
+
+    /// How many entries an access looks at to remove what has expired.
+    pub(crate) fn incremental(&self) -> usize {
+        self.config.incremental
+    }
+
+    /// Whether snapshots leave out what has expired.
+    pub(crate) fn full_snapshot(&self) -> bool {
+        self.config.full_snapshot
+    }
+}

@@ -1,0 +1,207 @@
+//! [`ValueState`]: one value a key.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use tidemill_serialization::{Data, Key};
+
+use crate::batch::{Address, KeyBatch, Slots};
+use crate::error::StateError;
+use crate::forms::ValueTable;
+use crate::keyed::KeyedStateBackend;
+
+/// A handle to one value per key (and namespace `N`). The backend that made it holds the values.
+pub struct ValueState<V, N = ()> {
+    pub(crate) index: u32,
+    pub(crate) types: PhantomData<fn() -> (V, N)>,
+}
+
+handle!(ValueState<V, N>);
+
+impl<V: Data, N: Key> ValueState<V, N> {
+    /// A copy of the value of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// When there is no current key, or the store fails.
+    pub fn get_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+    ) -> Result<Option<V>, StateError> {
+        self.read_in(backend, namespace, |value| value.cloned())
+    }
+
+    /// Shows the value of the current key in `namespace` to `f`, without a copy.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn read_in<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        f: impl FnOnce(Option<&V>) -> R,
+    ) -> Result<R, StateError> {
+        let (key, hash, state) = backend.keyed_state::<ValueTable<K, N, V>, ()>(self.index)?;
+        state.table.read(Address { hash, key, namespace }, f)
+    }
+
+    /// Sets the value of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// When there is no current key, the memory for state is used up, or the store fails.
+    pub fn update_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        value: V,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<ValueTable<K, N, V>, ()>(self.index)?;
+        state.table.fold(Address { hash, key, namespace }, |_| Some(value))
+    }
+
+    /// Changes the value of the current key in `namespace` in place; `make` gives the first one.
+    ///
+    /// # Errors
+    /// As [`update_in`](Self::update_in).
+    pub fn modify_in<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        make: impl FnOnce() -> V,
+        f: impl FnOnce(&mut V) -> R,
+    ) -> Result<R, StateError> {
+        let (key, hash, state) = backend.keyed_state::<ValueTable<K, N, V>, ()>(self.index)?;
+        let mut result = None;
+        state.table.fold(Address { hash, key, namespace }, |existing| match existing {
+            Some(value) => {
+                result = Some(f(value));
+                None
+            }
+            None => {
+                let mut value = make();
+                result = Some(f(&mut value));
+                Some(value)
+            }
+        })?;
+        // `fold` calls its function whenever it succeeds.
+        result.ok_or(StateError::NoCurrentKey)
+    }
+
+    /// Removes the value of the current key in `namespace`.
+    ///
+    /// # Errors
+    /// As [`get_in`](Self::get_in).
+    pub fn clear_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<ValueTable<K, N, V>, ()>(self.index)?;
+        state.table.remove(Address { hash, key, namespace })
+    }
+
+    /// Looks up a batch: `f` gets per record the place of its value in a column of values,
+    /// [`NO_SLOT`](crate::NO_SLOT) where there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read_batch<K: Key, B: Borrow<K>, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        batch: &KeyBatch<'_, B, N>,
+        f: impl FnOnce(&[u32], &[V]) -> R,
+    ) -> Result<R, StateError> {
+        backend.state::<ValueTable<K, N, V>, ()>(self.index)?.table.read_batch(batch, f)
+    }
+
+    /// Looks up a batch and makes the values that are missing: `make(i)` for record `i`. Then `f` may change
+    /// the values, each in its place of the column.
+    ///
+    /// # Errors
+    /// When a key does not belong to this subtask, the memory for state is used up, or the store fails.
+    pub fn update_batch<K: Key, B: Borrow<K>, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        batch: &KeyBatch<'_, B, N>,
+        make: impl FnMut(usize) -> V,
+        f: impl FnOnce(Slots<'_>, &mut [V]) -> R,
+    ) -> Result<R, StateError> {
+        backend.state::<ValueTable<K, N, V>, ()>(self.index)?.table.update_batch(batch, make, f)
+    }
+
+    /// Removes the values of a batch.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn clear_batch<K: Key, B: Borrow<K>>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        batch: &KeyBatch<'_, B, N>,
+    ) -> Result<(), StateError> {
+        backend.state::<ValueTable<K, N, V>, ()>(self.index)?.table.remove_batch(batch)
+    }
+
+    /// Shows all values of this subtask that have not expired, in no particular order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn for_each<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        f: impl FnMut(&K, &N, &V),
+    ) -> Result<(), StateError> {
+        backend.state::<ValueTable<K, N, V>, ()>(self.index)?.table.for_each(f)
+    }
+}
+
+impl<V: Data> ValueState<V> {
+    /// A copy of the value of the current key.
+    ///
+    /// # Errors
+    /// When there is no current key, or the store fails.
+    pub fn get<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<Option<V>, StateError> {
+        self.get_in(backend, &())
+    }
+
+    /// Shows the value of the current key to `f`, without a copy.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn read<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        f: impl FnOnce(Option<&V>) -> R,
+    ) -> Result<R, StateError> {
+        self.read_in(backend, &(), f)
+    }
+
+    /// Sets the value of the current key.
+    ///
+    /// # Errors
+    /// When there is no current key, the memory for state is used up, or the store fails.
+    pub fn update<K: Key>(self, backend: &mut KeyedStateBackend<K>, value: V) -> Result<(), StateError> {
+        self.update_in(backend, &(), value)
+    }
+
+    /// Changes the value of the current key in place; `make` gives the first one.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn modify<K: Key, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        make: impl FnOnce() -> V,
+        f: impl FnOnce(&mut V) -> R,
+    ) -> Result<R, StateError> {
+        self.modify_in(backend, &(), make, f)
+    }
+
+    /// Removes the value of the current key.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn clear<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<(), StateError> {
+        self.clear_in(backend, &())
+    }
+}

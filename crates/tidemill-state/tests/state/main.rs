@@ -1,0 +1,3 @@
+//! The state crate through its public face.
+
+mod basics;
