@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow_array::{Array, RecordBatch};
 
 use crate::element::Element;
+use crate::error::{Classified, Fault};
 use crate::time::{NO_TIMESTAMP, Timestamp};
 
 /// The inside of a batch.
@@ -109,6 +110,16 @@ pub struct WrongBatchType {
     pub expected: &'static str,
     /// The type that came.
     pub found: &'static str,
+}
+
+impl Classified for WrongBatchType {
+    fn code(&self) -> &'static str {
+        "TM-BATCH-WRONG-TYPE"
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::Internal
+    }
 }
 
 /// Records of one Rust type, with their timestamps and, once a partitioner has made them, their routing hashes.

@@ -55,9 +55,9 @@ impl Classified for NetworkError {
     fn fault(&self) -> Fault {
         match self {
             NetworkError::InsufficientBuffers { .. } | NetworkError::NoSuchChannel { .. } => Fault::User,
-            NetworkError::WrongBatchType(_)
-            | NetworkError::Serialization(_)
-            | NetworkError::ConsumerGone => Fault::Internal,
+            NetworkError::WrongBatchType(_) | NetworkError::Serialization(_) | NetworkError::ConsumerGone => {
+                Fault::Internal
+            }
         }
     }
 }

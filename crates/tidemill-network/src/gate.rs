@@ -228,10 +228,9 @@ impl InputGate {
     fn decode(&self, buffer: Buffer) -> Result<Batch, NetworkError> {
         match buffer {
             Buffer::Batch(batch) => Ok(batch),
-            Buffer::Encoded(bytes) => self
-                .serializer
-                .decode(&bytes)
-                .map_err(|error| NetworkError::Serialization(error.to_string())),
+            Buffer::Encoded(bytes) => {
+                self.serializer.decode(&bytes).map_err(|error| NetworkError::Serialization(error.to_string()))
+            }
         }
     }
 
@@ -358,8 +357,7 @@ impl ChannelSender {
             return Err(NetworkError::ConsumerGone);
         }
         let channel = &mut queues.channels[self.channel];
-        let credit =
-            if channel.backlog.is_empty() { credit(channel, &self.shared.floating) } else { None };
+        let credit = if channel.backlog.is_empty() { credit(channel, &self.shared.floating) } else { None };
         match credit {
             Some(credit) => {
                 channel.queue.push_back(Entry::Buffer { buffer, bytes, credit });

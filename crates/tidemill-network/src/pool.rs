@@ -4,8 +4,8 @@
 //! What is left after all required ones are given is dealt out in proportion to how much more each pool could
 //! use, anew whenever a pool comes or goes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -132,8 +132,13 @@ impl NetworkBufferPool {
             });
         }
         self.fixed.fetch_add(fixed, Ordering::Relaxed);
-        let share =
-            Arc::new(Share { fixed, required, max: max.max(required), size: AtomicUsize::new(required), waker });
+        let share = Arc::new(Share {
+            fixed,
+            required,
+            max: max.max(required),
+            size: AtomicUsize::new(required),
+            waker,
+        });
         pools.push(Arc::clone(&share));
         self.redistribute(&pools);
         drop(pools);
@@ -294,7 +299,9 @@ mod tests {
 
     #[test]
     fn gates_and_partitions_as_flink() {
-        for (n, required, total) in [(1, 3, 10), (4, 9, 16), (10, 21, 28), (100, 201, 208), (1000, 2001, 2008)] {
+        for (n, required, total) in
+            [(1, 3, 10), (4, 9, 16), (10, 21, 28), (100, 201, 208), (1000, 2001, 2008)]
+        {
             let gate = GateBuffers::of(n, 2, 8, None);
             assert_eq!(gate.exclusive_per_channel * n + gate.required_floating, required, "{n}");
             assert_eq!(gate.exclusive_per_channel * n + gate.total_floating, total, "{n}");

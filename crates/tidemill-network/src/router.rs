@@ -126,11 +126,14 @@ impl<T: Element> Selector<T> for RoundRobin {
         targets: &mut Vec<u32>,
     ) -> Result<(), NetworkError> {
         let mut next = self.next % channels;
-        targets.extend(std::iter::repeat_with(|| {
-            let chosen = next;
-            next = if next + 1 == channels { 0 } else { next + 1 };
-            chosen as u32
-        }).take(batch.len()));
+        targets.extend(
+            std::iter::repeat_with(|| {
+                let chosen = next;
+                next = if next + 1 == channels { 0 } else { next + 1 };
+                chosen as u32
+            })
+            .take(batch.len()),
+        );
         self.next = next;
         Ok(())
     }

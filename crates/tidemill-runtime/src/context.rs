@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tidemill_core::budget::MemoryBudget;
 use tidemill_core::id::OperatorId;
 use tidemill_core::key_group::KeyGroupRange;
-use tidemill_state::{Clock, StateEnvironment};
+use tidemill_serialization::Key;
+use tidemill_state::{Clock, KeyedStateBackend, SubtaskSnapshot};
 
 use crate::metrics::OperatorMetrics;
-use crate::operator::OperatorWaker;
+use crate::operator::{OperatorError, OperatorWaker};
 
 /// The place of one operator subtask in its job.
 #[derive(Clone)]
@@ -24,8 +26,8 @@ pub struct OperatorContext {
     pub parallelism: u32,
     /// How many key groups there are.
     pub max_parallelism: u32,
-    /// Where this subtask's keyed state lives and what it may use.
-    pub state: StateEnvironment,
+    /// The memory that state may use.
+    pub state_budget: MemoryBudget,
     /// Processing time.
     pub clock: Arc<dyn Clock>,
     /// Counts what the operator does.
@@ -38,5 +40,23 @@ impl OperatorContext {
     /// The key groups that this subtask owns.
     pub fn key_groups(&self) -> KeyGroupRange {
         KeyGroupRange::of_subtask(self.subtask, self.parallelism, self.max_parallelism)
+    }
+
+    /// The keyed state of this subtask, with what an earlier run left.
+    ///
+    /// # Errors
+    /// When the restored state was written with another max parallelism or cannot be read.
+    pub fn keyed_state<K: Key>(
+        &self,
+        restored: Option<&SubtaskSnapshot>,
+    ) -> Result<KeyedStateBackend<K>, OperatorError> {
+        let mut backend = KeyedStateBackend::new(
+            self.key_groups(),
+            self.max_parallelism,
+            Arc::clone(&self.clock),
+            self.state_budget.clone(),
+        );
+        backend.restore(restored)?;
+        Ok(backend)
     }
 }

@@ -40,7 +40,9 @@ pub enum JobError {
     #[error("job '{0}' was cancelled")]
     Cancelled(String),
     /// The system refused to start a thread.
-    #[error("a thread for {task} could not be started: {source}. The job has one thread per subtask; lower its parallelism")]
+    #[error(
+        "a thread for {task} could not be started: {source}. The job has one thread per subtask; lower its parallelism"
+    )]
     Thread {
         /// The task.
         task: String,
@@ -48,7 +50,9 @@ pub enum JobError {
         source: std::io::Error,
     },
     /// Subtasks did not react to their cancellation in time; their threads are left behind.
-    #[error("these subtasks did not stop within {seconds} s of the cancellation ('task.cancellation.timeout'): {tasks}. {because}")]
+    #[error(
+        "these subtasks did not stop within {seconds} s of the cancellation ('task.cancellation.timeout'): {tasks}. {because}"
+    )]
     Stuck {
         /// How long was waited.
         seconds: u64,

@@ -9,11 +9,11 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use tidemill_core::batch::{Batch, TypedBatch, WrongBatchType};
+use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::element::Element;
 use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_core::{Classified, Fault};
-use tidemill_network::{NetworkError, TaskWaker, Wake};
+use tidemill_network::{TaskWaker, Wake};
 use tidemill_state::SubtaskSnapshot;
 
 use crate::context::OperatorContext;
@@ -350,11 +350,5 @@ impl<E: Classified> From<E> for OperatorError {
             message: error.to_string(),
             source: Some(Box::new(error)),
         }
-    }
-}
-
-impl From<WrongBatchType> for OperatorError {
-    fn from(error: WrongBatchType) -> Self {
-        NetworkError::from(error).into()
     }
 }

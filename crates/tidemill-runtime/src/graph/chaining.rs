@@ -154,8 +154,7 @@ fn resolve(
         strategies: Vec::new(),
     };
     for (index, node) in graph.nodes.iter().enumerate() {
-        let parallelism =
-            overrides.get(&index).copied().or(node.parallelism).unwrap_or(settings.parallelism);
+        let parallelism = overrides.get(&index).copied().or(node.parallelism).unwrap_or(settings.parallelism);
         let max = node
             .max_parallelism
             .or(settings.max_parallelism)
@@ -306,7 +305,12 @@ fn build(graph: StreamGraph, settings: &JobSettings, resolved: Resolved) -> Exec
                 name: chain_name(&graph, vertex, head),
                 operators,
                 parallelism: resolved.parallelism[head],
-                max_parallelism: vertex.nodes.iter().map(|node| resolved.max_parallelism[*node]).min().unwrap_or(128),
+                max_parallelism: vertex
+                    .nodes
+                    .iter()
+                    .map(|node| resolved.max_parallelism[*node])
+                    .min()
+                    .unwrap_or(128),
                 slot_sharing_group: resolved.groups[head].clone(),
             }
         })

@@ -87,7 +87,9 @@ impl<T: Data, H: Fn(&T) -> u64 + Clone + Send + Sync + 'static> OwnRouter<T> for
     }
 }
 
-impl<T: Data, C: Fn(&T, usize) -> usize + Clone + Send + Sync + 'static> OwnRouter<T> for TypedEdge<T, (), C> {
+impl<T: Data, C: Fn(&T, usize) -> usize + Clone + Send + Sync + 'static> OwnRouter<T>
+    for TypedEdge<T, (), C>
+{
     fn own(&self, context: &RouterContext) -> Option<Box<dyn Router>> {
         let selector = Custom(self.custom.clone());
         Some(Box::new(ScatterRouter::<T, _>::new(selector, context.channels, context.segment_size)))

@@ -27,7 +27,8 @@ pub fn explain_text(plan: &ExecutionPlan) -> String {
             vertex.id, vertex.parallelism, vertex.max_parallelism, vertex.slot_sharing_group
         );
         for edge in job.edges.iter().filter(|edge| edge.target == index) {
-            let side = edge.side_output.as_ref().map(|tag| format!(", side output '{tag}'")).unwrap_or_default();
+            let side =
+                edge.side_output.as_ref().map(|tag| format!(", side output '{tag}'")).unwrap_or_default();
             let _ = writeln!(
                 text,
                 "    <- [{}] {} (input {}{side})",

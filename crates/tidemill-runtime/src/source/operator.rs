@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemill_core::time::Watermark;
-use tidemill_state::{OperatorStateMode, SubtaskSnapshot};
+use tidemill_serialization::{Data, Input};
+use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
 use crate::context::OperatorContext;
 use crate::metrics::{Counter, Gauge};
@@ -261,8 +262,13 @@ impl SourceOperator {
     /// The splits at hand, with how far they have been read.
     pub fn snapshot(&self) -> SubtaskSnapshot {
         let splits = self.reader.as_ref().map(|reader| reader.snapshot()).unwrap_or_default();
-        let items = splits.iter().map(encode_split).collect();
-        SubtaskSnapshot::of_operator_state(SPLITS, OperatorStateMode::SplitDistribute, items)
+        let state = OperatorSnapshot {
+            name: SPLITS.to_owned(),
+            mode: OperatorStateMode::Split,
+            types: vec!["split".to_owned()],
+            items: splits.iter().map(encode_split).collect(),
+        };
+        SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() }
     }
 
     /// Closes the reader.
@@ -279,4 +285,24 @@ fn pass_on(out: &mut Output, update: Option<WatermarkUpdate>) {
         Some(WatermarkUpdate::Idle(idle)) => out.idle(idle),
         None => {}
     }
+}
+
+fn encode_split(split: &SourceSplit) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    split.id.encode(&mut bytes);
+    split.state.encode(&mut bytes);
+    bytes
+}
+
+fn decode_splits(snapshot: &SubtaskSnapshot) -> Result<Vec<SourceSplit>, OperatorError> {
+    let states = snapshot.operator.iter().filter(|state| state.name == SPLITS);
+    states
+        .flat_map(|state| &state.items)
+        .map(|bytes| {
+            let mut input = Input::new(bytes);
+            let id = Arc::<str>::decode(&mut input)?;
+            let state = Vec::<u8>::decode(&mut input)?;
+            Ok(SourceSplit { id, state })
+        })
+        .collect()
 }

@@ -24,7 +24,10 @@ impl GateInput {
 
 /// What the gates of a task have for it.
 pub(crate) enum TaskInput {
-    Batch { input: usize, batch: Batch },
+    Batch {
+        input: usize,
+        batch: Batch,
+    },
     Watermark(ValveOutput),
     Watermarks([ValveOutput; 2]),
     /// Something arrived that means nothing to the operators.

@@ -61,7 +61,11 @@ impl Task {
                     tidemill_core::Fault::User,
                     panics::message(&*payload),
                 );
-                TaskEnd::Failed { node: self.chain.current(), error, panicked_at: Some(panics::take_location()) }
+                TaskEnd::Failed {
+                    node: self.chain.current(),
+                    error,
+                    panicked_at: Some(panics::take_location()),
+                }
             }
         };
         // An operator that panicked may panic again when it is closed; nothing is lost by that.
@@ -143,7 +147,8 @@ impl Task {
 
     fn take_input(&mut self, now: Instant) -> Result<(), NodeFailure> {
         if let Some(gates) = &mut self.gates {
-            let polled = gates.poll(&self.metrics).map_err(|error| NodeFailure { node: 0, error: error.into() })?;
+            let polled =
+                gates.poll(&self.metrics).map_err(|error| NodeFailure { node: 0, error: error.into() })?;
             match polled {
                 Some(TaskInput::Batch { input, batch }) => self.chain.push_batch(input, batch),
                 Some(TaskInput::Watermark(output)) => self.push_valve(output),

@@ -1,0 +1,397 @@
+//! From a plan to running threads: slots, gates, partitions, chains.
+
+use std::sync::Arc;
+
+use tidemill_core::graph::ShipStrategy;
+use tidemill_network::{
+    ChannelSender, GateBuffers, InputGate, LocalBufferPool, PartitionBuffers, ResultPartition, TaskWaker,
+};
+
+use crate::cluster::EmbeddedCluster;
+use crate::cluster::job::{JobHandle, JobShared, SubtaskAddress};
+use crate::context::OperatorContext;
+use crate::error::{JobError, OperatorFailure};
+use crate::graph::{ExecutionPlan, NodeKind, RouterContext};
+use crate::metrics::{JobMetrics, OperatorMetrics, TaskMetrics};
+use crate::operator::{OperatorError, OperatorWaker};
+use crate::source::{AlignmentGroups, SourceCoordinator, SourceOperator, SourceSpec};
+use crate::task::{Chain, ChainNode, GateInput, Gates, Link, Target, Task, TaskEnd, Work, install_hook};
+
+/// One subtask while it is being put together.
+struct Draft {
+    vertex: usize,
+    subtask: u32,
+    waker: Arc<TaskWaker>,
+    gates: Vec<GateInput>,
+    /// For each exchange that begins in the vertex, in its order: the partition.
+    partitions: Vec<ResultPartition>,
+}
+
+pub(super) fn deploy(cluster: &EmbeddedCluster, plan: ExecutionPlan) -> Result<JobHandle, JobError> {
+    check_slots(cluster, &plan)?;
+    install_hook();
+    let first_task: Vec<usize> = plan
+        .job
+        .vertices
+        .iter()
+        .scan(0, |next, vertex| {
+            let first = *next;
+            *next += vertex.parallelism as usize;
+            Some(first)
+        })
+        .collect();
+    let mut drafts: Vec<Draft> = Vec::new();
+    for (vertex, job_vertex) in plan.job.vertices.iter().enumerate() {
+        for subtask in 0..job_vertex.parallelism {
+            drafts.push(Draft {
+                vertex,
+                subtask,
+                waker: Arc::new(TaskWaker::new()),
+                gates: Vec::new(),
+                partitions: Vec::new(),
+            });
+        }
+    }
+    connect(cluster, &plan, &first_task, &mut drafts)
+        .map_err(|source| JobError::Network { job: plan.job.name.clone(), source })?;
+    let coordinators = coordinate(&plan)?;
+    let groups = AlignmentGroups::default();
+    let mut tasks = Vec::new();
+    for draft in drafts {
+        tasks.push(assemble(cluster, &plan, draft, &coordinators, &groups)?);
+    }
+    start(cluster, plan, tasks)
+}
+
+fn check_slots(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), JobError> {
+    let groups = plan.slots_by_group();
+    let needed: u32 = groups.values().sum();
+    match cluster.resources.slots {
+        Some(available) if needed > available => {
+            let detail: Vec<String> = groups
+                .iter()
+                .map(|(group, slots)| format!("slot sharing group '{group}' needs {slots}"))
+                .collect();
+            Err(JobError::NotEnoughSlots { needed, available, detail: detail.join(", ") })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The subtasks of the target that subtask `index` of the source sends to, when not to all.
+fn targets(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Vec<u32> {
+    match strategy {
+        ShipStrategy::Forward => vec![index],
+        ShipStrategy::Rescale if sources >= targets => vec![index * targets / sources],
+        // Flink's pointwise distribution: target t reads from source t * sources / targets.
+        ShipStrategy::Rescale => (0..targets).filter(|target| target * sources / targets == index).collect(),
+        _ => (0..targets).collect(),
+    }
+}
+
+fn connect(
+    cluster: &EmbeddedCluster,
+    plan: &ExecutionPlan,
+    first_task: &[usize],
+    drafts: &mut [Draft],
+) -> Result<(), tidemill_network::NetworkError> {
+    let resources = &cluster.resources;
+    for exchange in &plan.exchanges {
+        let edge = &plan.graph.edges[exchange.edge];
+        let sources = plan.job.vertices[exchange.source].parallelism;
+        let parallelism = plan.job.vertices[exchange.target].parallelism;
+        let serializer = edge.edge.serializer();
+        let reached: Vec<Vec<u32>> =
+            (0..sources).map(|source| targets(exchange.strategy, source, sources, parallelism)).collect();
+        // Gates first: a partition is made of their senders.
+        let mut gates = Vec::new();
+        for target in 0..parallelism {
+            let channels: Vec<u32> =
+                (0..sources).filter(|source| reached[*source as usize].contains(&target)).collect();
+            let buffers = GateBuffers::of(
+                channels.len(),
+                resources.exclusive_buffers_per_channel,
+                resources.floating_buffers_per_gate,
+                resources.required_per_gate_max,
+            );
+            // Floating buffers never block the consumer, so nobody has to be woken when they are freed.
+            let floating = cluster.buffers.create_pool(
+                buffers.exclusive_per_channel * channels.len(),
+                buffers.required_floating,
+                buffers.total_floating,
+                0,
+                Arc::new(TaskWaker::new()),
+            )?;
+            let waker = Arc::clone(&drafts[first_task[exchange.target] + target as usize].waker);
+            let gate = InputGate::new(
+                channels.len(),
+                buffers.exclusive_per_channel,
+                floating,
+                Arc::clone(&serializer),
+                waker,
+            );
+            gates.push((gate, channels));
+        }
+        for source in 0..sources {
+            let draft = &mut drafts[first_task[exchange.source] + source as usize];
+            let channels = &reached[source as usize];
+            let buffers = PartitionBuffers::of(
+                channels.len(),
+                resources.exclusive_buffers_per_channel,
+                resources.floating_buffers_per_gate,
+                resources.max_overdraft_buffers,
+                resources.max_buffers_per_channel,
+            );
+            let pool = cluster.buffers.create_pool(
+                0,
+                buffers.required,
+                buffers.max,
+                buffers.overdraft,
+                Arc::clone(&draft.waker),
+            )?;
+            let senders: Vec<ChannelSender> = channels
+                .iter()
+                .filter_map(|target| {
+                    let (gate, producers) = &gates[*target as usize];
+                    let channel = producers.iter().position(|producer| *producer == source)?;
+                    Some(gate.sender(channel, Arc::clone(&pool), buffers.max_per_channel))
+                })
+                .collect();
+            let context = RouterContext {
+                channels: senders.len(),
+                subtask: source,
+                parallelism,
+                max_parallelism: plan.job.vertices[exchange.target].max_parallelism,
+                segment_size: resources.segment_size,
+            };
+            let router = edge.edge.router(exchange.strategy, &context);
+            let timeout =
+                plan.graph.nodes[edge.source].buffer_timeout.unwrap_or(plan.settings.buffer_timeout);
+            let encoder = plan.settings.encoded_edges.then(|| Arc::clone(&serializer));
+            draft.partitions.push(ResultPartition::new(router, senders, pool, timeout, encoder));
+        }
+        for (target, (gate, _)) in gates.into_iter().enumerate() {
+            drafts[first_task[exchange.target] + target].gates.push(GateInput::new(gate, edge.input));
+        }
+    }
+    Ok(())
+}
+
+fn coordinate(plan: &ExecutionPlan) -> Result<Vec<Option<Arc<SourceCoordinator>>>, JobError> {
+    plan.graph
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(index, node)| match &node.kind {
+            NodeKind::Source(spec) => spec
+                .source
+                .create_enumerator(plan.parallelism[index], None)
+                .map(|enumerator| Some(Arc::new(SourceCoordinator::new(enumerator))))
+                .map_err(|error| failure(plan, index, 0, None, error)),
+            _ => Ok(None),
+        })
+        .collect()
+}
+
+fn failure(
+    plan: &ExecutionPlan,
+    node: usize,
+    subtask: u32,
+    panicked_at: Option<Option<String>>,
+    error: OperatorError,
+) -> JobError {
+    JobError::Operator(Box::new(operator_failure(
+        &plan.job.name,
+        &plan.graph.nodes[node].name,
+        subtask,
+        plan.parallelism[node],
+        &plan.graph.nodes[node].location.to_string(),
+        panicked_at,
+        error,
+    )))
+}
+
+fn operator_failure(
+    job: &str,
+    operator: &str,
+    subtask: u32,
+    parallelism: u32,
+    location: &str,
+    panicked_at: Option<Option<String>>,
+    error: OperatorError,
+) -> OperatorFailure {
+    OperatorFailure {
+        job: job.to_owned(),
+        operator: operator.to_owned(),
+        subtask,
+        parallelism,
+        panicked: panicked_at.is_some(),
+        location: panicked_at.unwrap_or_else(|| Some(location.to_owned())),
+        error,
+    }
+}
+
+fn assemble(
+    cluster: &EmbeddedCluster,
+    plan: &ExecutionPlan,
+    draft: Draft,
+    coordinators: &[Option<Arc<SourceCoordinator>>],
+    groups: &AlignmentGroups,
+) -> Result<Task, JobError> {
+    let vertex_plan = &plan.vertices[draft.vertex];
+    let vertex = &plan.job.vertices[draft.vertex];
+    let job_name: Arc<str> = plan.job.name.as_str().into();
+    let mut nodes = Vec::new();
+    let mut contexts = Vec::new();
+    let mut operators = Vec::new();
+    for (place, node) in vertex_plan.nodes.iter().enumerate() {
+        let stream_node = &plan.graph.nodes[*node];
+        let operator = &vertex.operators[place];
+        let name: Arc<str> = operator.name.as_str().into();
+        let metrics = Arc::new(OperatorMetrics::default());
+        operators.push((operator.id, Arc::clone(&name), Arc::clone(&metrics)));
+        let work = match &stream_node.kind {
+            NodeKind::Source(spec) => {
+                let Some(coordinator) = &coordinators[*node] else { continue };
+                Work::Source(Box::new(source_operator(plan, spec, coordinator, groups)))
+            }
+            NodeKind::Operator(factory) | NodeKind::Sink(factory) => Work::Operator(
+                factory
+                    .create(draft.subtask)
+                    .map_err(|error| failure(plan, *node, draft.subtask, None, error))?,
+            ),
+        };
+        let waker = OperatorWaker::new(Arc::clone(&draft.waker));
+        contexts.push(OperatorContext {
+            job_name: Arc::clone(&job_name),
+            operator_id: operator.id,
+            operator_name: Arc::clone(&name),
+            subtask: draft.subtask,
+            parallelism: vertex.parallelism,
+            max_parallelism: vertex.max_parallelism,
+            state_budget: cluster.task_heap.clone(),
+            clock: Arc::clone(&cluster.clock),
+            metrics: Arc::clone(&metrics),
+            waker: waker.clone(),
+        });
+        nodes.push(ChainNode {
+            name,
+            work,
+            links: links(plan, draft.vertex, place),
+            parent: vertex_plan.chained_by[place].and_then(|edge| {
+                let source = plan.graph.edges[edge].source;
+                vertex_plan.nodes.iter().position(|node| *node == source)
+            }),
+            metrics,
+            waker,
+            location: stream_node.location.to_string(),
+            spare: None,
+        });
+    }
+    let metrics =
+        Arc::new(TaskMetrics::new(vertex.id, vertex.name.as_str().into(), draft.subtask, operators));
+    let gate_probes = draft.gates.iter().map(|gate| gate.gate.probe()).collect();
+    let pools: Vec<Arc<LocalBufferPool>> =
+        draft.partitions.iter().map(|partition| Arc::clone(partition.pool())).collect();
+    metrics.watch(gate_probes, pools);
+    let restored = nodes.iter().map(|_| None).collect();
+    let gates = (!draft.gates.is_empty()).then(|| Gates::new(draft.gates));
+    Ok(Task {
+        chain: Chain::new(nodes, draft.partitions),
+        gates,
+        contexts,
+        restored,
+        metrics,
+        waker: draft.waker,
+        cancel: Arc::default(),
+        clock: Arc::clone(&cluster.clock),
+    })
+}
+
+fn source_operator(
+    plan: &ExecutionPlan,
+    spec: &Arc<SourceSpec>,
+    coordinator: &Arc<SourceCoordinator>,
+    groups: &AlignmentGroups,
+) -> SourceOperator {
+    SourceOperator::new(
+        Arc::clone(spec),
+        Arc::clone(coordinator),
+        spec.watermarks.alignment.as_ref().map(|settings| groups.group(settings)),
+        plan.settings.auto_watermark_interval,
+        plan.settings.alignment_buffer_size,
+        crate::operator::DEFAULT_BATCH_RECORDS,
+    )
+}
+
+/// Where the outputs of one operator of a chain go: to the next ones in the chain, and to partitions.
+fn links(plan: &ExecutionPlan, vertex: usize, place: usize) -> Vec<Link> {
+    let vertex_plan = &plan.vertices[vertex];
+    let node = vertex_plan.nodes[place];
+    let chained = vertex_plan.chained_by.iter().enumerate().filter_map(|(next, by)| {
+        let edge = &plan.graph.edges[(*by)?];
+        (edge.source == node).then(|| Link { side: edge.side_output.clone(), target: Target::Node(next) })
+    });
+    let sent = vertex_plan.outputs.iter().enumerate().filter_map(|(partition, exchange)| {
+        let edge = &plan.graph.edges[plan.exchanges[*exchange].edge];
+        (edge.source == node)
+            .then(|| Link { side: edge.side_output.clone(), target: Target::Partition(partition) })
+    });
+    chained.chain(sent).collect()
+}
+
+fn start(cluster: &EmbeddedCluster, plan: ExecutionPlan, tasks: Vec<Task>) -> Result<JobHandle, JobError> {
+    let addresses = tasks
+        .iter()
+        .map(|task| SubtaskAddress {
+            vertex: Arc::clone(&task.metrics.name),
+            subtask: task.metrics.subtask,
+            parallelism: task.contexts.first().map_or(1, |context| context.parallelism),
+        })
+        .collect();
+    let wakers = tasks.iter().map(|task| Arc::clone(&task.waker)).collect();
+    let shared = Arc::new(JobShared::new(plan.job.name.clone(), wakers, addresses));
+    let metrics =
+        Arc::new(JobMetrics { tasks: tasks.iter().map(|task| Arc::clone(&task.metrics)).collect() });
+    let handle = JobHandle {
+        shared: Arc::clone(&shared),
+        graph: plan.job,
+        metrics,
+        cancellation_timeout: cluster.resources.cancellation_timeout,
+    };
+    for (index, mut task) in tasks.into_iter().enumerate() {
+        task.cancel = Arc::clone(&shared.cancel);
+        let address = shared.addresses[index].clone();
+        let job = Arc::clone(&shared);
+        let name = address.to_string();
+        let blame: Vec<(Arc<str>, String)> =
+            task.chain.nodes.iter().map(|node| (Arc::clone(&node.name), node.location.clone())).collect();
+        let spawned = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            let end = task.run();
+            let failure = match end {
+                TaskEnd::Finished | TaskEnd::Cancelled => None,
+                TaskEnd::Failed { node, error, panicked_at } => {
+                    let (operator, location) = &blame[node.min(blame.len() - 1)];
+                    Some(operator_failure(
+                        &job.name,
+                        operator,
+                        address.subtask,
+                        address.parallelism,
+                        location,
+                        panicked_at,
+                        error,
+                    ))
+                }
+            };
+            job.task_ended(index, failure);
+        });
+        if let Err(source) = spawned {
+            shared.never_started(index);
+            shared.cancel(false);
+            // Those that did start must not outlive the answer.
+            let _ = handle.wait();
+            return Err(JobError::Thread { task: name, source });
+        }
+    }
+    Ok(handle)
+}

@@ -1,0 +1,251 @@
+//! A running job: cancelling it, waiting for it, watching it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tidemill_core::graph::JobGraph;
+use tidemill_network::{TaskWaker, Wake};
+
+use crate::error::{JobError, OperatorFailure};
+use crate::metrics::JobMetrics;
+
+/// Where a job is in its life, by Flink's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobStatus {
+    /// Its tasks run.
+    Running,
+    /// A task has failed and the others are being cancelled.
+    Failing,
+    /// It is being cancelled.
+    Cancelling,
+    /// It came to its end.
+    Finished,
+    /// A task failed.
+    Failed,
+    /// It was cancelled.
+    Canceled,
+}
+
+/// Which subtask of which vertex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubtaskAddress {
+    /// The name of the vertex.
+    pub vertex: Arc<str>,
+    /// The subtask, from 0.
+    pub subtask: u32,
+    /// How many subtasks the vertex has.
+    pub parallelism: u32,
+}
+
+impl std::fmt::Display for SubtaskAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}/{})", self.vertex, self.subtask + 1, self.parallelism)
+    }
+}
+
+/// What tasks and handle share.
+pub(crate) struct JobShared {
+    pub(crate) name: String,
+    pub(crate) cancel: Arc<AtomicBool>,
+    pub(crate) wakers: Vec<Arc<TaskWaker>>,
+    pub(crate) addresses: Vec<SubtaskAddress>,
+    state: Mutex<JobState>,
+    changed: Condvar,
+}
+
+struct JobState {
+    running: Vec<bool>,
+    failure: Option<OperatorFailure>,
+    cancelled_at: Option<Instant>,
+    by_user: bool,
+}
+
+impl JobShared {
+    pub(crate) fn new(name: String, wakers: Vec<Arc<TaskWaker>>, addresses: Vec<SubtaskAddress>) -> Self {
+        let running = vec![true; wakers.len()];
+        Self {
+            name,
+            cancel: Arc::new(AtomicBool::new(false)),
+            wakers,
+            addresses,
+            state: Mutex::new(JobState { running, failure: None, cancelled_at: None, by_user: false }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Stops all tasks.
+    pub(crate) fn cancel(&self, by_user: bool) {
+        {
+            let mut state = self.state.lock();
+            if state.cancelled_at.is_none() {
+                state.cancelled_at = Some(Instant::now());
+                state.by_user = by_user;
+            }
+        }
+        self.cancel.store(true, Ordering::SeqCst);
+        for waker in &self.wakers {
+            waker.wake(Wake::Command);
+        }
+        self.changed.notify_all();
+    }
+
+    /// A task has ended; its failure, if it is the first, is the job's.
+    pub(crate) fn task_ended(&self, task: usize, failure: Option<OperatorFailure>) {
+        let failed = failure.is_some();
+        {
+            let mut state = self.state.lock();
+            state.running[task] = false;
+            if let Some(failure) = failure
+                && state.failure.is_none()
+                && state.cancelled_at.is_none()
+            {
+                state.failure = Some(failure);
+            }
+        }
+        if failed {
+            self.cancel(false);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Marks tasks that were never started as ended.
+    pub(crate) fn never_started(&self, from: usize) {
+        for running in &mut self.state.lock().running[from..] {
+            *running = false;
+        }
+        self.changed.notify_all();
+    }
+}
+
+/// A job that was started. Dropping the handle cancels the job.
+pub struct JobHandle {
+    pub(crate) shared: Arc<JobShared>,
+    pub(crate) graph: JobGraph,
+    pub(crate) metrics: Arc<JobMetrics>,
+    pub(crate) cancellation_timeout: Duration,
+}
+
+/// Cancels a job from another thread, for example from a signal handler's.
+#[derive(Clone)]
+pub struct JobCanceller(Arc<JobShared>);
+
+impl JobCanceller {
+    /// Stops all tasks of the job as soon as they come by.
+    pub fn cancel(&self) {
+        self.0.cancel(true);
+    }
+}
+
+impl JobHandle {
+    /// The job as data.
+    pub fn graph(&self) -> &JobGraph {
+        &self.graph
+    }
+
+    /// What the job counts; stays readable after its end.
+    pub fn metrics(&self) -> &Arc<JobMetrics> {
+        &self.metrics
+    }
+
+    /// Something that can cancel the job from elsewhere.
+    pub fn canceller(&self) -> JobCanceller {
+        JobCanceller(Arc::clone(&self.shared))
+    }
+
+    /// Stops all tasks as soon as they come by; [`wait`](Self::wait) tells when they have.
+    pub fn cancel(&self) {
+        self.shared.cancel(true);
+    }
+
+    /// Where the job is in its life.
+    pub fn status(&self) -> JobStatus {
+        let state = self.shared.state.lock();
+        let ended = !state.running.contains(&true);
+        match (ended, &state.failure, state.cancelled_at) {
+            (false, Some(_), _) => JobStatus::Failing,
+            (false, None, Some(_)) => JobStatus::Cancelling,
+            (false, None, None) => JobStatus::Running,
+            (true, Some(_), _) => JobStatus::Failed,
+            (true, None, Some(_)) => JobStatus::Canceled,
+            (true, None, None) => JobStatus::Finished,
+        }
+    }
+
+    /// Waits for the end of the job.
+    ///
+    /// # Errors
+    /// When an operator failed, the job was cancelled, or a cancelled task does not stop.
+    pub fn wait(&self) -> Result<(), JobError> {
+        while !self.wait_for(Duration::from_secs(3600))? {}
+        Ok(())
+    }
+
+    /// Waits for the end of the job, for `timeout` at most; true when it has come.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_for(&self, timeout: Duration) -> Result<bool, JobError> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.shared.state.lock();
+        while state.running.contains(&true) {
+            let stuck_at = state
+                .cancelled_at
+                .filter(|_| !self.cancellation_timeout.is_zero())
+                .map(|at| at + self.cancellation_timeout);
+            let now = Instant::now();
+            if stuck_at.is_some_and(|at| at <= now) {
+                return Err(self.stuck(&state));
+            }
+            if now >= deadline {
+                return Ok(false);
+            }
+            let until = stuck_at.map_or(deadline, |at| at.min(deadline));
+            self.shared.changed.wait_until(&mut state, until);
+        }
+        if let Some(failure) = state.failure.take() {
+            // The failure is told once; the status stays.
+            let copy = OperatorFailure {
+                error: crate::operator::OperatorError::new(
+                    failure.error.code(),
+                    failure.error.fault(),
+                    failure.error.to_string(),
+                ),
+                job: failure.job.clone(),
+                operator: failure.operator.clone(),
+                location: failure.location.clone(),
+                ..failure
+            };
+            state.failure = Some(copy);
+            return Err(JobError::Operator(Box::new(failure)));
+        }
+        if state.cancelled_at.is_some() {
+            return Err(JobError::Cancelled(self.shared.name.clone()));
+        }
+        Ok(true)
+    }
+
+    fn stuck(&self, state: &JobState) -> JobError {
+        let tasks: Vec<String> = state
+            .running
+            .iter()
+            .zip(&self.shared.addresses)
+            .filter(|(running, _)| **running)
+            .map(|(_, address)| address.to_string())
+            .collect();
+        let because = match &state.failure {
+            Some(failure) => format!("The job was cancelled because {failure}"),
+            None => "The job was cancelled from outside".to_owned(),
+        };
+        JobError::Stuck { seconds: self.cancellation_timeout.as_secs(), tasks: tasks.join(", "), because }
+    }
+}
+
+impl Drop for JobHandle {
+    fn drop(&mut self) {
+        if self.shared.state.lock().running.contains(&true) {
+            self.shared.cancel(true);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The embedded cluster: one TaskManager in this process.
+
+mod deploy;
+mod job;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_core::budget::MemoryBudget;
+use tidemill_network::NetworkBufferPool;
+use tidemill_state::{Clock, SystemClock};
+
+use crate::error::JobError;
+use crate::graph::ExecutionPlan;
+
+pub use job::{JobCanceller, JobHandle, JobStatus, SubtaskAddress};
+
+/// What the TaskManager has to give: the outcome of the memory model, as the runtime needs it.
+#[derive(Clone, Debug)]
+pub struct TaskManagerResources {
+    /// `taskmanager.numberOfTaskSlots`, or `None` for as many as a job needs.
+    pub slots: Option<u32>,
+    /// Bytes of network memory.
+    pub network_bytes: u64,
+    /// `taskmanager.memory.segment-size`.
+    pub segment_size: usize,
+    /// Bytes of managed memory, shared evenly by the slots.
+    pub managed_bytes: u64,
+    /// Bytes of task heap: what state in memory and objects of functions may take.
+    pub task_heap_bytes: u64,
+    /// `taskmanager.network.memory.buffers-per-channel`.
+    pub exclusive_buffers_per_channel: usize,
+    /// `taskmanager.network.memory.floating-buffers-per-gate`.
+    pub floating_buffers_per_gate: usize,
+    /// `taskmanager.network.memory.max-buffers-per-channel`.
+    pub max_buffers_per_channel: usize,
+    /// `taskmanager.network.memory.max-overdraft-buffers-per-gate`.
+    pub max_overdraft_buffers: usize,
+    /// `taskmanager.network.memory.read-buffer.required-per-gate.max`.
+    pub required_per_gate_max: Option<usize>,
+    /// `task.cancellation.timeout`: how long a cancelled task may take before its thread is given up; zero waits for ever.
+    pub cancellation_timeout: Duration,
+}
+
+impl Default for TaskManagerResources {
+    /// What Flink's defaults make of a process of 1728 MiB.
+    fn default() -> Self {
+        Self {
+            slots: None,
+            network_bytes: 134_217_730,
+            segment_size: 32 * 1024,
+            managed_bytes: 536_870_920,
+            task_heap_bytes: 402_653_174,
+            exclusive_buffers_per_channel: 2,
+            floating_buffers_per_gate: 8,
+            max_buffers_per_channel: 10,
+            max_overdraft_buffers: 20,
+            required_per_gate_max: None,
+            cancellation_timeout: Duration::from_secs(180),
+        }
+    }
+}
+
+/// A TaskManager and the part of a JobManager that deploys to it, in this process.
+pub struct EmbeddedCluster {
+    resources: TaskManagerResources,
+    buffers: Arc<NetworkBufferPool>,
+    task_heap: MemoryBudget,
+    clock: Arc<dyn Clock>,
+}
+
+impl EmbeddedCluster {
+    /// A cluster with these resources.
+    pub fn new(resources: TaskManagerResources) -> Self {
+        Self::with_clock(resources, Arc::new(SystemClock))
+    }
+
+    /// A cluster whose processing time comes from `clock`: for tests.
+    pub fn with_clock(resources: TaskManagerResources, clock: Arc<dyn Clock>) -> Self {
+        let buffers = NetworkBufferPool::new(resources.network_bytes, resources.segment_size);
+        let limit = usize::try_from(resources.task_heap_bytes).unwrap_or(usize::MAX);
+        let task_heap = MemoryBudget::new("task heap", limit, "taskmanager.memory.task.heap.size");
+        Self { resources, buffers, task_heap, clock }
+    }
+
+    /// What the cluster has.
+    pub fn resources(&self) -> &TaskManagerResources {
+        &self.resources
+    }
+
+    /// The network buffers of the TaskManager.
+    pub fn network_buffers(&self) -> &Arc<NetworkBufferPool> {
+        &self.buffers
+    }
+
+    /// The memory that state in memory is taken from.
+    pub fn task_heap(&self) -> &MemoryBudget {
+        &self.task_heap
+    }
+
+    /// Starts a job.
+    ///
+    /// # Errors
+    /// When there are too few slots or network buffers, a source does not exist, or a thread cannot be started.
+    pub fn submit(&self, plan: ExecutionPlan) -> Result<JobHandle, JobError> {
+        deploy::deploy(self, plan)
+    }
+
+    /// Starts a job and waits for its end.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), and when an operator fails.
+    pub fn run(&self, plan: ExecutionPlan) -> Result<JobHandle, JobError> {
+        let job = self.submit(plan)?;
+        job.wait()?;
+        Ok(job)
+    }
+}
