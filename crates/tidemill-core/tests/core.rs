@@ -1,0 +1,4 @@
+//! The integration tests of this crate, in one binary.
+
+#[path = "core/memory_golden.rs"]
+mod memory_golden;
