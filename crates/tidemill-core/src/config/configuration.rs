@@ -176,7 +176,7 @@ impl Configuration {
             let meta = option.meta();
             for spelling in std::iter::once(&meta.key).chain(meta.deprecated) {
                 self.entries.remove(*spelling);
-                if option.canonical_entries(&[]).is_some() {
+                if option.is_map() {
                     self.remove_below(spelling);
                 }
             }
@@ -200,7 +200,7 @@ impl Configuration {
             for option in options::spelled(key) {
                 let meta = option.meta();
                 let spellings = std::iter::once(&meta.key).chain(meta.deprecated);
-                let is_map = option.canonical_entries(&[]).is_some();
+                let is_map = option.is_map();
                 for spelling in spellings {
                     self.entries.remove(*spelling);
                     if is_map {
@@ -242,7 +242,9 @@ impl Configuration {
             let mut below = self.below(key).peekable();
             let (first, entry) = below.peek().copied()?;
             let option = options::by_key(meta.key)?;
-            option.canonical_entries(&[])?;
+            if !option.is_map() {
+                return None;
+            }
             let prefix = key.len() + 1;
             let (key, origin) = (first, &entry.origin);
             let text =

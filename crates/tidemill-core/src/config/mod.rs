@@ -36,3 +36,4 @@ pub use duration::{format_duration, parse_duration};
 pub use error::{BadValue, ConfigError};
 pub use memory_size::MemorySize;
 pub use option::{AnyOption, ConfigOption, OptionMeta, OptionType, Scope};
+pub use structured::{join_list, join_map};

@@ -163,6 +163,11 @@ pub trait AnyOption: Send + Sync {
 
     /// The same for keys below the option's own: `None` if the option is no map.
     fn canonical_entries(&self, entries: &[(&str, &str)]) -> Option<Result<String, BadValue>>;
+
+    /// Whether the option is a map, which may be written as keys below its own.
+    fn is_map(&self) -> bool {
+        self.canonical_entries(&[]).is_some()
+    }
 }
 
 impl<T: OptionType> AnyOption for ConfigOption<T> {

@@ -35,13 +35,13 @@ pub(super) fn split_map(text: &str) -> Result<Vec<(String, String)>, BadValue> {
     Ok(entries)
 }
 
-/// `a;b`, quoting what must be quoted.
-pub(super) fn join_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+/// Writes a list as one text, `a;b`, quoting what must be quoted.
+pub fn join_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     items.into_iter().map(|item| quote(item, ';')).collect::<Vec<_>>().join(";")
 }
 
-/// `k:v,k2:v2`, quoting what must be quoted.
-pub(super) fn join_map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+/// Writes a map as one text, `k:v,k2:v2`, quoting what must be quoted.
+pub fn join_map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let entries = entries.into_iter();
     entries
         .map(|(key, value)| format!("{}:{}", quote(key, ','), quote(value, ',')))

@@ -28,16 +28,23 @@ struct Range {
 pub(super) fn derive(configuration: &Configuration) -> Result<TaskManagerMemory> {
     match derive_once(configuration) {
         // What would work is found by trying: the parts depend on each other through fractions and bounds.
-        Err(MemoryError::FlinkExceeded { parts, flink, from, .. }) => {
-            let smallest = smallest_process(configuration);
+        Err(MemoryError::FlinkExceeded { parts, flink, .. }) => {
+            let (from, smallest) = (total_from(configuration), smallest_process(configuration));
             Err(MemoryError::FlinkExceeded { parts, flink, from, smallest })
         }
-        Err(MemoryError::ProcessExceeded { metaspace, overhead, process, from, .. }) => {
-            let smallest = smallest_process(configuration);
+        Err(MemoryError::ProcessExceeded { metaspace, overhead, process, .. }) => {
+            let (from, smallest) = (total_from(configuration), smallest_process(configuration));
             Err(MemoryError::ProcessExceeded { metaspace, overhead, process, from, smallest })
         }
         other => other,
     }
+}
+
+/// Where the total that decides was set, as it is added to a message.
+fn total_from(configuration: &Configuration) -> String {
+    let set =
+        configuration.origin(&options::FLINK_SIZE).or_else(|| configuration.origin(&options::PROCESS_SIZE));
+    set.map_or_else(String::new, |(key, origin)| format!(", set by {key} ({origin})"))
 }
 
 /// The least process size that works with the other settings, if the process size is what decides and one up to 16 TiB
@@ -89,7 +96,7 @@ fn derive_once(configuration: &Configuration) -> Result<TaskManagerMemory> {
                 metaspace: metaspace.size,
                 overhead: overhead.size,
                 process: process.size,
-                from: from(&process),
+                from: String::new(),
                 smallest: None,
             });
         };
@@ -352,14 +359,7 @@ fn remainder(total: &Part, parts: &[(PartName, &Part)]) -> Result<u64> {
     total.bytes().checked_sub(sum(parts)?).ok_or_else(|| MemoryError::FlinkExceeded {
         parts: parts.iter().map(|(name, part)| (*name, part.size)).collect(),
         flink: total.size,
-        from: from(total),
+        from: String::new(),
         smallest: None,
     })
-}
-
-fn from(total: &Part) -> String {
-    match &total.source {
-        Source::Set(origin) => format!(", from {origin}"),
-        _ => String::new(),
-    }
 }

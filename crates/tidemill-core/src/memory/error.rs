@@ -51,7 +51,7 @@ pub enum MemoryError {
         overhead: MemorySize,
         /// The whole process.
         process: MemorySize,
-        /// Where the process size came from, as ` (from ...)`.
+        /// Where the process size came from, as `, set by ...`.
         from: String,
         /// The least process size that works with the other settings as they are.
         smallest: Option<MemorySize>,
@@ -66,7 +66,7 @@ pub enum MemoryError {
         parts: Vec<(PartName, MemorySize)>,
         /// The total Flink memory.
         flink: MemorySize,
-        /// Where the total came from, as ` (from ...)`.
+        /// Where the total came from, as `, set by ...`.
         from: String,
         /// The least process size that works with the other settings as they are, if the process size is what decides.
         smallest: Option<MemorySize>,

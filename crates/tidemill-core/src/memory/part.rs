@@ -66,17 +66,23 @@ impl Part {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = |of: &PartName| match of {
+            PartName::Process => "process",
+            PartName::Flink => "Flink memory",
+            other => other.key(),
+        };
         match self {
             Source::Set(origin) => f.write_str(origin),
             Source::Default => f.write_str("default"),
             Source::Share { fraction, of, limit } | Source::ShareOfWhole { fraction, of, limit } => {
+                let of = whole(of);
                 match limit {
                     None => write!(f, "{fraction} of {of}"),
-                    Some(Limit::Min) => write!(f, "minimum: more than {fraction} of {of}"),
-                    Some(Limit::Max) => write!(f, "maximum: less than {fraction} of {of}"),
+                    Some(Limit::Min) => write!(f, "its minimum: {fraction} of {of} is less"),
+                    Some(Limit::Max) => write!(f, "its maximum: {fraction} of {of} is more"),
                 }
             }
-            Source::Rest(of) => write!(f, "rest of {of}"),
+            Source::Rest(of) => write!(f, "rest of {}", whole(of)),
             Source::Sum => f.write_str("sum of its parts"),
         }
     }

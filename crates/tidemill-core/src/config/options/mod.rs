@@ -78,7 +78,7 @@ static SPELLINGS: LazyLock<HashMap<&'static str, Vec<&'static dyn AnyOption>>> =
 });
 
 static MAPS: LazyLock<Vec<&'static dyn AnyOption>> =
-    LazyLock::new(|| all().filter(|option| option.canonical_entries(&[]).is_some()).collect());
+    LazyLock::new(|| all().filter(|option| option.is_map()).collect());
 
 #[cfg(test)]
 mod tests {

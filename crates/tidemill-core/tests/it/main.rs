@@ -1,4 +1,3 @@
 //! The integration tests of this crate, in one binary.
 
-#[path = "core/memory_golden.rs"]
 mod memory_golden;
