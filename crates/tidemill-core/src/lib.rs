@@ -1,17 +1,20 @@
 //! The vocabulary of Tidemill: what flows along an edge ([`batch`]), event time ([`time`]), how keys
 //! find their subtask ([`hash`], [`key_group`]), how things are named ([`id`]), what a job looks like
-//! as data ([`graph`]), how failures are described ([`error`]), how memory is counted ([`budget`]).
+//! as data ([`graph`]), how it is configured ([`config`]), how memory is divided ([`memory`]) and counted ([`budget`]),
+//! how failures are described ([`error`]).
 //!
 //! Nothing here does I/O and nothing here depends on another crate of the workspace.
 
 pub mod batch;
 pub mod budget;
+pub mod config;
 pub mod element;
 pub mod error;
 pub mod graph;
 pub mod hash;
 pub mod id;
 pub mod key_group;
+pub mod memory;
 pub mod time;
 
 pub use batch::{ArrowBatch, Batch, BatchData, TypedBatch};

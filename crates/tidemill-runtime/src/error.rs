@@ -1,5 +1,6 @@
 //! Why a job could not be built, or did not come to its end.
 
+use tidemill_core::config::ConfigError;
 use tidemill_core::{Classified, Fault};
 use tidemill_network::NetworkError;
 
@@ -11,6 +12,9 @@ pub enum JobError {
     /// The graph cannot be made into a job.
     #[error("{0}")]
     InvalidGraph(String),
+    /// An option has a bad value.
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
     /// The job needs more slots than the TaskManager has.
     #[error(
         "the job needs {needed} task slots but there are only {available}: {missing} missing. {detail}. Raise \
@@ -108,6 +112,7 @@ impl Classified for JobError {
     fn code(&self) -> &'static str {
         match self {
             JobError::InvalidGraph(_) => "TM-JOB-INVALID-GRAPH",
+            JobError::Configuration(error) => error.code(),
             JobError::NotEnoughSlots { .. } => "TM-JOB-NOT-ENOUGH-SLOTS",
             JobError::Network { source, .. } => source.code(),
             JobError::Operator(failure) => failure.error.code(),

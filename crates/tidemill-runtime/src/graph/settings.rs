@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidemill_core::config::{Configuration, options};
 use tidemill_core::id::JobVertexId;
 use tidemill_network::BufferTimeout;
+
+use crate::error::JobError;
 
 /// The settings of one job.
 #[derive(Clone, Debug)]
@@ -49,5 +52,43 @@ impl Default for JobSettings {
             alignment_buffer_size: 3,
             encoded_edges: false,
         }
+    }
+}
+
+impl JobSettings {
+    /// What the configuration says about a job.
+    ///
+    /// # Errors
+    /// When an option has a bad value.
+    pub fn from_configuration(configuration: &Configuration) -> Result<Self, JobError> {
+        let max_parallelism = configuration.get(&options::MAX_PARALLELISM)?;
+        let overrides = configuration.get(&options::PARALLELISM_OVERRIDES)?;
+        let parallelism_overrides = overrides
+            .iter()
+            .map(|(vertex, parallelism)| match vertex.parse() {
+                Ok(vertex) => Ok((vertex, *parallelism)),
+                Err(error) => Err(JobError::InvalidGraph(format!(
+                    "'{}': {error}",
+                    options::PARALLELISM_OVERRIDES.key()
+                ))),
+            })
+            .collect::<Result<_, _>>()?;
+        let buffer_timeout = match options::buffer_timeout(configuration)? {
+            None => BufferTimeout::Disabled,
+            Some(interval) => BufferTimeout::of(interval),
+        };
+        Ok(Self {
+            name: configuration.get_optional(&options::JOB_NAME)?,
+            parallelism: configuration.get(&options::PARALLELISM)?,
+            max_parallelism: u32::try_from(max_parallelism).ok(),
+            parallelism_overrides,
+            chaining: configuration.get(&options::CHAINING)?,
+            chain_different_max_parallelism: configuration.get(&options::CHAIN_DIFFERENT_MAX_PARALLELISM)?,
+            auto_generate_uids: configuration.get(&options::AUTO_GENERATE_UIDS)?,
+            buffer_timeout,
+            auto_watermark_interval: configuration.get(&options::AUTO_WATERMARK_INTERVAL)?,
+            alignment_buffer_size: configuration.get(&options::WATERMARK_ALIGNMENT_BUFFER_SIZE)? as usize,
+            encoded_edges: false,
+        })
     }
 }

@@ -1,0 +1,301 @@
+//! The keys of Flink that Tidemill does not declare: all of Flink 2.3, those of 1.x that Flink 2 dropped, and the
+//! patterns of keys that are named by users, plugins or libraries.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+use super::{BadValue, MemorySize, OptionType, options, parse_duration};
+
+/// One option of Flink.
+#[derive(Clone, Debug)]
+pub struct FlinkOption {
+    /// The key; `<name>` and `#` stand for anything.
+    pub key: &'static str,
+    /// The type by Flink's name, such as `Duration` or `Enum{A/B}`.
+    pub type_name: &'static str,
+    /// The default as Flink writes it; empty if there is none.
+    pub default: &'static str,
+    /// Older spellings.
+    pub deprecated: Vec<&'static str>,
+    /// Whether it belongs into the definition of a table, a catalog or a reporter, where its key is as short as this.
+    pub of_connector: bool,
+}
+
+impl FlinkOption {
+    /// Whether Flink would accept a text as a value.
+    ///
+    /// # Errors
+    /// The reason why it would not.
+    pub fn check(&self, text: &str) -> Result<(), BadValue> {
+        match self.type_name {
+            "Boolean" => bool::parse(text).map(|_| ()),
+            "Integer" => i32::parse(text).map(|_| ()),
+            "Long" => i64::parse(text).map(|_| ()),
+            "Float" => f32::parse(text).map(|_| ()),
+            "Double" => f64::parse(text).map(|_| ()),
+            "Duration" => parse_duration(text).map(|_| ()),
+            "MemorySize" => MemorySize::parse(text).map(|_| ()),
+            name => match name.strip_prefix("Enum{").and_then(|rest| rest.strip_suffix('}')) {
+                Some(words) if !words.split('/').any(|word| word.eq_ignore_ascii_case(text.trim())) => {
+                    Err(BadValue::new(format!("expected one of {}", words.replace('/', ", "))))
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// Why a key of Flink has no effect in Tidemill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// What it controls is planned.
+    NotYet,
+    /// What it controls exists only in a JVM.
+    OnlyJvm,
+    /// What it controls does not exist in Tidemill.
+    None,
+    /// It belongs elsewhere.
+    Connector,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Use::NotYet => "is not yet in effect in Tidemill",
+            Use::OnlyJvm => "is not used: only a JVM needs it",
+            Use::None => "is not used by Tidemill",
+            Use::Connector => "is not used here: it belongs to a table, catalog or reporter",
+        })
+    }
+}
+
+/// What is known of a key that Tidemill does not declare.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Flink 2.3 has it.
+    Flink {
+        /// The option.
+        option: &'static FlinkOption,
+        /// The current key, if an older one was looked up.
+        spelled_as: Option<&'static str>,
+        /// Why it has no effect.
+        use_of: Use,
+    },
+    /// Flink 1.x had it, and Flink 2 ignores it.
+    Removed {
+        /// What to do with it.
+        advice: &'static str,
+    },
+    /// It belongs to a family of keys that users, plugins or libraries name.
+    Pattern {
+        /// Why it has no effect.
+        use_of: Use,
+    },
+}
+
+/// Families of keys, by how they begin. More than one may fit: the longest counts.
+const PATTERNS: &[(&str, Use)] = &[
+    ("akka.", Use::OnlyJvm),
+    ("containerized.", Use::None),
+    ("env.", Use::OnlyJvm),
+    ("events.reporter.", Use::NotYet),
+    ("external-resource.", Use::None),
+    ("flink.hadoop.", Use::None),
+    ("flink.yarn.", Use::None),
+    ("fs.", Use::NotYet),
+    ("gs.", Use::NotYet),
+    ("kubernetes.", Use::None),
+    ("metrics.reporter.", Use::NotYet),
+    ("metrics.reporters", Use::NotYet),
+    ("metrics.scope.", Use::NotYet),
+    ("oss.", Use::NotYet),
+    ("pekko.", Use::OnlyJvm),
+    ("presto.s3.", Use::NotYet),
+    ("s3.", Use::NotYet),
+    ("s3a.", Use::NotYet),
+    ("security.", Use::None),
+    ("sql-gateway.endpoint.", Use::NotYet),
+    ("traces.reporter.", Use::NotYet),
+    ("yarn.", Use::None),
+    ("zookeeper.", Use::None),
+];
+
+/// Why the options of Flink 2.3 have no effect, by how they begin; the longest beginning counts, and what is not
+/// here has no use at all.
+const USES: &[(&str, Use)] = &[
+    ("classloader.", Use::OnlyJvm),
+    ("cluster.intercept-user-system-exit", Use::OnlyJvm),
+    ("cluster.uncaught-exception-handling", Use::OnlyJvm),
+    ("env.", Use::OnlyJvm),
+    ("execution.checkpointing.", Use::NotYet),
+    ("execution.runtime-mode", Use::NotYet),
+    ("execution.state-recovery.", Use::NotYet),
+    ("fs.", Use::NotYet),
+    ("io.tmp.dirs", Use::NotYet),
+    ("jmx.", Use::OnlyJvm),
+    ("jobmanager.memory.", Use::OnlyJvm),
+    ("jobmanager.rpc.", Use::NotYet),
+    ("metrics.", Use::NotYet),
+    ("pekko.", Use::OnlyJvm),
+    ("pipeline.classpaths", Use::OnlyJvm),
+    ("pipeline.closure-cleaner-level", Use::OnlyJvm),
+    ("pipeline.force-avro", Use::OnlyJvm),
+    ("pipeline.force-kryo", Use::OnlyJvm),
+    ("pipeline.generic-types", Use::NotYet),
+    ("pipeline.jars", Use::OnlyJvm),
+    ("pipeline.object-reuse", Use::OnlyJvm),
+    ("pipeline.vertex-", Use::NotYet),
+    ("process.", Use::NotYet),
+    ("python.", Use::None),
+    ("rest.", Use::NotYet),
+    ("restart-strategy.", Use::NotYet),
+    ("sql-client.", Use::NotYet),
+    ("sql-gateway.", Use::NotYet),
+    ("state.", Use::NotYet),
+    ("state.backend.forst.", Use::None),
+    ("table.", Use::NotYet),
+    ("taskmanager.data.", Use::NotYet),
+    ("taskmanager.jvm-exit-on-oom", Use::OnlyJvm),
+    ("taskmanager.memory.", Use::NotYet),
+    ("taskmanager.network.", Use::NotYet),
+    ("taskmanager.network.netty.", Use::OnlyJvm),
+    ("web.", Use::NotYet),
+];
+
+static FLINK: LazyLock<Vec<FlinkOption>> = LazyLock::new(|| {
+    data_lines(include_str!("flink-2.3.tsv"))
+        .map(|line| {
+            let mut columns = line.split('\t');
+            let mut next = || columns.next().unwrap_or("");
+            let (key, type_name, default, older, kind) = (next(), next(), next(), next(), next());
+            let deprecated = older.split(' ').filter_map(|key| key.strip_suffix("(D)")).collect();
+            FlinkOption { key, type_name, default, deprecated, of_connector: kind == "c" }
+        })
+        .collect()
+});
+
+/// Every spelling of Flink's options with the place of the option.
+static SPELLINGS: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| {
+    let older = FLINK.iter().enumerate().flat_map(|(i, o)| o.deprecated.iter().map(move |key| (*key, i)));
+    // Current keys come last: one of them may be an older spelling of another option.
+    older.chain(FLINK.iter().enumerate().map(|(i, o)| (o.key, i))).collect()
+});
+
+static REMOVED: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    data_lines(include_str!("flink-removed.tsv")).filter_map(|line| line.split_once('\t')).collect()
+});
+
+fn data_lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// All options of Flink 2.3, ordered by key.
+pub fn flink_options() -> &'static [FlinkOption] {
+    &FLINK
+}
+
+/// The keys of Flink 1.x that Flink 2 ignores, with what to do with each.
+pub fn removed_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    REMOVED.iter().map(|(key, advice)| (*key, *advice))
+}
+
+/// What is known of a key, under any spelling, that Tidemill does not declare.
+pub fn lookup(key: &str) -> Option<Known> {
+    if let Some(advice) = REMOVED.get(key) {
+        return Some(Known::Removed { advice });
+    }
+    if let Some(option) = SPELLINGS.get(key).and_then(|index| FLINK.get(*index)) {
+        let spelled_as = (option.key != key).then_some(option.key);
+        return Some(Known::Flink { option, spelled_as, use_of: use_of(option) });
+    }
+    // A map may be written as keys below its own.
+    let map = FLINK.iter().find(|option| {
+        option.type_name == "Map" && key.strip_prefix(option.key).is_some_and(|rest| rest.starts_with('.'))
+    });
+    if let Some(option) = map {
+        return Some(Known::Pattern { use_of: use_of(option) });
+    }
+    longest(PATTERNS, key).map(|use_of| Known::Pattern { use_of })
+}
+
+/// Why an option of Flink that Tidemill does not declare has no effect.
+pub fn use_of(option: &FlinkOption) -> Use {
+    if option.of_connector { Use::Connector } else { longest(USES, option.key).unwrap_or(Use::None) }
+}
+
+fn longest(table: &[(&str, Use)], key: &str) -> Option<Use> {
+    let fitting = table.iter().filter(|(prefix, _)| key.starts_with(prefix));
+    fitting.max_by_key(|(prefix, _)| prefix.len()).map(|(_, use_of)| *use_of)
+}
+
+/// The known key that is the fewest edits away, Tidemill's own options first among equals.
+pub fn nearest(key: &str) -> &'static str {
+    let key = key.to_lowercase();
+    let declared = options::all().flat_map(|option| {
+        let meta = option.meta();
+        std::iter::once(meta.key).chain(meta.deprecated.iter().copied())
+    });
+    let flink = FLINK.iter().filter(|option| !option.of_connector).map(|option| option.key);
+    // A very long key costs time and is near to nothing: compare its beginning.
+    let head: String = key.chars().take(200).collect();
+    declared
+        .chain(flink)
+        .min_by_key(|candidate| strsim::osa_distance(&head, &candidate.to_lowercase()))
+        .unwrap_or("parallelism.default")
+}
+
+/// A known key below a group such as `taskmanager.memory`.
+pub(super) fn example_below(group: &str) -> Option<&'static str> {
+    let prefix = format!("{group}.");
+    let mut declared = options::all().map(|option| option.meta().key);
+    let flink = || FLINK.iter().map(|option| option.key).find(|key| key.starts_with(&prefix));
+    declared.find(|key| key.starts_with(&prefix)).or_else(flink)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_complete() {
+        assert_eq!(FLINK.len(), 1040);
+        assert!(FLINK.iter().all(|option| !option.type_name.is_empty()));
+        assert!(FLINK.is_sorted_by_key(|option| option.key));
+        assert!(REMOVED.values().all(|advice| advice.starts_with("use ")
+            || advice.starts_with("set ")
+            || advice.starts_with("remove it")));
+    }
+
+    #[test]
+    fn declared_options_of_flink_have_its_default_and_type() {
+        for option in options::all() {
+            let meta = option.meta();
+            let Some(flink) = FLINK.iter().find(|flink| flink.key == meta.key) else { continue };
+            if meta.key == "taskmanager.memory.network.max" {
+                continue; // "unbounded", which is no text that could be read
+            }
+            let same = |text: &str| option.canonical(text).ok();
+            let flink_default = (!flink.default.is_empty()).then_some(flink.default);
+            assert_eq!(flink_default.and_then(same), meta.default.and_then(same), "{}", meta.key);
+            assert_eq!(flink.deprecated, meta.deprecated, "{}", meta.key);
+            let type_name = option.type_name();
+            assert!(type_name.starts_with(flink.type_name), "{}: {type_name}", meta.key);
+        }
+    }
+
+    #[test]
+    fn the_longest_family_counts() {
+        let use_of = |key| match lookup(key) {
+            Some(Known::Flink { use_of, .. } | Known::Pattern { use_of }) => Some(use_of),
+            _ => None,
+        };
+        assert_eq!(use_of("state.backend.rocksdb.thread.num"), Some(Use::NotYet));
+        assert_eq!(use_of("state.backend.forst.cache.dir"), Some(Use::None));
+        assert_eq!(use_of("akka.log.level.of.mine"), Some(Use::OnlyJvm));
+        assert_eq!(use_of("kubernetes.anything"), Some(Use::None));
+        assert_eq!(use_of("path"), Some(Use::Connector));
+        assert_eq!(use_of("pipeline.global-job-parameters.mine"), Some(Use::None));
+        assert_eq!(use_of("nothing.of.this"), None);
+    }
+}

@@ -1,0 +1,38 @@
+//! How network buffers are handed out. Flink 2 has made four of these constants, with these defaults; here they are
+//! still in effect.
+
+use std::time::Duration;
+
+use super::checks::at_least_one;
+use crate::config::ConfigOption;
+use crate::config::option::declare_options;
+
+declare_options! {
+    /// The buffers of which each input channel has the exclusive use (fixed at 2 in Flink 2).
+    BUFFERS_PER_CHANNEL: u32 =
+        ConfigOption::new("taskmanager.network.memory.buffers-per-channel").default("2");
+
+    /// The buffers that the channels of an input gate share (fixed at 8 in Flink 2).
+    FLOATING_BUFFERS_PER_GATE: u32 =
+        ConfigOption::new("taskmanager.network.memory.floating-buffers-per-gate").default("8").check(at_least_one);
+
+    /// The buffers that one output channel may queue before its task has to wait, so that one slow receiver does not take
+    /// them all (fixed at 10 in Flink 2).
+    MAX_BUFFERS_PER_CHANNEL: u32 =
+        ConfigOption::new("taskmanager.network.memory.max-buffers-per-channel").default("10").check(at_least_one);
+
+    /// The buffers that an output may take beyond its own to finish what it has begun (fixed at 20 in Flink 2).
+    MAX_OVERDRAFT_BUFFERS_PER_GATE: u32 =
+        ConfigOption::new("taskmanager.network.memory.max-overdraft-buffers-per-gate").default("20");
+
+    /// The most buffers that an input gate requires before it starts; more are taken when they are free, and by default there
+    /// is no such limit.
+    REQUIRED_BUFFERS_PER_GATE_MAX: u32 =
+        ConfigOption::new("taskmanager.network.memory.read-buffer.required-per-gate.max").check(at_least_one);
+
+    /// How long a task may wait for the buffers that it requires before the job fails.
+    BUFFERS_REQUEST_TIMEOUT: Duration =
+        ConfigOption::new("taskmanager.network.memory.buffers-request-timeout")
+            .default("30 s")
+            .deprecated(&["taskmanager.network.memory.exclusive-buffers-request-timeout-ms"]);
+}

@@ -1,0 +1,64 @@
+//! What Flink has no option for.
+
+use super::checks::share;
+use crate::config::ConfigOption;
+use crate::config::enumeration::config_enum;
+use crate::config::option::declare_options;
+
+config_enum! {
+    /// How much is logged.
+    LogLevel {
+        /// Nothing.
+        Off = "off",
+        /// What made something fail.
+        Error = "error",
+        /// Also what should be looked at.
+        Warn = "warn",
+        /// Also what a job does: started, finished, restarted.
+        Info = "info",
+        /// Also what its tasks do.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+config_enum! {
+    /// How log lines look.
+    LogFormat {
+        /// One line of text for each.
+        Text = "text",
+        /// One JSON object for each.
+        Json = "json",
+    }
+}
+
+config_enum! {
+    /// When the live line of a running job is shown.
+    Progress {
+        /// If stderr is a terminal.
+        Auto = "auto",
+        /// Always, a line at a time where there is no terminal.
+        Always = "always",
+        /// Never.
+        Never = "never",
+    }
+}
+
+declare_options! {
+    /// The least severe level that is logged.
+    LOG_LEVEL: LogLevel = ConfigOption::new("tidemill.log.level").default("warn");
+
+    /// The file that log lines are added to; by default they go to stderr.
+    LOG_FILE: String = ConfigOption::new("tidemill.log.file");
+
+    /// Whether log lines are text or JSON.
+    LOG_FORMAT: LogFormat = ConfigOption::new("tidemill.log.format").default("text");
+
+    /// Whether a running job shows a live line: `auto` means if stderr is a terminal.
+    PROGRESS: Progress = ConfigOption::new("tidemill.progress").default("auto");
+
+    /// The share of the machine's memory that an engine takes as its process size when no size is configured; a smaller
+    /// limit of its container counts instead.
+    MACHINE_FRACTION: f64 = ConfigOption::new("tidemill.memory.machine-fraction").default("0.6").check(share);
+}

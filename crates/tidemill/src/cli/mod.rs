@@ -1,0 +1,87 @@
+//! The command line. Each subcommand is a file here: its arguments, and a `run` that writes to the output it is given.
+//!
+//! The exit code is 0 if all went well, 1 if there was a problem, 2 if the command line made no sense.
+
+mod config;
+mod memory;
+mod style;
+mod table;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::Error;
+use crate::config::LoadedConfiguration;
+
+/// A stateful stream processor that speaks Apache Flink's language.
+#[derive(Debug, Parser)]
+#[command(name = "tidemill", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List and explain options, and check a configuration
+    Config(config::ConfigCommand),
+    /// Show how the memory of a process is divided
+    Memory(memory::MemoryCommand),
+}
+
+/// How a command that could be carried out ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing is wrong.
+    Good,
+    /// What it was asked to judge is wrong; it has said so.
+    Problem,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = anstream::stdout().lock();
+    let mut err = anstream::stderr().lock();
+    let outcome = run(cli.command, &mut out, &mut err).and_then(|outcome| {
+        out.flush()?;
+        Ok(outcome)
+    });
+    match outcome {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Problem) => ExitCode::from(1),
+        // Whoever reads has enough, as in `tidemill config list | head`.
+        Err(Error::Write(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            // If stderr is gone too, the exit code is all that is left to say.
+            for line in error.to_string().lines() {
+                let _ = writeln!(err, "{} {line}", style::error_tag());
+            }
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command, out: &mut dyn Write, err: &mut dyn Write) -> Result<Outcome, Error> {
+    match command {
+        Command::Config(command) => config::run(command, out, err),
+        Command::Memory(command) => memory::run(command, out, err),
+    }
+}
+
+/// Shows what is to be said about a loaded configuration that is no error. Keys without effect are only counted: `config
+/// check` lists them.
+fn show_remarks(loaded: &LoadedConfiguration, err: &mut dyn Write) -> Result<(), Error> {
+    for warning in &loaded.warnings {
+        writeln!(err, "{} {warning}", style::warning_tag())?;
+    }
+    let count = loaded.notes.len();
+    if count > 0 {
+        let keys = if count == 1 { "key has" } else { "keys have" };
+        let file = loaded.file.as_ref().map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
+        writeln!(err, "{} {count} {keys} no effect: see tidemill config check {file}", style::note_tag())?;
+    }
+    Ok(())
+}

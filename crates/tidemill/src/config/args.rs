@@ -1,0 +1,112 @@
+//! What of a command line is for the configuration.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::Error;
+
+/// The options of a command line that configure; for `#[command(flatten)]`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigArgs {
+    /// Read this config.yaml or flink-conf.yaml, or the one in this folder
+    ///
+    /// Without it, the one in the folder that TIDEMILL_CONF_DIR names is read, else the one in the folder that
+    /// FLINK_CONF_DIR names, else none.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Set an option, over the file; may be repeated
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub properties: Vec<Property>,
+}
+
+/// One `-D KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// The key.
+    pub key: String,
+    /// The text of the value.
+    pub value: String,
+}
+
+impl FromStr for Property {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => {
+                Ok(Property { key: key.trim().to_owned(), value: value.trim().to_owned() })
+            }
+            _ => Err(Error::Argument(format!("-D must be followed by KEY=VALUE, not '{text}'"))),
+        }
+    }
+}
+
+/// Takes `-c FILE`, `--config FILE`, `--config=FILE`, `-D KEY=VALUE` and `-DKEY=VALUE` out of the arguments of a program, up to
+/// a `--`; the rest, in its order, is the program's own.
+///
+/// # Errors
+/// If one of them lacks its value, or the value is not of its form.
+pub fn split(args: impl IntoIterator<Item = OsString>) -> Result<(ConfigArgs, Vec<OsString>), Error> {
+    let mut config = ConfigArgs::default();
+    let mut rest = Vec::new();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let text = arg.to_str().unwrap_or("");
+        let value = |args: &mut dyn Iterator<Item = OsString>, what: &str| {
+            args.next().ok_or_else(|| Error::Argument(format!("{text} must be followed by {what}")))
+        };
+        match text {
+            "--" => {
+                rest.extend(args);
+                break;
+            }
+            "-c" | "--config" => config.config = Some(value(&mut args, "a file")?.into()),
+            "-D" => config.properties.push(property(&value(&mut args, "KEY=VALUE")?)?),
+            _ => {
+                if let Some(path) = text.strip_prefix("--config=") {
+                    config.config = Some(path.into());
+                } else if let Some(text) = text.strip_prefix("-D") {
+                    config.properties.push(text.parse()?);
+                } else {
+                    rest.push(arg);
+                }
+            }
+        }
+    }
+    Ok((config, rest))
+}
+
+fn property(text: &OsStr) -> Result<Property, Error> {
+    let utf8 = text.to_str();
+    utf8.ok_or_else(|| Error::Argument(format!("-D {} is not UTF-8", text.to_string_lossy())))?.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split_words(words: &str) -> Result<(ConfigArgs, Vec<OsString>), Error> {
+        split(words.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn takes_its_own_and_leaves_the_rest() {
+        let (args, rest) =
+            split_words("--input x -D a.b=1 -Dc=d=e -c conf.yaml -v --config=other.yaml -- -D x=y").unwrap();
+        let pairs: Vec<_> = args.properties.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
+        assert_eq!(pairs, [("a.b", "1"), ("c", "d=e")]);
+        assert_eq!(args.config, Some("other.yaml".into()));
+        assert_eq!(rest, ["--input", "x", "-v", "-D", "x=y"]);
+    }
+
+    #[test]
+    fn what_lacks_its_value_is_refused() {
+        for words in ["-D", "-c", "-D key", "-D =value", "-Dkey"] {
+            assert!(split_words(words).is_err(), "{words}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What can go wrong before a job runs.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use tidemill_core::config::ConfigError;
+use tidemill_core::memory::MemoryError;
+use tidemill_core::{Classified, Fault};
+
+/// A problem with the command line, the configuration or the machine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file that is too large to be a configuration.
+    #[error("{} is larger than {limit} bytes; is it a configuration?", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// A folder in which no configuration is.
+    #[error("{named_by} is {}, in which there is neither config.yaml nor flink-conf.yaml", folder.display())]
+    NoFileInFolder {
+        /// What named the folder: an option or a variable of the environment.
+        named_by: &'static str,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file that is no YAML, or not of the shape that a configuration has.
+    #[error("{path}:{line}:{column}: {message}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// An argument that cannot be used.
+    #[error("{0}")]
+    Argument(String),
+    /// Keys or values that are wrong: all of them.
+    #[error("{}", lines(.0))]
+    Configuration(Vec<ConfigError>),
+    /// Memory that cannot be divided.
+    #[error("TaskManager memory configuration failed: {0}")]
+    Memory(#[from] MemoryError),
+    /// The machine does not say how much memory it has.
+    #[error(
+        "cannot find out how much memory this machine has ({reason}); set taskmanager.memory.process.size, in \
+         config.yaml or with -D taskmanager.memory.process.size=4g"
+    )]
+    MachineMemory {
+        /// Why not.
+        reason: String,
+    },
+    /// Output that cannot be written.
+    #[error("cannot write: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Error::Configuration(vec![error])
+    }
+}
+
+impl Classified for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::Read { .. } => "TM-CONFIG-READ",
+            Error::TooLarge { .. } => "TM-CONFIG-TOO-LARGE",
+            Error::NoFileInFolder { .. } => "TM-CONFIG-NO-FILE",
+            Error::Syntax { .. } => "TM-CONFIG-SYNTAX",
+            Error::Argument(_) => "TM-ARGUMENT",
+            Error::Configuration(errors) => errors.first().map_or("TM-CONFIG", Classified::code),
+            Error::Memory(error) => error.code(),
+            Error::MachineMemory { .. } => "TM-MEMORY-MACHINE",
+            Error::Write(_) => "TM-WRITE",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Error::Write(_) | Error::MachineMemory { .. } => Fault::External,
+            _ => Fault::User,
+        }
+    }
+}
+
+fn lines(errors: &[ConfigError]) -> impl fmt::Display {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

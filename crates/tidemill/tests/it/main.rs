@@ -1,0 +1,65 @@
+//! The integration tests of this crate, in one binary: the command line as a user runs it, and the files that are
+//! generated from the declarations.
+
+mod config_command;
+mod generated;
+mod loading;
+mod memory_command;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a run of the command printed, and how it ended.
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs `tidemill` with no configuration but what the arguments give.
+fn tidemill(args: &[&str]) -> Run {
+    tidemill_with(args, &[])
+}
+
+fn tidemill_with(args: &[&str], variables: &[(&str, &Path)]) -> Run {
+    let output = Command::new(env!("CARGO_BIN_EXE_tidemill"))
+        .args(args)
+        .env_remove("TIDEMILL_CONF_DIR")
+        .env_remove("FLINK_CONF_DIR")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A folder of its own that goes away at the end of a test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tidemill-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn data(name: &str) -> String {
+    format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
+}
