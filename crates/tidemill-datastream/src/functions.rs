@@ -1,0 +1,275 @@
+//! The functions that users implement, and what they are called with.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_core::time::{NO_TIMESTAMP, Timestamp, Watermark};
+use tidemill_runtime::{BoxError, OperatorContext, Output};
+use tidemill_serialization::{Data, Key};
+use tidemill_state::{Clock, KeyedStateBackend, StateError, TimeDomain, Timers};
+
+use crate::output_tag::OutputTag;
+
+/// Takes the records that a function emits.
+pub struct Collector<U> {
+    pub(crate) batch: TypedBatch<U>,
+    pub(crate) timestamp: Timestamp,
+}
+
+impl<U: Data> Collector<U> {
+    pub(crate) fn into(batch: TypedBatch<U>) -> Self {
+        Self { batch, timestamp: NO_TIMESTAMP }
+    }
+
+    /// Emits a record with the timestamp of the record, or timer, that the function was called for.
+    #[inline]
+    pub fn collect(&mut self, record: U) {
+        self.batch.push(record, self.timestamp);
+    }
+
+    /// Emits a record with a timestamp of its own.
+    #[inline]
+    pub fn collect_with_timestamp(&mut self, record: U, timestamp: Timestamp) {
+        self.batch.push(record, timestamp);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.batch.len()
+    }
+}
+
+trait AnySide: Send {
+    fn as_any(&mut self) -> &mut dyn Any;
+    fn take(&mut self) -> Option<Batch>;
+}
+
+impl<S: Data> AnySide for TypedBatch<S> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn take(&mut self) -> Option<Batch> {
+        (!self.is_empty()).then(|| Batch::new(std::mem::take(self)))
+    }
+}
+
+/// Records on their way to side outputs.
+#[derive(Default)]
+pub(crate) struct Sides(BTreeMap<Arc<str>, Box<dyn AnySide>>);
+
+impl Sides {
+    pub(crate) fn push<S: Data>(
+        &mut self,
+        tag: &OutputTag<S>,
+        record: S,
+        timestamp: Timestamp,
+    ) -> Result<(), BoxError> {
+        let side = self
+            .0
+            .entry(Arc::clone(tag.id()))
+            .or_insert_with(|| Box::new(TypedBatch::<S>::default()));
+        match side.as_any().downcast_mut::<TypedBatch<S>>() {
+            Some(batch) => {
+                batch.push(record, timestamp);
+                Ok(())
+            }
+            None => Err(format!("side output '{}' is used with two record types", tag.id()).into()),
+        }
+    }
+
+    pub(crate) fn emit(&mut self, out: &mut Output) {
+        for (tag, side) in &mut self.0 {
+            if let Some(batch) = side.take() {
+                out.emit_side(tag, batch);
+            }
+        }
+    }
+}
+
+/// What a [`ProcessFunction`] may know and do besides emitting.
+pub struct ProcessContext<'a> {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) watermark: Watermark,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) sides: &'a mut Sides,
+}
+
+impl ProcessContext<'_> {
+    /// The timestamp of the record, if it has one.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        (self.timestamp != NO_TIMESTAMP).then_some(self.timestamp)
+    }
+
+    /// How far event time has got.
+    pub fn current_watermark(&self) -> Watermark {
+        self.watermark
+    }
+
+    /// The time of the machine, in milliseconds since the epoch.
+    pub fn current_processing_time(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Emits a record to a side output.
+    ///
+    /// # Errors
+    /// When another tag of this name has another type.
+    pub fn output<S: Data>(&mut self, tag: &OutputTag<S>, record: S) -> Result<(), BoxError> {
+        self.sides.push(tag, record, self.timestamp)
+    }
+}
+
+/// Any number of records from one, with side outputs.
+pub trait ProcessFunction<In, Out>: Clone + Send + Sync + 'static {
+    /// Prepares one subtask.
+    ///
+    /// # Errors
+    /// What the function fails with, fails the job.
+    fn open(&mut self, context: &OperatorContext) -> Result<(), BoxError> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// Takes one record.
+    ///
+    /// # Errors
+    /// What the function fails with, fails the job.
+    fn process(
+        &mut self,
+        record: In,
+        context: &mut ProcessContext<'_>,
+        out: &mut Collector<Out>,
+    ) -> Result<(), BoxError>;
+
+    /// Lets go of what `open` has taken.
+    fn close(&mut self) {}
+}
+
+/// What a keyed function may know and do besides emitting.
+pub struct KeyedContext<'a, K> {
+    pub(crate) backend: &'a mut KeyedStateBackend<K>,
+    pub(crate) timers: Timers,
+    pub(crate) base: ProcessContext<'a>,
+}
+
+impl<K: Key> KeyedContext<'_, K> {
+    /// The key that the function is called for.
+    ///
+    /// # Panics
+    /// Never: a keyed function is called only with a key.
+    pub fn key(&self) -> Result<&K, StateError> {
+        self.backend.current_key().map(|(key, _)| key).ok_or(StateError::NoCurrentKey)
+    }
+
+    /// The keyed state, to use the handles on that the function got when it was opened.
+    pub fn state(&mut self) -> &mut KeyedStateBackend<K> {
+        self.backend
+    }
+
+    /// The timestamp of the record or timer, if it has one.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        self.base.timestamp()
+    }
+
+    /// How far event time has got.
+    pub fn current_watermark(&self) -> Watermark {
+        self.base.current_watermark()
+    }
+
+    /// The time of the machine, in milliseconds since the epoch.
+    pub fn current_processing_time(&self) -> Timestamp {
+        self.base.current_processing_time()
+    }
+
+    /// Emits a record to a side output.
+    ///
+    /// # Errors
+    /// When another tag of this name has another type.
+    pub fn output<S: Data>(&mut self, tag: &OutputTag<S>, record: S) -> Result<(), BoxError> {
+        self.base.output(tag, record)
+    }
+
+    /// Has [`KeyedProcessFunction::on_timer`] called for this key when event time reaches `timestamp`. The same timer
+    /// twice is one timer.
+    ///
+    /// # Errors
+    /// When the memory for state is used up.
+    pub fn register_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
+        self.timers.register(self.backend, TimeDomain::Event, timestamp, &()).map(drop)
+    }
+
+    /// Has [`KeyedProcessFunction::on_timer`] called for this key when the machine's time reaches `timestamp`.
+    ///
+    /// # Errors
+    /// When the memory for state is used up.
+    pub fn register_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
+        self.timers.register(self.backend, TimeDomain::Processing, timestamp, &()).map(drop)
+    }
+
+    /// Takes back a timer in event time; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the state cannot be reached.
+    pub fn delete_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
+        self.timers.delete(self.backend, TimeDomain::Event, timestamp, &()).map(drop)
+    }
+
+    /// Takes back a timer in processing time; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the state cannot be reached.
+    pub fn delete_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
+        self.timers.delete(self.backend, TimeDomain::Processing, timestamp, &()).map(drop)
+    }
+}
+
+/// A timer that has come due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FiredTimer {
+    /// What it was registered for, in milliseconds since the epoch.
+    pub timestamp: Timestamp,
+    /// Whether it went by event time or by the clock of the machine.
+    pub domain: TimeDomain,
+}
+
+/// Any number of records from one, with the state and the timers of its key.
+pub trait KeyedProcessFunction<K, In, Out>: Clone + Send + Sync + 'static {
+    /// Declares the states of the function and keeps their handles.
+    ///
+    /// # Errors
+    /// What the function fails with, fails the job.
+    fn open(&mut self, states: &mut KeyedStateBackend<K>) -> Result<(), BoxError> {
+        let _ = states;
+        Ok(())
+    }
+
+    /// Takes one record.
+    ///
+    /// # Errors
+    /// What the function fails with, fails the job.
+    fn process(
+        &mut self,
+        record: In,
+        context: &mut KeyedContext<'_, K>,
+        out: &mut Collector<Out>,
+    ) -> Result<(), BoxError>;
+
+    /// A timer of this key has come due.
+    ///
+    /// # Errors
+    /// What the function fails with, fails the job.
+    fn on_timer(
+        &mut self,
+        timer: FiredTimer,
+        context: &mut KeyedContext<'_, K>,
+        out: &mut Collector<Out>,
+    ) -> Result<(), BoxError> {
+        let _ = (timer, context, out);
+        Ok(())
+    }
+
+    /// Lets go of what `open` has taken.
+    fn close(&mut self) {}
+}

@@ -1,0 +1,22 @@
+//! The typed DataStream API: a job is a program that builds a graph of operators over Rust types and executes it.
+//!
+//! Start with a [`StreamExecutionEnvironment`]; a source gives a [`DataStream`], whose methods add operators.
+
+mod environment;
+mod functions;
+mod key;
+mod keyed_stream;
+pub mod operators;
+mod output_tag;
+mod stream;
+pub mod watermark;
+
+pub use environment::{Executor, JobResult, LocalExecutor, StreamExecutionEnvironment};
+pub use functions::{
+    Collector, FiredTimer, KeyedContext, KeyedProcessFunction, ProcessContext, ProcessFunction,
+};
+pub use key::{ByRef, ByValue, KeySelector};
+pub use keyed_stream::KeyedStream;
+pub use output_tag::OutputTag;
+pub use stream::DataStream;
+pub use watermark::{WatermarkGenerator, WatermarkStrategy};

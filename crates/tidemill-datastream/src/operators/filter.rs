@@ -1,0 +1,44 @@
+//! Only the records that pass.
+
+use std::marker::PhantomData;
+
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_runtime::{Operator, OperatorError, Output, Progress};
+use tidemill_serialization::Data;
+
+/// Keeps the records for which a function answers true, in place.
+pub struct FilterOperator<T, F> {
+    passes: F,
+    types: PhantomData<fn(T)>,
+}
+
+impl<T, F> FilterOperator<T, F> {
+    /// Keeps what `passes`.
+    pub fn new(passes: F) -> Self {
+        Self { passes, types: PhantomData }
+    }
+}
+
+impl<T: Data, F: FnMut(&T) -> bool + Send> Operator for FilterOperator<T, F> {
+    fn process(&mut self, _input: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        let TypedBatch { values, timestamps, hashes } = batch.downcast_mut::<TypedBatch<T>>()?;
+        hashes.clear();
+        if timestamps.is_empty() {
+            values.retain(&mut self.passes);
+        } else {
+            // Timestamps are kept by the same decisions, made on the fly.
+            let mut kept = 0;
+            let mut index = 0;
+            values.retain(|value| {
+                let passes = (self.passes)(value);
+                timestamps[kept] = timestamps[index];
+                kept += usize::from(passes);
+                index += 1;
+                passes
+            });
+            timestamps.truncate(kept);
+        }
+        out.emit(batch);
+        Ok(Progress::Done)
+    }
+}

@@ -1,0 +1,32 @@
+//! One record from each.
+
+use std::marker::PhantomData;
+
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_runtime::{Operator, OperatorError, Output, Progress};
+use tidemill_serialization::Data;
+
+/// Applies a function to every record; timestamps stay.
+pub struct MapOperator<T, U, F> {
+    function: F,
+    types: PhantomData<fn(T) -> U>,
+}
+
+impl<T, U, F> MapOperator<T, U, F> {
+    /// Applies `function`.
+    pub fn new(function: F) -> Self {
+        Self { function, types: PhantomData }
+    }
+}
+
+impl<T: Data, U: Data, F: FnMut(T) -> U + Send> Operator for MapOperator<T, U, F> {
+    fn process(&mut self, _input: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        let mut mapped = out.fresh::<U>();
+        let records = batch.downcast_mut::<TypedBatch<T>>()?;
+        mapped.values.extend(records.values.drain(..).map(&mut self.function));
+        std::mem::swap(&mut mapped.timestamps, &mut records.timestamps);
+        out.emit_typed(mapped);
+        out.recycle(batch);
+        Ok(Progress::Done)
+    }
+}
