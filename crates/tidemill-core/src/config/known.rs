@@ -195,9 +195,11 @@ pub fn flink_options() -> &'static [FlinkOption] {
     &FLINK
 }
 
-/// The keys of Flink 1.x that Flink 2 ignores, with what to do with each.
-pub fn removed_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
-    REMOVED.iter().map(|(key, advice)| (*key, *advice))
+/// The keys of Flink 1.x that Flink 2 ignores, ordered, with what to do with each.
+pub fn removed_keys() -> Vec<(&'static str, &'static str)> {
+    let mut keys: Vec<_> = REMOVED.iter().map(|(key, advice)| (*key, *advice)).collect();
+    keys.sort_unstable();
+    keys
 }
 
 /// What is known of a key, under any spelling, that Tidemill does not declare.
