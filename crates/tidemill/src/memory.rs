@@ -16,6 +16,8 @@ pub struct PreparedMemory {
     pub memory: TaskManagerMemory,
     /// Set if the process size was taken from the machine.
     pub embedded: Option<EmbeddedMemory>,
+    /// Set if the process size is more than the container or the machine has: one sentence.
+    pub warning: Option<String>,
 }
 
 /// A process size taken from the machine. Its text is the line to show: what was chosen, why, and how to change it.
@@ -48,14 +50,18 @@ fn prepare_on(
     machine: impl FnOnce() -> Result<Machine, Error>,
 ) -> Result<PreparedMemory, Error> {
     match TaskManagerMemory::derive(configuration) {
-        Ok(memory) => Ok(PreparedMemory { memory, embedded: None }),
+        Ok(memory) => {
+            // A machine that does not say what it has is no reason to refuse a size that was given.
+            let warning = machine().ok().and_then(|machine| machine.exceeded_by(&memory));
+            Ok(PreparedMemory { memory, embedded: None, warning })
+        }
         Err(MemoryError::NotSized { found }) if found.is_empty() => {
             let fraction = configuration.get(&options::MACHINE_FRACTION)?;
             let embedded = machine()?.process_size(fraction);
             let origin = Origin::Derived(embedded.reason.as_str().into());
             configuration.set_raw(options::PROCESS_SIZE.key(), embedded.process.to_text(), origin);
             let memory = TaskManagerMemory::derive(configuration)?;
-            Ok(PreparedMemory { memory, embedded: Some(embedded) })
+            Ok(PreparedMemory { memory, embedded: Some(embedded), warning: None })
         }
         Err(error) => Err(error.into()),
     }
@@ -107,6 +113,24 @@ impl Machine {
                 EmbeddedMemory { process: share, reason }
             }
         }
+    }
+}
+
+impl Machine {
+    fn exceeded_by(&self, memory: &TaskManagerMemory) -> Option<String> {
+        let (limit, whose) = match self.container_limit {
+            Some(limit) => (limit, "the limit of its container"),
+            None => (self.memory, "the memory of this machine"),
+        };
+        let process = memory.process.size;
+        (process > limit).then(|| {
+            format!(
+                "the process size of {} ({}) is more than {whose}, {}: the process may be killed",
+                process.human(),
+                memory.process.source,
+                limit.human()
+            )
+        })
     }
 }
 
@@ -252,8 +276,15 @@ mod tests {
     #[test]
     fn a_size_that_is_configured_counts_alone() {
         let size = [("taskmanager.memory.process.size", "2g")];
-        let prepared = prepare_with(GIB, Some(GIB), &size).unwrap();
+        let prepared = prepare_with(GIB, Some(GIB / 2), &size).unwrap();
         assert_eq!((prepared.embedded, prepared.memory.process.size.bytes()), (None, 2 * GIB));
+        assert_eq!(
+            prepared.warning.as_deref(),
+            Some(
+                "the process size of 2 GiB (-D) is more than the limit of its container, 512 MiB: the process may be killed"
+            )
+        );
+        assert_eq!(prepare_with(2 * GIB, None, &size).unwrap().warning, None);
         for part in ["taskmanager.memory.task.heap.size", "taskmanager.heap.size"] {
             let error = prepare_with(24 * GIB, None, &[(part, "1g")]).unwrap_err().to_string();
             assert!(error.contains(&format!("{part} (-D) alone is not enough")), "{error}");

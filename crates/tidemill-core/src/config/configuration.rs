@@ -84,9 +84,9 @@ impl Configuration {
         let meta = option.meta();
         let default = meta.default.ok_or(ConfigError::Missing { key: meta.key })?;
         option.parse(default).map_err(|reason| ConfigError::InvalidValue {
-            key: meta.key.to_owned(),
-            value: default.to_owned(),
-            expected: T::type_name().into_owned(),
+            key: meta.key.into(),
+            value: default.into(),
+            expected: T::type_name().into(),
             reason,
             origin: Origin::Derived("default".into()),
         })
@@ -172,15 +172,7 @@ impl Configuration {
     /// are forgotten: the last one to be set wins.
     pub fn set_raw(&mut self, key: impl Into<String>, value: impl Into<String>, origin: Origin) {
         let key = key.into();
-        for option in options::spelled(&key) {
-            let meta = option.meta();
-            for spelling in std::iter::once(&meta.key).chain(meta.deprecated) {
-                self.entries.remove(*spelling);
-                if option.is_map() {
-                    self.remove_below(spelling);
-                }
-            }
-        }
+        self.forget(&key);
         self.insert(key, Entry { value: value.into(), origin });
     }
 
@@ -197,17 +189,7 @@ impl Configuration {
     pub fn overlay(&mut self, other: &Configuration) {
         let mut above = other.clone();
         for key in other.entries.keys() {
-            for option in options::spelled(key) {
-                let meta = option.meta();
-                let spellings = std::iter::once(&meta.key).chain(meta.deprecated);
-                let is_map = option.is_map();
-                for spelling in spellings {
-                    self.entries.remove(*spelling);
-                    if is_map {
-                        self.remove_below(spelling);
-                    }
-                }
-            }
+            self.forget(key);
         }
         self.entries.append(&mut above.entries);
     }
@@ -215,11 +197,6 @@ impl Configuration {
     /// What a key is set to, exactly as it was written.
     pub fn get_raw(&self, key: &str) -> Option<&Entry> {
         self.entries.get(key)
-    }
-
-    /// Forgets a key; returns what it was set to.
-    pub fn remove_raw(&mut self, key: &str) -> Option<Entry> {
-        self.entries.remove(key)
     }
 
     /// All keys and values, ordered by key.
@@ -261,6 +238,19 @@ impl Configuration {
             .map(|(key, entry)| (key.as_str(), entry))
     }
 
+    /// Forgets every spelling of the options that a key sets.
+    fn forget(&mut self, key: &str) {
+        for option in options::spelled(key) {
+            let meta = option.meta();
+            for spelling in std::iter::once(&meta.key).chain(meta.deprecated) {
+                self.entries.remove(*spelling);
+                if option.is_map() {
+                    self.remove_below(spelling);
+                }
+            }
+        }
+    }
+
     fn remove_below(&mut self, key: &str) {
         let keys: Vec<String> = self.below(key).map(|(key, _)| key.to_owned()).collect();
         for key in keys {
@@ -273,14 +263,14 @@ impl Found<'_> {
     fn invalid(&self, option: &dyn AnyOption, reason: BadValue) -> ConfigError {
         ConfigError::InvalidValue {
             key: match self.text {
-                FoundText::Value(_) => self.key.to_owned(),
-                FoundText::Below(_) => option.meta().key.to_owned(),
+                FoundText::Value(_) => self.key.into(),
+                FoundText::Below(_) => option.meta().key.into(),
             },
             value: match &self.text {
-                FoundText::Value(text) => (*text).to_owned(),
-                FoundText::Below(entries) => super::structured::join_map(entries.iter().copied()),
+                FoundText::Value(text) => (*text).into(),
+                FoundText::Below(entries) => super::structured::join_map(entries.iter().copied()).into(),
             },
-            expected: option.type_name().into_owned(),
+            expected: option.type_name().into(),
             reason,
             origin: self.origin.clone(),
         }

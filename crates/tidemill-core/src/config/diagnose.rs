@@ -56,8 +56,8 @@ impl Configuration {
         for option in options::spelled(key) {
             declared = true;
             let meta = option.meta();
-            let is_older = |older: &&str| *older == key || key.starts_with(&format!("{older}."));
-            if key == meta.key || !meta.deprecated.iter().any(|older| is_older(&older)) {
+            let is_older = |older: &str| older == key || key.starts_with(&format!("{older}."));
+            if key == meta.key || !meta.deprecated.iter().any(|older| is_older(older)) {
                 continue;
             }
             diagnosis.warnings.push(remark(match self.get_raw(meta.key) {
@@ -97,16 +97,15 @@ impl Configuration {
 
 /// The error for a key that nobody knows.
 pub(super) fn unknown(key: &str, origin: &Origin) -> ConfigError {
-    let key = key.to_owned();
-    let origin = origin.clone();
+    let (key, origin) = (Box::from(key), origin.clone());
     if let Some(example) = known::example_below(&key) {
-        return ConfigError::GroupAsKey { key, example: example.to_owned(), origin };
+        return ConfigError::GroupAsKey { key, example, origin };
     }
     if let Some(option) = options::all().find(|option| key.starts_with(&format!("{}.", option.meta().key))) {
-        let expected = option.type_name().into_owned();
-        return ConfigError::ValueAsGroup { key, option: option.meta().key.to_owned(), expected, origin };
+        let expected = option.type_name().into();
+        return ConfigError::ValueAsGroup { key, option: option.meta().key, expected, origin };
     }
-    let nearest = known::nearest(&key).to_owned();
+    let nearest = known::nearest(&key);
     ConfigError::UnknownKey { key, nearest, origin }
 }
 

@@ -22,11 +22,11 @@ pub enum ConfigError {
     #[error("{origin}: Could not parse value '{value}' for key '{key}' ({expected}): {reason}")]
     InvalidValue {
         /// The key as the user spelled it.
-        key: String,
+        key: Box<str>,
         /// The text of the value.
-        value: String,
+        value: Box<str>,
         /// The type of the option.
-        expected: String,
+        expected: Box<str>,
         /// What is wrong with the text.
         reason: BadValue,
         /// Where it was set.
@@ -36,9 +36,9 @@ pub enum ConfigError {
     #[error("{origin}: unknown key '{key}'; the nearest known one is '{nearest}'")]
     UnknownKey {
         /// The key as the user spelled it.
-        key: String,
+        key: Box<str>,
         /// The known key that is the fewest edits away.
-        nearest: String,
+        nearest: &'static str,
         /// Where it was set.
         origin: Origin,
     },
@@ -46,9 +46,9 @@ pub enum ConfigError {
     #[error("{origin}: '{key}' is a group of keys, not a key; one of its keys is '{example}'")]
     GroupAsKey {
         /// The group as the user spelled it.
-        key: String,
+        key: Box<str>,
         /// A key of that group.
-        example: String,
+        example: &'static str,
         /// Where it was set.
         origin: Origin,
     },
@@ -56,11 +56,11 @@ pub enum ConfigError {
     #[error("{origin}: '{key}' does not exist: '{option}' takes one value ({expected}), not keys below it")]
     ValueAsGroup {
         /// The key as the user spelled it.
-        key: String,
+        key: Box<str>,
         /// The option it starts with.
-        option: String,
+        option: &'static str,
         /// The type of that option.
-        expected: String,
+        expected: Box<str>,
         /// Where it was set.
         origin: Origin,
     },

@@ -98,7 +98,8 @@ pub enum Known {
 const PATTERNS: &[(&str, Use)] = &[
     ("akka.", Use::OnlyJvm),
     ("containerized.", Use::None),
-    ("env.", Use::OnlyJvm),
+    ("env.", Use::None),
+    ("env.java.", Use::OnlyJvm),
     ("events.reporter.", Use::NotYet),
     ("external-resource.", Use::None),
     ("flink.hadoop.", Use::None),
@@ -127,14 +128,14 @@ const USES: &[(&str, Use)] = &[
     ("classloader.", Use::OnlyJvm),
     ("cluster.intercept-user-system-exit", Use::OnlyJvm),
     ("cluster.uncaught-exception-handling", Use::OnlyJvm),
-    ("env.", Use::OnlyJvm),
+    ("env.java.", Use::OnlyJvm),
     ("execution.checkpointing.", Use::NotYet),
     ("execution.runtime-mode", Use::NotYet),
     ("execution.state-recovery.", Use::NotYet),
     ("fs.", Use::NotYet),
+    ("heartbeat.", Use::NotYet),
     ("io.tmp.dirs", Use::NotYet),
     ("jmx.", Use::OnlyJvm),
-    ("jobmanager.memory.", Use::OnlyJvm),
     ("jobmanager.rpc.", Use::NotYet),
     ("metrics.", Use::NotYet),
     ("pekko.", Use::OnlyJvm),
@@ -156,10 +157,13 @@ const USES: &[(&str, Use)] = &[
     ("state.backend.forst.", Use::None),
     ("table.", Use::NotYet),
     ("taskmanager.data.", Use::NotYet),
+    ("taskmanager.host", Use::NotYet),
     ("taskmanager.jvm-exit-on-oom", Use::OnlyJvm),
+    ("taskmanager.load-balance.", Use::NotYet),
     ("taskmanager.memory.", Use::NotYet),
     ("taskmanager.network.", Use::NotYet),
     ("taskmanager.network.netty.", Use::OnlyJvm),
+    ("taskmanager.rpc.", Use::NotYet),
     ("web.", Use::NotYet),
 ];
 
@@ -195,9 +199,11 @@ pub fn flink_options() -> &'static [FlinkOption] {
     &FLINK
 }
 
-/// The keys of Flink 1.x that Flink 2 ignores, with what to do with each.
-pub fn removed_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
-    REMOVED.iter().map(|(key, advice)| (*key, *advice))
+/// The keys of Flink 1.x that Flink 2 ignores, ordered, with what to do with each.
+pub fn removed_keys() -> Vec<(&'static str, &'static str)> {
+    let mut keys: Vec<_> = REMOVED.iter().map(|(key, advice)| (*key, *advice)).collect();
+    keys.sort_unstable();
+    keys
 }
 
 /// What is known of a key, under any spelling, that Tidemill does not declare.

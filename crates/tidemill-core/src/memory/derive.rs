@@ -324,7 +324,7 @@ impl Range {
         let fraction = f64::from(self.fraction);
         let bytes = multiply(rest, fraction / (1.0 - fraction)).ok_or(MemoryError::Overflow { part })?;
         let (bytes, limit) = self.clamp(bytes);
-        Ok(Part::new(bytes, Source::ShareOfWhole { fraction: self.fraction, of, limit }))
+        Ok(Part::new(bytes, Source::Share { fraction: self.fraction, of, limit }))
     }
 
     fn clamp(&self, bytes: u64) -> (u64, Option<Limit>) {

@@ -30,17 +30,8 @@ pub enum Source {
     Set(String),
     /// It is the default.
     Default,
-    /// It is a share of another part.
+    /// It is a share of a part that contains it.
     Share {
-        /// The fraction as configured.
-        fraction: f32,
-        /// Of which part.
-        of: PartName,
-        /// The bound that decided instead of the fraction, if one did.
-        limit: Option<Limit>,
-    },
-    /// It is sized so that it is a share of a whole that is not known before: all other parts are.
-    ShareOfWhole {
         /// The fraction as configured.
         fraction: f32,
         /// Of which part.
@@ -74,7 +65,7 @@ impl fmt::Display for Source {
         match self {
             Source::Set(origin) => f.write_str(origin),
             Source::Default => f.write_str("default"),
-            Source::Share { fraction, of, limit } | Source::ShareOfWhole { fraction, of, limit } => {
+            Source::Share { fraction, of, limit } => {
                 let of = whole(of);
                 match limit {
                     None => write!(f, "{fraction} of {of}"),

@@ -122,6 +122,10 @@ fn list_others(out: &mut dyn Write) -> Result<(), Error> {
             table.row(vec![option.key.to_owned(), shorten(option.type_name), use_of]);
         }
     }
+    table.heading("Keys of Flink 1.x without effect");
+    for (key, advice) in known::removed_keys() {
+        table.row(vec![key.to_owned(), String::new(), format!("was removed in Flink 2: {advice}")]);
+    }
     table.write(out)?;
     Ok(())
 }
@@ -149,30 +153,23 @@ fn explain(
         }
         return Ok(Outcome::Good);
     }
-    let mut line = |text: String| writeln!(out, "{text}");
     match known::lookup(key) {
         Some(Known::Removed { advice }) => {
-            line(format!("{KEY}{key}{KEY:#} was removed in Flink 2 and has no effect; {advice}."))?;
+            writeln!(out, "{KEY}{key}{KEY:#} was removed in Flink 2 and has no effect; {advice}.")?;
         }
         Some(Known::Flink { option, spelled_as, use_of }) => {
-            if let Some(current) = spelled_as {
-                line(format!("{key} is an older spelling of"))?;
-                line(format!("{KEY}{current}{KEY:#}"))?;
-            } else {
-                line(format!("{KEY}{key}{KEY:#}"))?;
+            if spelled_as.is_some() {
+                writeln!(out, "{key} is an older spelling of")?;
             }
-            line(format!("  An option of Flink, which {use_of}."))?;
-            line(format!("\n  type      {}", option.type_name))?;
-            line(format!(
-                "  default   {}",
-                if option.default.is_empty() { "(none)" } else { option.default }
-            ))?;
+            writeln!(out, "{KEY}{}{KEY:#}\n  An option of Flink, which {use_of}.\n", option.key)?;
+            field("type", option.type_name, out)?;
+            field("default", if option.default.is_empty() { "(none)" } else { option.default }, out)?;
             if !option.deprecated.is_empty() {
-                line(format!("  older     {}", option.deprecated.join(", ")))?;
+                field("older", &option.deprecated.join(", "), out)?;
             }
         }
         Some(Known::Pattern { use_of }) => {
-            line(format!("{KEY}{key}{KEY:#} is named by a user, plugin or library of Flink, and {use_of}."))?;
+            writeln!(out, "{KEY}{key}{KEY:#} is named by a user, plugin or library of Flink, and {use_of}.")?;
         }
         None => {
             let mut configuration = Configuration::new();
@@ -198,35 +195,34 @@ fn explain_option(
         writeln!(out, "  {line}")?;
     }
     writeln!(out)?;
-    let mut field = |name: &str, value: &str| writeln!(out, "  {HEADING}{name:<9}{HEADING:#} {value}");
-    field("type", &option.type_name())?;
-    field(
-        "default",
-        match default {
-            None => "(none)",
-            Some("") => "(empty)",
-            Some(default) => default,
-        },
-    )?;
-    field(
-        "set by",
-        match scope {
-            Scope::Job => "the file, -D, or the program",
-            Scope::Cluster => "the file or -D",
-        },
-    )?;
+    field("type", &option.type_name(), out)?;
+    let default = match default {
+        None => "(none)",
+        Some("") => "(empty)",
+        Some(default) => default,
+    };
+    field("default", default, out)?;
+    let set_by = match scope {
+        Scope::Job => "the file, -D, or the program",
+        Scope::Cluster => "the file or -D",
+    };
+    field("set by", set_by, out)?;
     if !deprecated.is_empty() {
-        field("older", &deprecated.join(", "))?;
+        field("older", &deprecated.join(", "), out)?;
     }
     if !fallback.is_empty() {
-        field("fallback", &fallback.join(", "))?;
+        field("fallback", &fallback.join(", "), out)?;
     }
     if let (Some(text), Some((spelled, origin))) = (configuration.text(option), configuration.origin(option))
     {
         let spelled = if spelled == current { String::new() } else { format!(" as {spelled}") };
-        field("set to", &format!("{SET}{text}{SET:#} ({origin}{spelled})"))?;
+        field("set to", &format!("{SET}{text}{SET:#} ({origin}{spelled})"), out)?;
     }
     Ok(())
+}
+
+fn field(name: &str, value: &str, out: &mut dyn Write) -> Result<(), Error> {
+    Ok(writeln!(out, "  {HEADING}{name:<9}{HEADING:#} {value}")?)
 }
 
 fn check(config: &ConfigArgs, strict: bool, out: &mut dyn Write) -> Result<Outcome, Error> {

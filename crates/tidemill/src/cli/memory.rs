@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 use tidemill_core::memory::TaskManagerMemory;
 
-use super::style::{DIM, HEADING, KEY};
+use super::style::{DIM, HEADING, KEY, warning_tag};
 use super::table::{Align, Column, Table};
 use super::{Outcome, show_remarks};
 use crate::Error;
@@ -35,6 +35,9 @@ pub(super) fn run(
     let mut loaded = load_args(&command.config)?;
     show_remarks(&loaded, err)?;
     let prepared = prepare(&mut loaded.configuration)?;
+    if let Some(warning) = &prepared.warning {
+        writeln!(err, "{} {warning}", warning_tag())?;
+    }
     if command.json {
         writeln!(out, "{:#}", json(&prepared.memory))?;
         return Ok(Outcome::Good);

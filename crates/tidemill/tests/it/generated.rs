@@ -50,3 +50,11 @@ fn the_sample_can_be_used_as_it_is_and_with_every_line_in_effect() {
     assert_eq!(run.code, 0, "{}", run.out);
     assert!(run.out.contains(&format!("{with_default} keys, no errors")), "{}", run.out);
 }
+
+#[test]
+fn the_example_in_the_documentation_is_what_the_command_prints() {
+    let run = tidemill(&["memory", "-D", "taskmanager.memory.process.size=8g"]);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/memory.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    assert!(page.contains(&run.out), "docs/memory.md must show:\n{}", run.out);
+}

@@ -1,6 +1,9 @@
 //! The integration tests of this crate, in one binary: the command line as a user runs it, and the files that are
 //! generated from the declarations.
 
+// All of this is test code, helpers included: a failed unwrap is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod config_command;
 mod generated;
 mod loading;

@@ -15,7 +15,8 @@ declare_options! {
     MAX_PARALLELISM: i32 =
         ConfigOption::new("pipeline.max-parallelism").default("-1").job().check(max_parallelism);
 
-    /// The parallelism of single vertices by their id, over what the program says; `tidemill explain` prints the ids.
+    /// The parallelism of single vertices by their id, over what the program says; the plan of the job shows the
+    /// ids.
     PARALLELISM_OVERRIDES: BTreeMap<String, u32> =
         ConfigOption::new("pipeline.jobvertex-parallelism-overrides").default("").job().check(overrides);
 

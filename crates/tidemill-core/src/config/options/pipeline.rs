@@ -7,7 +7,7 @@ use crate::config::ConfigOption;
 use crate::config::option::declare_options;
 
 declare_options! {
-    /// The name of the job, over the one that the program gives it.
+    /// The name of the job, unless the program names it when it executes it.
     JOB_NAME: String = ConfigOption::new("pipeline.name").job();
 
     /// Whether neighbouring operators may run as one task, passing batches by plain calls.
