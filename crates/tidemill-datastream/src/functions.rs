@@ -66,10 +66,7 @@ impl Sides {
         record: S,
         timestamp: Timestamp,
     ) -> Result<(), BoxError> {
-        let side = self
-            .0
-            .entry(Arc::clone(tag.id()))
-            .or_insert_with(|| Box::new(TypedBatch::<S>::default()));
+        let side = self.0.entry(Arc::clone(tag.id())).or_insert_with(|| Box::new(TypedBatch::<S>::default()));
         match side.as_any().downcast_mut::<TypedBatch<S>>() {
             Some(batch) => {
                 batch.push(record, timestamp);

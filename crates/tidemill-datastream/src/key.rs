@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::marker::PhantomData;
 
-use tidemill_serialization::Key;
+use tidemill_serialization::{Key, RoutingHash};
 
 /// Finds the key of a record.
 pub trait KeySelector<T>: Clone + Send + Sync + 'static {

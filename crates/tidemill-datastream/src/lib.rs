@@ -18,5 +18,5 @@ pub use functions::{
 pub use key::{ByRef, ByValue, KeySelector};
 pub use keyed_stream::KeyedStream;
 pub use output_tag::OutputTag;
-pub use stream::DataStream;
+pub use stream::{DataStream, Sink};
 pub use watermark::{WatermarkGenerator, WatermarkStrategy};

@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_core::ArrowBatch;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::{NO_TIMESTAMP, Timestamp, Watermark};
-use tidemill_core::ArrowBatch;
 use tidemill_runtime::OperatorError;
 use tidemill_runtime::source::{SplitStage, SplitStageFactory, WatermarkAlignment, WatermarkSettings};
 use tidemill_serialization::{ArrowRecord, Data};
@@ -119,7 +119,9 @@ impl<T: Data> WatermarkStrategy<T> {
     }
 
     /// Watermarks by a generator of the user, one for each split.
-    pub fn for_generator<G: WatermarkGenerator<T> + 'static>(make: impl Fn() -> G + Send + Sync + 'static) -> Self {
+    pub fn for_generator<G: WatermarkGenerator<T> + 'static>(
+        make: impl Fn() -> G + Send + Sync + 'static,
+    ) -> Self {
         Self {
             generator: Arc::new(move || Box::new(make())),
             assigner: None,
@@ -151,7 +153,8 @@ impl<T: Data> WatermarkStrategy<T> {
         max_drift: Duration,
         update_interval: Duration,
     ) -> Self {
-        self.settings.alignment = Some(WatermarkAlignment { group: group.into(), max_drift, update_interval });
+        self.settings.alignment =
+            Some(WatermarkAlignment { group: group.into(), max_drift, update_interval });
         self
     }
 

@@ -37,6 +37,23 @@ pub struct OperatorContext {
 }
 
 impl OperatorContext {
+    /// A context outside of any job, for a harness that drives one operator: names are made up, memory is unlimited, and
+    /// the waker wakes nobody but remembers that it was used.
+    pub fn detached(subtask: u32, parallelism: u32, max_parallelism: u32, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            job_name: "detached".into(),
+            operator_id: OperatorId::from_name("operator"),
+            operator_name: "operator".into(),
+            subtask,
+            parallelism,
+            max_parallelism,
+            state_budget: MemoryBudget::unlimited("state"),
+            clock,
+            metrics: Arc::default(),
+            waker: OperatorWaker::new(Arc::default()),
+        }
+    }
+
     /// The key groups that this subtask owns.
     pub fn key_groups(&self) -> KeyGroupRange {
         KeyGroupRange::of_subtask(self.subtask, self.parallelism, self.max_parallelism)

@@ -111,10 +111,33 @@ pub trait OperatorFactory: Send + Sync {
     }
 }
 
-impl<F: Fn() -> Box<dyn Operator> + Send + Sync> OperatorFactory for F {
+struct Boxed<F> {
+    make: F,
+    stateful: bool,
+}
+
+impl<O: Operator + 'static, F: Fn() -> O + Send + Sync> OperatorFactory for Boxed<F> {
     fn create(&self, _subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        Ok(self())
+        Ok(Box::new((self.make)()))
     }
+
+    fn is_stateful(&self) -> bool {
+        self.stateful
+    }
+}
+
+/// A factory of operators without state: `make` is called once a subtask.
+pub fn boxed<O: Operator + 'static>(
+    make: impl Fn() -> O + Send + Sync + 'static,
+) -> impl OperatorFactory + 'static {
+    Boxed { make, stateful: false }
+}
+
+/// A factory of operators that keep state: `make` is called once a subtask.
+pub fn stateful<O: Operator + 'static>(
+    make: impl Fn() -> O + Send + Sync + 'static,
+) -> impl OperatorFactory + 'static {
+    Boxed { make, stateful: true }
 }
 
 /// What an operator says in one call.
@@ -255,7 +278,8 @@ pub struct OperatorWaker {
 }
 
 impl OperatorWaker {
-    pub(crate) fn new(task: Arc<TaskWaker>) -> Self {
+    /// A waker of a task.
+    pub fn new(task: Arc<TaskWaker>) -> Self {
         Self { task, woken: Arc::default() }
     }
 
@@ -265,11 +289,13 @@ impl OperatorWaker {
         self.task.wake(Wake::Command);
     }
 
-    pub(crate) fn is_woken(&self) -> bool {
+    /// Whether it was used since it was last [taken](Self::take).
+    pub fn is_woken(&self) -> bool {
         self.woken.load(std::sync::atomic::Ordering::Acquire)
     }
 
-    pub(crate) fn take(&self) -> bool {
+    /// Whether it was used; it counts as unused from now on.
+    pub fn take(&self) -> bool {
         self.woken.swap(false, std::sync::atomic::Ordering::Acquire)
     }
 }

@@ -20,7 +20,12 @@ impl<T, F> FilterOperator<T, F> {
 }
 
 impl<T: Data, F: FnMut(&T) -> bool + Send> Operator for FilterOperator<T, F> {
-    fn process(&mut self, _input: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+    fn process(
+        &mut self,
+        _input: usize,
+        mut batch: Batch,
+        out: &mut Output,
+    ) -> Result<Progress, OperatorError> {
         let TypedBatch { values, timestamps, hashes } = batch.downcast_mut::<TypedBatch<T>>()?;
         hashes.clear();
         if timestamps.is_empty() {

@@ -59,7 +59,12 @@ where
     F: KeyedProcessFunction<S::Key, T, U>,
 {
     /// Fires the timers that are due, until a batch is full.
-    fn fire(&mut self, domain: TimeDomain, up_to: Timestamp, out: &mut Output) -> Result<Progress, OperatorError> {
+    fn fire(
+        &mut self,
+        domain: TimeDomain,
+        up_to: Timestamp,
+        out: &mut Output,
+    ) -> Result<Progress, OperatorError> {
         let enough = out.batch_records();
         let Some(opened) = &mut self.opened else { return Ok(Progress::Done) };
         let mut collector = Collector::into(out.fresh());
@@ -126,7 +131,12 @@ where
         self.note_timer()
     }
 
-    fn process(&mut self, _input: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+    fn process(
+        &mut self,
+        _input: usize,
+        mut batch: Batch,
+        out: &mut Output,
+    ) -> Result<Progress, OperatorError> {
         let enough = out.batch_records();
         let records = batch.downcast_mut::<TypedBatch<T>>()?;
         ensure_hashes(records, &self.selector);

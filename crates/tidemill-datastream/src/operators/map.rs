@@ -20,7 +20,12 @@ impl<T, U, F> MapOperator<T, U, F> {
 }
 
 impl<T: Data, U: Data, F: FnMut(T) -> U + Send> Operator for MapOperator<T, U, F> {
-    fn process(&mut self, _input: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+    fn process(
+        &mut self,
+        _input: usize,
+        mut batch: Batch,
+        out: &mut Output,
+    ) -> Result<Progress, OperatorError> {
         let mut mapped = out.fresh::<U>();
         let records = batch.downcast_mut::<TypedBatch<T>>()?;
         mapped.values.extend(records.values.drain(..).map(&mut self.function));

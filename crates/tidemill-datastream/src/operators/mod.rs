@@ -3,14 +3,18 @@
 mod filter;
 mod flat_map;
 mod keyed_process;
+mod keyed_reduce;
 mod map;
 mod process;
-mod support;
+pub(crate) mod support;
 mod timestamps;
+mod to_columns;
 
 pub use filter::FilterOperator;
 pub use flat_map::FlatMapOperator;
 pub use keyed_process::KeyedProcessOperator;
+pub use keyed_reduce::KeyedReduceOperator;
 pub use map::MapOperator;
 pub use process::ProcessOperator;
 pub use timestamps::TimestampsOperator;
+pub use to_columns::ToColumnsOperator;

@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::Timestamp;
 use tidemill_runtime::{OperatorError, Output, Progress};
-use tidemill_serialization::{Data, Key};
+use tidemill_serialization::{Data, Key, RoutingHash};
 
 use crate::key::KeySelector;
 

@@ -63,7 +63,12 @@ impl<T: Data> Operator for TimestampsOperator<T> {
         Ok(())
     }
 
-    fn process(&mut self, _input: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+    fn process(
+        &mut self,
+        _input: usize,
+        mut batch: Batch,
+        out: &mut Output,
+    ) -> Result<Progress, OperatorError> {
         if std::mem::take(&mut self.idle) {
             out.idle(false);
         }

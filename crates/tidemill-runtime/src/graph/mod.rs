@@ -11,3 +11,4 @@ pub use edge::{EdgeType, RouterContext, TypedEdge};
 pub use explain::{explain_json, explain_text};
 pub use settings::JobSettings;
 pub use stream_graph::{ChainingStrategy, NodeId, NodeKind, StreamEdge, StreamGraph, StreamNode};
+pub use tidemill_network::BufferTimeout;

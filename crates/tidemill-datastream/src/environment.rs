@@ -1,0 +1,197 @@
+//! Where a job begins: sources are added to an environment, which executes what was built.
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidemill_core::config::{ConfigError, ConfigOption, Configuration, OptionType, options};
+use tidemill_runtime::JobError;
+use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, TaskManagerResources};
+use tidemill_runtime::graph::{ExecutionPlan, JobSettings, NodeKind, StreamGraph, StreamNode};
+use tidemill_runtime::metrics::JobMetrics;
+use tidemill_runtime::source::{Source, SourceSpec};
+use tidemill_serialization::{ArrowRecord, Data};
+
+use crate::stream::DataStream;
+use crate::watermark::{ArrowStages, TypedStages, WatermarkStrategy};
+
+/// Runs a job to its end.
+pub trait Executor {
+    /// Deploys the plan, waits for its end, and tells how it went. `configuration` is what the job was built with.
+    ///
+    /// # Errors
+    /// When the job cannot be deployed, fails, or is cancelled.
+    fn execute(&self, plan: ExecutionPlan, configuration: &Configuration) -> Result<JobResult, JobError>;
+}
+
+/// Runs jobs in this process with given resources and without any output: for tests and for programs that watch the job
+/// themselves.
+#[derive(Clone, Debug, Default)]
+pub struct LocalExecutor {
+    resources: TaskManagerResources,
+}
+
+impl LocalExecutor {
+    /// An executor with these resources.
+    pub fn new(resources: TaskManagerResources) -> Self {
+        Self { resources }
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn execute(&self, plan: ExecutionPlan, _configuration: &Configuration) -> Result<JobResult, JobError> {
+        let job = EmbeddedCluster::new(self.resources.clone()).run(plan)?;
+        Ok(JobResult::of(&job))
+    }
+}
+
+/// A job that has come to its end.
+pub struct JobResult {
+    metrics: Arc<JobMetrics>,
+}
+
+impl JobResult {
+    /// The result of a job that has finished.
+    pub fn of(job: &JobHandle) -> Self {
+        Self { metrics: Arc::clone(job.metrics()) }
+    }
+
+    /// What the job has counted.
+    pub fn metrics(&self) -> &JobMetrics {
+        &self.metrics
+    }
+}
+
+pub(crate) struct Building {
+    pub(crate) graph: StreamGraph,
+    pub(crate) configuration: Configuration,
+}
+
+/// The place where a job is put together.
+///
+/// ```
+/// use tidemill_datastream::StreamExecutionEnvironment;
+///
+/// let env = StreamExecutionEnvironment::default();
+/// env.set_parallelism(2)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct StreamExecutionEnvironment {
+    pub(crate) building: Rc<RefCell<Building>>,
+    executor: Rc<dyn Executor>,
+}
+
+impl Default for StreamExecutionEnvironment {
+    /// Flink's defaults, run by a [`LocalExecutor`].
+    fn default() -> Self {
+        Self::new(Configuration::new(), LocalExecutor::default())
+    }
+}
+
+impl StreamExecutionEnvironment {
+    /// An environment with a configuration and something that runs its jobs.
+    pub fn new(configuration: Configuration, executor: impl Executor + 'static) -> Self {
+        let building = Building { graph: StreamGraph::default(), configuration };
+        Self { building: Rc::new(RefCell::new(building)), executor: Rc::new(executor) }
+    }
+
+    /// Sets an option for this job, over what the cluster's configuration says.
+    ///
+    /// # Errors
+    /// When a job may not set the option.
+    pub fn set<T: OptionType>(&self, option: &ConfigOption<T>, value: &T) -> Result<(), ConfigError> {
+        self.building.borrow_mut().configuration.set_by_job(option, value)
+    }
+
+    /// Sets the parallelism of all operators that have none of their own (`parallelism.default`).
+    ///
+    /// # Errors
+    /// When the parallelism is 0.
+    pub fn set_parallelism(&self, parallelism: u32) -> Result<(), ConfigError> {
+        self.set(&options::PARALLELISM, &parallelism)
+    }
+
+    /// The configuration of the job so far.
+    pub fn configuration(&self) -> Configuration {
+        self.building.borrow().configuration.clone()
+    }
+
+    /// A stream of what a typed source reads.
+    #[track_caller]
+    pub fn from_source<T: Data>(
+        &self,
+        source: impl Source + 'static,
+        watermarks: WatermarkStrategy<T>,
+        name: &str,
+    ) -> DataStream<T> {
+        let settings = watermarks.settings().clone();
+        self.add_source(
+            SourceSpec {
+                source: Arc::new(source),
+                stage: Arc::new(TypedStages(watermarks)),
+                watermarks: settings,
+            },
+            name,
+            Location::caller(),
+        )
+    }
+
+    /// A stream of records from the columns that a connector reads.
+    #[track_caller]
+    pub fn from_columns<T: Data + ArrowRecord>(
+        &self,
+        source: impl Source + 'static,
+        watermarks: WatermarkStrategy<T>,
+        name: &str,
+    ) -> DataStream<T> {
+        let settings = watermarks.settings().clone();
+        self.add_source(
+            SourceSpec {
+                source: Arc::new(source),
+                stage: Arc::new(ArrowStages(watermarks)),
+                watermarks: settings,
+            },
+            name,
+            Location::caller(),
+        )
+    }
+
+    fn add_source<T: Data>(
+        &self,
+        spec: SourceSpec,
+        name: &str,
+        location: &'static Location<'static>,
+    ) -> DataStream<T> {
+        let node = StreamNode::new(name, NodeKind::Source(Arc::new(spec)), location);
+        let id = self.building.borrow_mut().graph.add_node(node);
+        DataStream::of_node(self.clone(), id)
+    }
+
+    /// The plan of what has been built: chains, vertices, exchanges.
+    ///
+    /// # Errors
+    /// When the graph cannot be made into a job, or an option has a bad value.
+    pub fn plan(&self, job_name: &str) -> Result<ExecutionPlan, JobError> {
+        let building = self.building.borrow();
+        let settings = JobSettings::from_configuration(&building.configuration)?;
+        let mut graph = building.graph.clone();
+        graph.name = if job_name.is_empty() {
+            settings.name.clone().unwrap_or_else(|| "Tidemill Streaming Job".to_owned())
+        } else {
+            job_name.to_owned()
+        };
+        ExecutionPlan::new(graph, &settings)
+    }
+
+    /// Runs what has been built, and waits for its end. Without a name the job has that of `pipeline.name`.
+    ///
+    /// # Errors
+    /// When the job cannot be built or deployed, an operator fails, or the job is cancelled.
+    pub fn execute(&self, job_name: &str) -> Result<JobResult, JobError> {
+        let plan = self.plan(job_name)?;
+        let configuration = self.configuration();
+        self.executor.execute(plan, &configuration)
+    }
+}

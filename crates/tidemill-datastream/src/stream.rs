@@ -1,0 +1,419 @@
+//! A stream of records.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use tidemill_core::config::options;
+use tidemill_core::graph::ShipStrategy;
+use tidemill_runtime::graph::{
+    BufferTimeout, ChainingStrategy, EdgeType, NodeId, NodeKind, StreamEdge, StreamNode, TypedEdge,
+};
+use tidemill_runtime::operator::boxed;
+use tidemill_runtime::{BoxError, Operator, OperatorFactory};
+use tidemill_serialization::{ArrowRecord, Data, Key};
+
+use crate::environment::StreamExecutionEnvironment;
+use crate::functions::{Collector, ProcessFunction};
+use crate::key::{ByRef, ByValue, KeySelector};
+use crate::keyed_stream::KeyedStream;
+use crate::operators::{
+    FilterOperator, FlatMapOperator, MapOperator, ProcessOperator, TimestampsOperator, ToColumnsOperator,
+};
+use crate::output_tag::OutputTag;
+use crate::watermark::WatermarkStrategy;
+
+/// Where records of a stream come from.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) node: NodeId,
+    pub(crate) side: Option<Arc<str>>,
+}
+
+/// A stream of records of type `T`. Its methods add operators to the job; the stream is only the place to add them.
+///
+/// Methods that set something (`name`, `uid`, `set_parallelism`, …) are about the operator that was added last.
+pub struct DataStream<T> {
+    pub(crate) env: StreamExecutionEnvironment,
+    /// Several when streams were united.
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) strategy: Option<ShipStrategy>,
+    pub(crate) edge: Arc<dyn EdgeType>,
+    records: PhantomData<fn(T)>,
+}
+
+impl<T> Clone for DataStream<T> {
+    fn clone(&self) -> Self {
+        Self {
+            env: self.env.clone(),
+            origins: self.origins.clone(),
+            strategy: self.strategy,
+            edge: Arc::clone(&self.edge),
+            records: PhantomData,
+        }
+    }
+}
+
+impl<T: Data> DataStream<T> {
+    pub(crate) fn of_node(env: StreamExecutionEnvironment, node: NodeId) -> Self {
+        Self {
+            env,
+            origins: vec![Origin { node, side: None }],
+            strategy: None,
+            edge: Arc::new(TypedEdge::<T>::new()),
+            records: PhantomData,
+        }
+    }
+
+    /// Adds a node that reads this stream as its input number `input`, and further ones in the same way.
+    pub(crate) fn connect_to(&self, node: NodeId, input: usize) {
+        let mut building = self.env.building.borrow_mut();
+        for origin in &self.origins {
+            building.graph.add_edge(StreamEdge {
+                source: origin.node,
+                side_output: origin.side.clone(),
+                target: node,
+                input,
+                strategy: self.strategy,
+                edge: Arc::clone(&self.edge),
+            });
+        }
+    }
+
+    pub(crate) fn add_node(
+        &self,
+        name: &str,
+        kind: NodeKind,
+        location: &'static Location<'static>,
+    ) -> NodeId {
+        self.env.building.borrow_mut().graph.add_node(StreamNode::new(name, kind, location))
+    }
+
+    pub(crate) fn add_operator<U: Data>(
+        &self,
+        name: &str,
+        factory: impl OperatorFactory + 'static,
+        location: &'static Location<'static>,
+    ) -> DataStream<U> {
+        let node = self.add_node(name, NodeKind::Operator(Arc::new(factory)), location);
+        self.connect_to(node, 0);
+        DataStream::of_node(self.env.clone(), node)
+    }
+
+    /// Adds an operator of the user's own: the way to everything that has no method here.
+    #[track_caller]
+    pub fn transform<U: Data>(&self, name: &str, factory: impl OperatorFactory + 'static) -> DataStream<U> {
+        self.add_operator(name, factory, Location::caller())
+    }
+
+    /// One record from each.
+    #[track_caller]
+    pub fn map<U: Data, F>(&self, function: F) -> DataStream<U>
+    where
+        F: FnMut(T) -> U + Clone + Send + Sync + 'static,
+    {
+        self.add_operator("Map", boxed(move || MapOperator::new(function.clone())), Location::caller())
+    }
+
+    /// Only the records for which `passes` answers true.
+    #[track_caller]
+    pub fn filter<F>(&self, passes: F) -> DataStream<T>
+    where
+        F: FnMut(&T) -> bool + Clone + Send + Sync + 'static,
+    {
+        self.add_operator("Filter", boxed(move || FilterOperator::new(passes.clone())), Location::caller())
+    }
+
+    /// Any number of records from each: those that the function hands to the collector.
+    #[track_caller]
+    pub fn flat_map<U: Data, F>(&self, mut function: F) -> DataStream<U>
+    where
+        F: FnMut(T, &mut Collector<U>) + Clone + Send + Sync + 'static,
+    {
+        self.try_flat_map_at(
+            "Flat Map",
+            move |record, out: &mut Collector<U>| {
+                function(record, out);
+                Ok(())
+            },
+            Location::caller(),
+        )
+    }
+
+    /// Like [`flat_map`](Self::flat_map) with a function that may fail, which fails the job.
+    #[track_caller]
+    pub fn try_flat_map<U: Data, F>(&self, function: F) -> DataStream<U>
+    where
+        F: FnMut(T, &mut Collector<U>) -> Result<(), BoxError> + Clone + Send + Sync + 'static,
+    {
+        self.try_flat_map_at("Flat Map", function, Location::caller())
+    }
+
+    /// Like [`map`](Self::map) with a function that may fail, which fails the job.
+    #[track_caller]
+    pub fn try_map<U: Data, F>(&self, mut function: F) -> DataStream<U>
+    where
+        F: FnMut(T) -> Result<U, BoxError> + Clone + Send + Sync + 'static,
+    {
+        self.try_flat_map_at(
+            "Map",
+            move |record, out: &mut Collector<U>| {
+                out.collect(function(record)?);
+                Ok(())
+            },
+            Location::caller(),
+        )
+    }
+
+    fn try_flat_map_at<U: Data, F>(
+        &self,
+        name: &str,
+        function: F,
+        location: &'static Location<'static>,
+    ) -> DataStream<U>
+    where
+        F: FnMut(T, &mut Collector<U>) -> Result<(), BoxError> + Clone + Send + Sync + 'static,
+    {
+        self.add_operator(name, boxed(move || FlatMapOperator::new(function.clone())), location)
+    }
+
+    /// Any number of records from each, with timestamps and side outputs.
+    #[track_caller]
+    pub fn process<U: Data, F: ProcessFunction<T, U>>(&self, function: F) -> DataStream<U> {
+        self.add_operator(
+            "Process",
+            boxed(move || ProcessOperator::new(function.clone())),
+            Location::caller(),
+        )
+    }
+
+    /// Replaces the event time of the stream.
+    #[track_caller]
+    pub fn assign_timestamps_and_watermarks(&self, strategy: WatermarkStrategy<T>) -> DataStream<T> {
+        let interval = self.env.building.borrow().configuration.get(&options::AUTO_WATERMARK_INTERVAL);
+        // A bad value is told when the plan is made.
+        let interval = interval.unwrap_or_default();
+        self.add_operator(
+            "Timestamps/Watermarks",
+            boxed(move || TimestampsOperator::new(&strategy, interval)),
+            Location::caller(),
+        )
+    }
+
+    /// The records of this stream and of others of the same type, in no particular order.
+    pub fn union(&self, others: &[&DataStream<T>]) -> DataStream<T> {
+        let mut united = self.clone();
+        for other in others {
+            united.origins.extend(other.origins.iter().cloned());
+        }
+        united
+    }
+
+    /// The records that the operator added last has emitted to a side output.
+    pub fn side_output<S: Data>(&self, tag: &OutputTag<S>) -> DataStream<S> {
+        let mut side = DataStream::of_node(self.env.clone(), 0);
+        side.origins = self
+            .origins
+            .iter()
+            .map(|origin| Origin { node: origin.node, side: Some(Arc::clone(tag.id())) })
+            .collect();
+        side
+    }
+
+    /// Deals records to subtasks by the key that `key` makes of them: all records of one key come to one subtask, and state
+    /// is kept by key.
+    pub fn key_by<K: Key, F>(&self, key: F) -> KeyedStream<T, ByValue<F, K>>
+    where
+        F: Fn(&T) -> K + Clone + Send + Sync + 'static,
+    {
+        self.key_by_selector(ByValue::new(key))
+    }
+
+    /// Like [`key_by`](Self::key_by) for a key that is a part of the record, such as a `String`, which then is not copied.
+    pub fn key_by_ref<K: Key, F>(&self, key: F) -> KeyedStream<T, ByRef<F, K>>
+    where
+        F: Fn(&T) -> &K + Clone + Send + Sync + 'static,
+    {
+        self.key_by_selector(ByRef::new(key))
+    }
+
+    /// Like [`key_by`](Self::key_by) with a selector of its own type.
+    pub fn key_by_selector<S: KeySelector<T>>(&self, selector: S) -> KeyedStream<T, S> {
+        KeyedStream::new(self.clone(), selector)
+    }
+
+    fn with_strategy(&self, strategy: ShipStrategy) -> DataStream<T> {
+        Self { strategy: Some(strategy), ..self.clone() }
+    }
+
+    /// Subtask i sends to subtask i of the next operator, which must have the same parallelism.
+    pub fn forward(&self) -> DataStream<T> {
+        self.with_strategy(ShipStrategy::Forward)
+    }
+
+    /// Deals records to all subtasks of the next operator in turn.
+    pub fn rebalance(&self) -> DataStream<T> {
+        self.with_strategy(ShipStrategy::Rebalance)
+    }
+
+    /// Deals records in turn to those subtasks of the next operator that belong to this one.
+    pub fn rescale(&self) -> DataStream<T> {
+        self.with_strategy(ShipStrategy::Rescale)
+    }
+
+    /// Sends every record to every subtask of the next operator.
+    pub fn broadcast(&self) -> DataStream<T> {
+        self.with_strategy(ShipStrategy::Broadcast)
+    }
+
+    /// Deals records to random subtasks of the next operator.
+    pub fn shuffle(&self) -> DataStream<T> {
+        self.with_strategy(ShipStrategy::Shuffle)
+    }
+
+    /// Sends everything to the first subtask of the next operator.
+    pub fn global(&self) -> DataStream<T> {
+        self.with_strategy(ShipStrategy::Global)
+    }
+
+    /// Deals records by a function from the record and the number of subtasks to a subtask. One that does not exist fails
+    /// the job.
+    pub fn partition_custom<C>(&self, channel: C) -> DataStream<T>
+    where
+        C: Fn(&T, usize) -> usize + Clone + Send + Sync + 'static,
+    {
+        Self {
+            strategy: Some(ShipStrategy::Custom),
+            edge: Arc::new(TypedEdge::<T, (), C>::custom(channel)),
+            ..self.clone()
+        }
+    }
+
+    /// Ends the stream in a sink that takes records of type `T`.
+    #[track_caller]
+    pub fn sink_to(&self, name: &str, sink: impl OperatorFactory + 'static) -> Sink {
+        let node = self.add_node(name, NodeKind::Sink(Arc::new(sink)), Location::caller());
+        self.connect_to(node, 0);
+        Sink { stream: DataStream::of_node(self.env.clone(), node) }
+    }
+
+    /// Turns the records into columns and ends the stream in a sink that takes those.
+    #[track_caller]
+    pub fn sink_columns_to(&self, name: &str, sink: impl OperatorFactory + 'static) -> Sink
+    where
+        T: ArrowRecord,
+    {
+        let location = Location::caller();
+        let node = self.add_node(name, NodeKind::Sink(Arc::new(ColumnSink::<T>::new(sink))), location);
+        self.connect_to(node, 0);
+        Sink { stream: DataStream::of_node(self.env.clone(), node) }
+    }
+
+    fn change(&self, change: impl Fn(&mut StreamNode)) -> DataStream<T> {
+        {
+            let mut building = self.env.building.borrow_mut();
+            for origin in &self.origins {
+                change(&mut building.graph.nodes[origin.node]);
+            }
+        }
+        self.clone()
+    }
+
+    /// Names the operator, for people.
+    pub fn name(&self, name: &str) -> DataStream<T> {
+        self.change(|node| node.name = name.to_owned())
+    }
+
+    /// Names the operator for its state: it finds it again by this when the job is changed.
+    pub fn uid(&self, uid: &str) -> DataStream<T> {
+        self.change(|node| node.uid = Some(uid.to_owned()))
+    }
+
+    /// Sets the parallelism of the operator.
+    pub fn set_parallelism(&self, parallelism: u32) -> DataStream<T> {
+        self.change(|node| node.parallelism = Some(parallelism))
+    }
+
+    /// Sets how many key groups the operator has, the limit of its parallelism.
+    pub fn set_max_parallelism(&self, max_parallelism: u32) -> DataStream<T> {
+        self.change(|node| node.max_parallelism = Some(max_parallelism))
+    }
+
+    /// Sets the slot sharing group of the operator: operators of different groups never share a slot.
+    pub fn slot_sharing_group(&self, group: &str) -> DataStream<T> {
+        self.change(|node| node.slot_sharing_group = Some(group.to_owned()))
+    }
+
+    /// Sets how long a partly filled buffer of this operator's output may wait.
+    pub fn set_buffer_timeout(&self, timeout: BufferTimeout) -> DataStream<T> {
+        self.change(|node| node.buffer_timeout = Some(timeout))
+    }
+
+    /// Never chains the operator to its neighbours.
+    pub fn disable_chaining(&self) -> DataStream<T> {
+        self.change(|node| node.chaining = ChainingStrategy::Never)
+    }
+
+    /// Never chains the operator to the one before.
+    pub fn start_new_chain(&self) -> DataStream<T> {
+        self.change(|node| node.chaining = ChainingStrategy::Head)
+    }
+}
+
+/// The end of a stream.
+pub struct Sink {
+    stream: DataStream<()>,
+}
+
+impl Sink {
+    /// Names the sink, for people.
+    pub fn name(&self, name: &str) -> &Self {
+        self.stream.name(name);
+        self
+    }
+
+    /// Names the sink for its state.
+    pub fn uid(&self, uid: &str) -> &Self {
+        self.stream.uid(uid);
+        self
+    }
+
+    /// Sets the parallelism of the sink.
+    pub fn set_parallelism(&self, parallelism: u32) -> &Self {
+        self.stream.set_parallelism(parallelism);
+        self
+    }
+
+    /// Never chains the sink to the operator before.
+    pub fn disable_chaining(&self) -> &Self {
+        self.stream.disable_chaining();
+        self
+    }
+
+    /// Sets the slot sharing group of the sink.
+    pub fn slot_sharing_group(&self, group: &str) -> &Self {
+        self.stream.slot_sharing_group(group);
+        self
+    }
+}
+
+struct ColumnSink<T> {
+    sink: Box<dyn OperatorFactory>,
+    records: PhantomData<fn(T)>,
+}
+
+impl<T> ColumnSink<T> {
+    fn new(sink: impl OperatorFactory + 'static) -> Self {
+        Self { sink: Box::new(sink), records: PhantomData }
+    }
+}
+
+impl<T: Data + ArrowRecord> OperatorFactory for ColumnSink<T> {
+    fn create(&self, subtask: u32) -> Result<Box<dyn Operator>, tidemill_runtime::OperatorError> {
+        Ok(Box::new(ToColumnsOperator::<T>::new(self.sink.create(subtask)?)))
+    }
+
+    fn is_stateful(&self) -> bool {
+        self.sink.is_stateful()
+    }
+}
