@@ -115,7 +115,7 @@ fn measure(timeout: &str, chained: bool, seconds: u64) -> (f64, f64) {
         "paced",
     );
     for _ in 1..HOPS {
-        stream = stream.map(|stamp| stamp);
+        stream = stream.map(|stamp: u64| stamp);
         if !chained {
             stream = stream.start_new_chain();
         }
