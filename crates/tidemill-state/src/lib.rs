@@ -2,7 +2,8 @@
 //!
 //! A [`KeyedStateBackend`] has the keyed state of one operator subtask: a job declares states by name and gets
 //! light handles ([`ValueState`], [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`],
-//! [`Timers`]), with which it works on the current key or, faster, on a whole batch of keys.
+//! [`Timers`]), with which it works on the current key or, faster, on a whole batch of keys. An [`OperatorStateBackend`] has
+//! state that belongs to no key. Snapshots of both are [dealt out anew](redistribute) when a job is rescaled.
 
 #[macro_use]
 mod handle;
@@ -22,6 +23,8 @@ mod heap_values;
 mod keyed;
 mod list_state;
 mod map_state;
+mod operator;
+mod redistribute;
 mod reducing_state;
 mod snapshot;
 mod table;
@@ -40,6 +43,8 @@ pub use function::{AggregateFunction, ReduceFunction};
 pub use keyed::KeyedStateBackend;
 pub use list_state::ListState;
 pub use map_state::MapState;
+pub use operator::{BroadcastState, OperatorListState, OperatorStateBackend};
+pub use redistribute::redistribute;
 pub use reducing_state::{AggregatingState, ReducingState};
 pub use snapshot::{
     KeyedSnapshot, OperatorSnapshot, OperatorStateMode, StateKind, StateSchema, SubtaskSnapshot,
