@@ -27,6 +27,11 @@ mod operator;
 mod redistribute;
 mod reducing_state;
 mod snapshot;
+mod store;
+mod stored;
+mod stored_lists;
+mod stored_maps;
+mod stored_values;
 mod table;
 mod timers;
 mod ttl;
@@ -48,6 +53,10 @@ pub use redistribute::redistribute;
 pub use reducing_state::{AggregatingState, ReducingState};
 pub use snapshot::{
     KeyedSnapshot, OperatorSnapshot, OperatorStateMode, StateKind, StateSchema, SubtaskSnapshot,
+};
+pub use store::{
+    HashMapStateBackend, OrderedStore, RowKeys, StateBackend, Storage, SubtaskContext, TableId, Write,
+    WriteBatch,
 };
 pub use timers::{TimeDomain, Timer, TimerService, Timers};
 pub use ttl::{StateTtlConfig, TtlUpdate, TtlVisibility};

@@ -180,7 +180,8 @@ impl OperatorStateBackend {
         types: Vec<String>,
         mut state: S,
     ) -> Result<u32, StateError> {
-        let describe = |mode: OperatorStateMode, types: &[String]| format!("{mode} of {}", types.join(" to "));
+        let describe =
+            |mode: OperatorStateMode, types: &[String]| format!("{mode} of {}", types.join(" to "));
         if let Some(&index) = self.names.get(&name) {
             let known = &self.states[index as usize];
             let any: &dyn Any = &*known.state;

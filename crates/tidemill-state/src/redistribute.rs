@@ -25,9 +25,8 @@ pub fn redistribute(
         let what = format!("parallelism {new_parallelism} is not in 1..={max_parallelism}");
         return Err(StateError::Inconsistent(what));
     }
-    let mut dealt: Vec<SubtaskSnapshot> = (0..new_parallelism)
-        .map(|_| SubtaskSnapshot { max_parallelism, ..Default::default() })
-        .collect();
+    let mut dealt: Vec<SubtaskSnapshot> =
+        (0..new_parallelism).map(|_| SubtaskSnapshot { max_parallelism, ..Default::default() }).collect();
     let mut keyed = BTreeMap::new();
     let mut timers = BTreeMap::new();
     let mut operator: BTreeMap<String, Vec<(usize, OperatorSnapshot)>> = BTreeMap::new();
