@@ -10,6 +10,8 @@ pub mod operators;
 mod output_tag;
 mod stream;
 pub mod watermark;
+mod windowed_stream;
+pub mod windows;
 
 pub use environment::{Executor, JobResult, LocalExecutor, StreamExecutionEnvironment};
 pub use functions::{
@@ -20,3 +22,4 @@ pub use keyed_stream::KeyedStream;
 pub use output_tag::OutputTag;
 pub use stream::{DataStream, Sink};
 pub use watermark::{WatermarkGenerator, WatermarkStrategy};
+pub use windowed_stream::WindowedStream;

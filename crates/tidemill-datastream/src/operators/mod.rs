@@ -9,6 +9,9 @@ mod process;
 pub(crate) mod support;
 mod timestamps;
 mod to_columns;
+mod window;
+mod window_batch;
+pub mod window_contents;
 
 pub use filter::FilterOperator;
 pub use flat_map::FlatMapOperator;
@@ -18,3 +21,4 @@ pub use map::MapOperator;
 pub use process::ProcessOperator;
 pub use timestamps::TimestampsOperator;
 pub use to_columns::ToColumnsOperator;
+pub use window::{Lateness, WindowOperator};
