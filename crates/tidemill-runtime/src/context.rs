@@ -37,6 +37,23 @@ pub struct OperatorContext {
 }
 
 impl OperatorContext {
+    /// A context of no job, for calling an operator or a reader by hand: subtask `subtask` of `parallelism`, with
+    /// unlimited memory, metrics of its own and a waker that wakes nobody.
+    pub fn detached(subtask: u32, parallelism: u32, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            job_name: "detached".into(),
+            operator_id: OperatorId::from_name("detached"),
+            operator_name: "detached".into(),
+            subtask,
+            parallelism,
+            max_parallelism: 128.max(parallelism),
+            state_budget: MemoryBudget::unlimited("state"),
+            clock,
+            metrics: Arc::default(),
+            waker: OperatorWaker::detached(),
+        }
+    }
+
     /// The key groups that this subtask owns.
     pub fn key_groups(&self) -> KeyGroupRange {
         KeyGroupRange::of_subtask(self.subtask, self.parallelism, self.max_parallelism)

@@ -255,6 +255,11 @@ pub struct OperatorWaker {
 }
 
 impl OperatorWaker {
+    /// A waker of no task: it only remembers that it was used.
+    pub fn detached() -> Self {
+        Self::new(Arc::default())
+    }
+
     pub(crate) fn new(task: Arc<TaskWaker>) -> Self {
         Self { task, woken: Arc::default() }
     }
