@@ -331,16 +331,16 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         })
     }
 
-    /// Removes all entries.
+    /// Removes all entries and keeps the memory.
     pub(crate) fn clear(&mut self) {
-        self.index = HashTable::new();
-        self.hashes = Vec::new();
-        self.values = Vec::new();
-        self.stamps = Vec::new();
-        self.weights = Vec::new();
-        self.counted = 0;
+        self.index.clear();
+        self.hashes.clear();
+        self.values.clear();
+        self.stamps.clear();
+        self.weights.clear();
         self.cursor = 0;
-        let _ = self.account.change(0, self.account.used());
+        // What stays was counted before.
+        let _ = self.account.change(self.counted, self.account.used());
     }
 
     #[inline]

@@ -10,6 +10,7 @@ use crate::batch::KeyBatch;
 use crate::clock::Clock;
 use crate::error::StateError;
 use crate::snapshot::{GroupWriter, check_owned};
+use crate::store::Storage;
 
 /// What a table knows about the subtask that it belongs to.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub(crate) struct Scope {
     pub(crate) max_parallelism: u32,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: MemoryBudget,
+    pub(crate) storage: Arc<Storage>,
 }
 
 impl Scope {

@@ -17,7 +17,7 @@ pub(crate) fn at<K: Key>(backend: &mut KeyedStateBackend<K>, key: &K) {
     backend.set_current_key(key, key.routing_hash()).unwrap();
 }
 
-struct Mean;
+pub(crate) struct Mean;
 
 impl AggregateFunction for Mean {
     type In = i64;
