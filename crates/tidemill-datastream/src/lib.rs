@@ -2,6 +2,8 @@
 //!
 //! Start with a [`StreamExecutionEnvironment`]; a source gives a [`DataStream`], whose methods add operators.
 
+mod connected;
+mod connected_functions;
 mod environment;
 mod functions;
 mod key;
@@ -11,6 +13,8 @@ mod output_tag;
 mod stream;
 pub mod watermark;
 
+pub use connected::{ConnectedKeyedStreams, ConnectedStreams};
+pub use connected_functions::{CoProcessFunction, KeyedCoProcessFunction};
 pub use environment::{Executor, JobResult, LocalExecutor, StreamExecutionEnvironment};
 pub use functions::{
     Collector, FiredTimer, KeyedContext, KeyedProcessFunction, ProcessContext, ProcessFunction,

@@ -1,5 +1,8 @@
 //! One operator a file. Each works on whole batches and keeps its state, if it has any, where a snapshot finds it.
 
+mod co_each;
+mod co_keyed_process;
+mod co_process;
 mod filter;
 mod flat_map;
 mod keyed_process;
@@ -10,6 +13,9 @@ pub(crate) mod support;
 mod timestamps;
 mod to_columns;
 
+pub use co_each::EachInputOperator;
+pub use co_keyed_process::KeyedCoProcessOperator;
+pub use co_process::CoProcessOperator;
 pub use filter::FilterOperator;
 pub use flat_map::FlatMapOperator;
 pub use keyed_process::KeyedProcessOperator;
