@@ -2,6 +2,8 @@
 //!
 //! Start with a [`StreamExecutionEnvironment`]; a source gives a [`DataStream`], whose methods add operators.
 
+mod connected;
+mod connected_functions;
 mod environment;
 mod functions;
 mod key;
@@ -10,7 +12,11 @@ pub mod operators;
 mod output_tag;
 mod stream;
 pub mod watermark;
+mod windowed_stream;
+pub mod windows;
 
+pub use connected::{ConnectedKeyedStreams, ConnectedStreams};
+pub use connected_functions::{CoProcessFunction, KeyedCoProcessFunction};
 pub use environment::{Executor, JobResult, LocalExecutor, StreamExecutionEnvironment};
 pub use functions::{
     Collector, FiredTimer, KeyedContext, KeyedProcessFunction, ProcessContext, ProcessFunction,
@@ -20,3 +26,4 @@ pub use keyed_stream::KeyedStream;
 pub use output_tag::OutputTag;
 pub use stream::{DataStream, Sink};
 pub use watermark::{WatermarkGenerator, WatermarkStrategy};
+pub use windowed_stream::WindowedStream;

@@ -10,6 +10,7 @@ use crate::batch::KeyBatch;
 use crate::clock::Clock;
 use crate::error::StateError;
 use crate::snapshot::{GroupWriter, check_owned};
+use crate::store::Storage;
 
 /// What a table knows about the subtask that it belongs to.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub(crate) struct Scope {
     pub(crate) max_parallelism: u32,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: MemoryBudget,
+    pub(crate) storage: Arc<Storage>,
 }
 
 impl Scope {
@@ -55,6 +57,9 @@ pub(crate) trait Table<K>: Send + 'static {
 
     /// Adds the keys that have an entry in a namespace; `false` when the namespace is of another type.
     fn keys(&mut self, namespace: &dyn Any, keys: &mut Vec<K>) -> Result<bool, StateError>;
+
+    /// A hint that keys with these routing hashes are going to be accessed.
+    fn prefetch(&self, _hashes: &[u64]) {}
 
     /// Whether its entries expire.
     fn is_stamped(&self) -> bool;

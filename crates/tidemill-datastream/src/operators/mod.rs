@@ -1,5 +1,8 @@
 //! One operator a file. Each works on whole batches and keeps its state, if it has any, where a snapshot finds it.
 
+mod co_each;
+mod co_keyed_process;
+mod co_process;
 mod filter;
 mod flat_map;
 mod keyed_process;
@@ -9,7 +12,13 @@ mod process;
 pub(crate) mod support;
 mod timestamps;
 mod to_columns;
+mod window;
+mod window_batch;
+pub mod window_contents;
 
+pub use co_each::EachInputOperator;
+pub use co_keyed_process::KeyedCoProcessOperator;
+pub use co_process::CoProcessOperator;
 pub use filter::FilterOperator;
 pub use flat_map::FlatMapOperator;
 pub use keyed_process::KeyedProcessOperator;
@@ -18,3 +27,4 @@ pub use map::MapOperator;
 pub use process::ProcessOperator;
 pub use timestamps::TimestampsOperator;
 pub use to_columns::ToColumnsOperator;
+pub use window::{Lateness, WindowOperator};

@@ -1,0 +1,367 @@
+//! State that belongs to an operator subtask rather than to a key: the offsets of a source, what a sink has not
+//! committed yet, rules that are broadcast to everyone. It is kept in memory whatever the state backend.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::marker::PhantomData;
+
+use tidemill_core::Element;
+use tidemill_core::budget::MemoryBudget;
+use tidemill_serialization::{Data, Input, Key};
+
+use crate::account::Account;
+use crate::codec::{decode_all, encoded, in_state};
+use crate::descriptor::{ListStateDescriptor, MapStateDescriptor, type_label};
+use crate::error::StateError;
+use crate::snapshot::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+
+/// The operator state of one subtask: lists and broadcast maps by name.
+pub struct OperatorStateBackend {
+    budget: MemoryBudget,
+    states: Vec<Entry>,
+    names: HashMap<String, u32>,
+    /// What was restored and not yet asked for.
+    restored: BTreeMap<String, OperatorSnapshot>,
+}
+
+struct Entry {
+    name: String,
+    mode: OperatorStateMode,
+    types: Vec<String>,
+    state: Box<dyn Items>,
+}
+
+/// What can be done with an operator state of any type.
+trait Items: Any + Send {
+    fn encode(&self) -> Vec<Vec<u8>>;
+    fn add_encoded(&mut self, item: &[u8]) -> Result<(), StateError>;
+}
+
+struct ListItems<E> {
+    items: Vec<E>,
+    account: Account,
+}
+
+struct MapItems<K, V> {
+    entries: BTreeMap<K, V>,
+    account: Account,
+}
+
+fn weight<T: Element>(value: &T) -> usize {
+    size_of::<T>() + if T::FIXED_BYTES.is_some() { 0 } else { value.logical_bytes() }
+}
+
+impl<E: Data> ListItems<E> {
+    fn add(&mut self, element: E) -> Result<(), StateError> {
+        let grown = weight(&element);
+        self.items.push(element);
+        self.account.change(grown, 0)
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        // Less memory in use cannot exceed a budget.
+        let _ = self.account.change(0, self.account.used());
+    }
+}
+
+impl<K: Key, V: Data> MapItems<K, V> {
+    fn put(&mut self, key: K, value: V) -> Result<(), StateError> {
+        let (key_bytes, grown) = (weight(&key), weight(&value));
+        match self.entries.insert(key, value) {
+            Some(old) => self.account.change(grown, weight(&old)),
+            None => self.account.change(grown + key_bytes, 0),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        // Less memory in use cannot exceed a budget.
+        let _ = self.account.change(0, self.account.used());
+    }
+
+    fn remove(&mut self, key: &K) -> Option<V> {
+        let (key, value) = self.entries.remove_entry(key)?;
+        // Less memory in use cannot exceed a budget.
+        let _ = self.account.change(0, weight(&key) + weight(&value));
+        Some(value)
+    }
+}
+
+impl<E: Data> Items for ListItems<E> {
+    fn encode(&self) -> Vec<Vec<u8>> {
+        self.items.iter().map(encoded).collect()
+    }
+
+    fn add_encoded(&mut self, item: &[u8]) -> Result<(), StateError> {
+        let element = in_state(self.account.name(), decode_all(item))?;
+        self.add(element)
+    }
+}
+
+impl<K: Key, V: Data> Items for MapItems<K, V> {
+    fn encode(&self) -> Vec<Vec<u8>> {
+        let entry = |(key, value): (&K, &V)| {
+            let mut bytes = encoded(key);
+            value.encode(&mut bytes);
+            bytes
+        };
+        self.entries.iter().map(entry).collect()
+    }
+
+    fn add_encoded(&mut self, item: &[u8]) -> Result<(), StateError> {
+        let mut input = Input::new(item);
+        let key = in_state(self.account.name(), K::decode(&mut input))?;
+        let rest = &item[item.len() - input.remaining()..];
+        let value = in_state(self.account.name(), decode_all(rest))?;
+        self.put(key, value)
+    }
+}
+
+impl OperatorStateBackend {
+    /// An empty backend that reserves its memory from `budget`.
+    pub fn new(budget: MemoryBudget) -> Self {
+        Self { budget, states: Vec::new(), names: HashMap::new(), restored: BTreeMap::new() }
+    }
+
+    /// Declares a list whose elements are dealt to the subtasks, each to one, when a job is restored.
+    ///
+    /// # Errors
+    /// When the name is taken by another kind of state, or what was restored under it cannot be this state.
+    pub fn register_list<E: Data>(
+        &mut self,
+        descriptor: ListStateDescriptor<E>,
+    ) -> Result<OperatorListState<E>, StateError> {
+        self.list(descriptor.name, OperatorStateMode::Split)
+    }
+
+    /// Declares a list all elements of which, from all subtasks, go to every subtask when a job is restored.
+    ///
+    /// # Errors
+    /// As [`register_list`](Self::register_list).
+    pub fn register_union_list<E: Data>(
+        &mut self,
+        descriptor: ListStateDescriptor<E>,
+    ) -> Result<OperatorListState<E>, StateError> {
+        self.list(descriptor.name, OperatorStateMode::Union)
+    }
+
+    /// Declares a map that every subtask has a copy of. Whoever changes it does so in the same way in all.
+    ///
+    /// # Errors
+    /// As [`register_list`](Self::register_list).
+    pub fn register_broadcast<K: Key, V: Data>(
+        &mut self,
+        descriptor: MapStateDescriptor<K, V>,
+    ) -> Result<BroadcastState<K, V>, StateError> {
+        let types = vec![type_label::<K>(), type_label::<V>()];
+        let account = Account::new(&descriptor.name, &self.budget);
+        let state = MapItems::<K, V> { entries: BTreeMap::new(), account };
+        let index = self.register(descriptor.name, OperatorStateMode::Broadcast, types, state)?;
+        Ok(BroadcastState { index, types: PhantomData })
+    }
+
+    fn list<E: Data>(
+        &mut self,
+        name: String,
+        mode: OperatorStateMode,
+    ) -> Result<OperatorListState<E>, StateError> {
+        let account = Account::new(&name, &self.budget);
+        let state = ListItems::<E> { items: Vec::new(), account };
+        let index = self.register(name, mode, vec![type_label::<E>()], state)?;
+        Ok(OperatorListState { index, types: PhantomData })
+    }
+
+    fn register<S: Items>(
+        &mut self,
+        name: String,
+        mode: OperatorStateMode,
+        types: Vec<String>,
+        mut state: S,
+    ) -> Result<u32, StateError> {
+        let describe =
+            |mode: OperatorStateMode, types: &[String]| format!("{mode} of {}", types.join(" to "));
+        if let Some(&index) = self.names.get(&name) {
+            let known = &self.states[index as usize];
+            let any: &dyn Any = &*known.state;
+            if known.mode != mode || known.types != types || !any.is::<S>() {
+                let (first, second) = (describe(known.mode, &known.types), describe(mode, &types));
+                return Err(StateError::DeclaredDifferently { name, first, second });
+            }
+            return Ok(index);
+        }
+        if let Some(restored) = self.restored.get(&name) {
+            fill(&mut state, mode, &types, restored)?;
+            self.restored.remove(&name);
+        }
+        let index = self.states.len() as u32;
+        self.names.insert(name.clone(), index);
+        self.states.push(Entry { name, mode, types, state: Box::new(state) });
+        Ok(index)
+    }
+
+    /// All operator state as it is now. What was restored and not asked for since is in it, too.
+    pub fn snapshot(&self) -> SubtaskSnapshot {
+        let declared = self.states.iter().map(|entry| OperatorSnapshot {
+            name: entry.name.clone(),
+            mode: entry.mode,
+            types: entry.types.clone(),
+            items: entry.state.encode(),
+        });
+        let mut operator: Vec<OperatorSnapshot> = declared.chain(self.restored.values().cloned()).collect();
+        operator.sort_by(|a, b| a.name.cmp(&b.name));
+        SubtaskSnapshot { operator, ..Default::default() }
+    }
+
+    /// Takes over what the snapshot of this subtask holds. States may be declared before or after.
+    ///
+    /// # Errors
+    /// When the snapshot holds something else under a name than the job declares, or cannot be read; the
+    /// backend is of no use then.
+    pub fn restore(&mut self, snapshot: &SubtaskSnapshot) -> Result<(), StateError> {
+        for restored in &snapshot.operator {
+            match self.names.get(&restored.name) {
+                Some(&index) => {
+                    let entry = &mut self.states[index as usize];
+                    fill(&mut *entry.state, entry.mode, &entry.types, restored)?;
+                }
+                None => {
+                    self.restored.insert(restored.name.clone(), restored.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn state<S: Items>(&self, index: u32) -> Result<&S, StateError> {
+        let any = self.states.get(index as usize).map(|entry| &*entry.state as &dyn Any);
+        any.and_then(<dyn Any>::downcast_ref)
+            .ok_or(StateError::WrongHandle { wanted: std::any::type_name::<S>() })
+    }
+
+    fn state_mut<S: Items>(&mut self, index: u32) -> Result<&mut S, StateError> {
+        let any = self.states.get_mut(index as usize).map(|entry| &mut *entry.state as &mut dyn Any);
+        any.and_then(<dyn Any>::downcast_mut)
+            .ok_or(StateError::WrongHandle { wanted: std::any::type_name::<S>() })
+    }
+}
+
+fn fill(
+    state: &mut dyn Items,
+    mode: OperatorStateMode,
+    types: &[String],
+    restored: &OperatorSnapshot,
+) -> Result<(), StateError> {
+    if restored.mode != mode || restored.types != types {
+        return Err(StateError::RestoredDifferently {
+            name: restored.name.clone(),
+            stored: restored.describe(),
+            declared: format!("{mode} of {}", types.join(" to ")),
+        });
+    }
+    restored.items.iter().try_for_each(|item| state.add_encoded(item))
+}
+
+/// A handle to a list of an [`OperatorStateBackend`].
+pub struct OperatorListState<E> {
+    index: u32,
+    types: PhantomData<fn() -> E>,
+}
+
+handle!(OperatorListState<E>);
+
+impl<E: Data> OperatorListState<E> {
+    /// The elements.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend.
+    pub fn get(self, backend: &OperatorStateBackend) -> Result<&[E], StateError> {
+        Ok(&backend.state::<ListItems<E>>(self.index)?.items)
+    }
+
+    /// Appends an element.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend, or the memory for state is used up.
+    pub fn add(self, backend: &mut OperatorStateBackend, element: E) -> Result<(), StateError> {
+        backend.state_mut::<ListItems<E>>(self.index)?.add(element)
+    }
+
+    /// Replaces all elements.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn update(
+        self,
+        backend: &mut OperatorStateBackend,
+        elements: impl IntoIterator<Item = E>,
+    ) -> Result<(), StateError> {
+        let state = backend.state_mut::<ListItems<E>>(self.index)?;
+        state.clear();
+        elements.into_iter().try_for_each(|element| state.add(element))
+    }
+
+    /// Removes all elements.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend.
+    pub fn clear(self, backend: &mut OperatorStateBackend) -> Result<(), StateError> {
+        backend.state_mut::<ListItems<E>>(self.index)?.clear();
+        Ok(())
+    }
+}
+
+/// A handle to a map of an [`OperatorStateBackend`] that every subtask has a copy of.
+pub struct BroadcastState<K, V> {
+    index: u32,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+handle!(BroadcastState<K, V>);
+
+impl<K: Key, V: Data> BroadcastState<K, V> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend.
+    pub fn get<'a>(self, backend: &'a OperatorStateBackend, key: &K) -> Result<Option<&'a V>, StateError> {
+        Ok(backend.state::<MapItems<K, V>>(self.index)?.entries.get(key))
+    }
+
+    /// All entries, by ascending key.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend.
+    pub fn entries(
+        self,
+        backend: &OperatorStateBackend,
+    ) -> Result<impl Iterator<Item = (&K, &V)>, StateError> {
+        Ok(backend.state::<MapItems<K, V>>(self.index)?.entries.iter())
+    }
+
+    /// Sets the value of a key.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend, or the memory for state is used up.
+    pub fn put(self, backend: &mut OperatorStateBackend, key: K, value: V) -> Result<(), StateError> {
+        backend.state_mut::<MapItems<K, V>>(self.index)?.put(key, value)
+    }
+
+    /// Removes a key and returns its value.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend.
+    pub fn remove(self, backend: &mut OperatorStateBackend, key: &K) -> Result<Option<V>, StateError> {
+        Ok(backend.state_mut::<MapItems<K, V>>(self.index)?.remove(key))
+    }
+
+    /// Removes all entries.
+    ///
+    /// # Errors
+    /// When the handle is not of this backend.
+    pub fn clear(self, backend: &mut OperatorStateBackend) -> Result<(), StateError> {
+        backend.state_mut::<MapItems<K, V>>(self.index)?.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,263 @@
+//! Rows of one state in an ordered store: how their keys are written, and what all stored tables do with them.
+//!
+//! A row key is the key group, the key, the namespace and, in maps, the user key, each encoded as
+//! [`Data`](tidemill_serialization::Data). Encoded values tell where they end, so no address is a prefix of another, and
+//! the rows of a map lie side by side.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tidemill_core::{KeyGroup, Timestamp, key_group};
+use tidemill_serialization::{Data, DecodeError, Input, Key};
+
+use crate::batch::Address;
+use crate::codec::in_state;
+use crate::error::StateError;
+use crate::snapshot::check_owned;
+use crate::store::{OrderedStore, RowKeys, TableId, WriteBatch};
+use crate::table::Scope;
+use crate::ttl::Ttl;
+
+/// How many rows are changed in one write when a whole table or map is gone through.
+const WRITE_AT_ONCE: usize = 1024;
+
+pub(crate) struct StoredRows<K, N> {
+    store: Arc<dyn OrderedStore>,
+    table: TableId,
+    pub(crate) name: String,
+    pub(crate) scope: Scope,
+    pub(crate) ttl: Option<Ttl>,
+    /// Changes to be written.
+    pub(crate) writes: WriteBatch,
+    pub(crate) keys: RowKeys,
+    /// After which row the sweep goes on.
+    cursor: Vec<u8>,
+    types: PhantomData<fn() -> (K, N)>,
+}
+
+/// What is to become of a row.
+pub(crate) enum Verdict {
+    Keep,
+    Delete,
+    Replace(Vec<u8>),
+}
+
+impl<K: Key, N: Key> StoredRows<K, N> {
+    pub(crate) fn new(
+        name: &str,
+        scope: Scope,
+        ttl: Option<Ttl>,
+        store: Arc<dyn OrderedStore>,
+    ) -> Result<Self, StateError> {
+        let table = store.open_table(name)?;
+        Ok(Self {
+            store,
+            table,
+            name: name.to_owned(),
+            scope,
+            ttl,
+            writes: WriteBatch::default(),
+            keys: RowKeys::default(),
+            cursor: Vec::new(),
+            types: PhantomData,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ttl.as_ref().map_or(0, Ttl::now)
+    }
+
+    /// The time stamp of what is written at `now`, when entries have one.
+    pub(crate) fn stamp(&self, now: Timestamp) -> Option<Timestamp> {
+        self.ttl.is_some().then_some(now)
+    }
+
+    fn write_key(scope: &Scope, at: Address<'_, K, N>, out: &mut Vec<u8>) {
+        let group = key_group::key_group(at.hash, scope.max_parallelism);
+        out.extend_from_slice(&group.to_be_bytes());
+        at.key.encode(out);
+        at.namespace.encode(out);
+    }
+
+    /// The key of the row at an address; in maps, what the keys of all its rows start with.
+    pub(crate) fn row_key(&self, at: Address<'_, K, N>) -> Vec<u8> {
+        let mut key = Vec::with_capacity(32);
+        Self::write_key(&self.scope, at, &mut key);
+        key
+    }
+
+    /// Adds the key of a row to [`keys`](Self::keys).
+    pub(crate) fn push_key(&mut self, at: Address<'_, K, N>, rest: impl FnOnce(&mut Vec<u8>)) {
+        let scope = &self.scope;
+        self.keys.push_with(|out| {
+            Self::write_key(scope, at, out);
+            rest(out);
+        });
+    }
+
+    pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.keys.clear();
+        self.keys.push_with(|out| out.extend_from_slice(key));
+        let mut value = None;
+        self.store.multi_get(self.table, &self.keys, &mut |_, found| value = found.map(<[u8]>::to_vec))?;
+        Ok(value)
+    }
+
+    /// Looks up [`keys`](Self::keys) and decodes what is found.
+    pub(crate) fn get_all<T: Clone>(
+        &mut self,
+        decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<Vec<Option<T>>, StateError> {
+        let mut values = vec![None; self.keys.len()];
+        let mut failure = None;
+        self.store.multi_get(self.table, &self.keys, &mut |index, found| match found.map(&decode) {
+            None => {}
+            Some(Ok(value)) => values[index] = Some(value),
+            Some(Err(error)) => failure = Some(error),
+        })?;
+        in_state(&self.name, failure.map_or(Ok(values), Err))
+    }
+
+    pub(crate) fn put(&mut self, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) -> Result<(), StateError> {
+        self.writes.put(key, value);
+        self.flush()
+    }
+
+    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<(), StateError> {
+        self.writes.delete(key);
+        self.flush()
+    }
+
+    /// Writes what has gathered in [`writes`](Self::writes).
+    pub(crate) fn flush(&mut self) -> Result<(), StateError> {
+        if self.writes.is_empty() {
+            return Ok(());
+        }
+        let result = self.store.write(self.table, &self.writes);
+        self.writes.clear();
+        result
+    }
+
+    /// Shows the rows whose keys start with `prefix`, until `visit` says `false`. An error of `visit` ends it.
+    pub(crate) fn scan_prefix(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, DecodeError>,
+    ) -> Result<(), StateError> {
+        let end = successor(prefix);
+        let mut failure = None;
+        self.store.scan(self.table, prefix, end.as_deref(), &mut |key, value| match visit(key, value) {
+            Ok(more) => more,
+            Err(error) => {
+                failure = Some(error);
+                false
+            }
+        })?;
+        in_state(&self.name, failure.map_or(Ok(()), Err))
+    }
+
+    /// Shows all rows: key group, key, namespace, what follows them in the row key, value.
+    pub(crate) fn for_each(
+        &self,
+        mut visit: impl FnMut(KeyGroup, K, N, &[u8], &[u8]) -> Result<(), DecodeError>,
+    ) -> Result<(), StateError> {
+        self.scan_prefix(&[], |row_key, value| {
+            let (group, key, namespace, rest) = split::<K, N>(row_key)?;
+            visit(group, key, namespace, &row_key[rest..], value)?;
+            Ok(true)
+        })
+    }
+
+    /// Removes all rows whose keys start with `prefix`.
+    pub(crate) fn delete_prefix(&mut self, prefix: &[u8]) -> Result<(), StateError> {
+        loop {
+            let mut writes = std::mem::take(&mut self.writes);
+            let deleted = self.scan_prefix(prefix, |key, _| {
+                writes.delete(key);
+                Ok(writes.len() < WRITE_AT_ONCE)
+            });
+            self.writes = writes;
+            deleted?;
+            let last = self.writes.len() < WRITE_AT_ONCE;
+            self.flush()?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Looks at the next rows, round and round, and does what `judge` says; as many as the time to live tells.
+    pub(crate) fn sweep(
+        &mut self,
+        judge: impl Fn(&Ttl, &[u8], Timestamp) -> Result<Verdict, DecodeError>,
+    ) -> Result<(), StateError> {
+        let Some(ttl) = &self.ttl else { return Ok(()) };
+        let (now, count) = (ttl.now(), ttl.incremental());
+        if count == 0 {
+            return Ok(());
+        }
+        let mut writes = std::mem::take(&mut self.writes);
+        let mut cursor = std::mem::take(&mut self.cursor);
+        let mut seen = 0;
+        let mut failure = None;
+        let from = cursor.clone();
+        let scanned = self.store.scan(self.table, &from, None, &mut |key, value| {
+            seen += 1;
+            match judge(ttl, value, now) {
+                Ok(Verdict::Keep) => {}
+                Ok(Verdict::Delete) => writes.delete(key),
+                Ok(Verdict::Replace(bytes)) => writes.put(key, |out| out.extend_from_slice(&bytes)),
+                Err(error) => failure = Some(error),
+            }
+            cursor.clear();
+            cursor.extend_from_slice(key);
+            // The next row has a key that is at least a little greater.
+            cursor.push(0);
+            failure.is_none() && seen < count
+        });
+        if seen < count {
+            cursor.clear();
+        }
+        self.writes = writes;
+        self.cursor = cursor;
+        scanned?;
+        in_state(&self.name, failure.map_or(Ok(()), Err))?;
+        self.flush()
+    }
+
+    pub(crate) fn check_group(&self, group: KeyGroup) -> Result<(), StateError> {
+        check_owned(self.scope.owned, group)
+    }
+
+    /// The keys that have a row in a namespace which `live` approves of.
+    pub(crate) fn keys_in(
+        &self,
+        wanted: &N,
+        keys: &mut Vec<K>,
+        live: impl Fn(&[u8]) -> Result<bool, DecodeError>,
+    ) -> Result<(), StateError> {
+        self.for_each(|_, key, namespace, _, value| {
+            if namespace == *wanted && live(value)? && keys.last() != Some(&key) {
+                keys.push(key);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Takes a row key apart: key group, key, namespace, and where they end.
+pub(crate) fn split<K: Data, N: Data>(row_key: &[u8]) -> Result<(KeyGroup, K, N, usize), DecodeError> {
+    let mut input = Input::new(row_key);
+    let group = KeyGroup::from_be_bytes(input.array("key group of a row")?);
+    let key = K::decode(&mut input)?;
+    let namespace = N::decode(&mut input)?;
+    Ok((group, key, namespace, row_key.len() - input.remaining()))
+}
+
+/// The least key that is greater than all keys that start with `prefix`.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte < 0xff)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
