@@ -33,8 +33,8 @@ pub use tidemill_state as state;
 
 /// What most jobs need.
 pub mod prelude {
-    pub use tidemill_datastream::*;
     pub use tidemill_datastream::windows::*;
+    pub use tidemill_datastream::*;
     pub use tidemill_runtime::BoxError;
     pub use tidemill_serialization::{ArrowRecord, Data, Date, Key, Record, RoutingHash, TimestampMs};
     pub use tidemill_state::{
@@ -42,3 +42,8 @@ pub mod prelude {
         ReduceFunction, StateTtlConfig, ValueState, ValueStateDescriptor,
     };
 }
+
+/// The job in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

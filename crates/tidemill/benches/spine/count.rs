@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::sync::Arc;
 use std::time::Instant;
 
 use hashbrown::HashMap;
@@ -182,7 +182,8 @@ fn hand_written(templates: &Arc<Vec<Vec<u64>>>) -> (f64, u64, u64) {
         })
         .collect();
     drop(senders);
-    let results: Vec<(u64, u64)> = workers.into_iter().map(|worker| worker.join().expect("no panic")).collect();
+    let results: Vec<(u64, u64)> =
+        workers.into_iter().map(|worker| worker.join().expect("no panic")).collect();
     let seconds = start.elapsed().as_secs_f64();
     (seconds, results.iter().map(|(keys, _)| keys).sum(), results.iter().map(|(_, records)| records).sum())
 }
@@ -205,9 +206,14 @@ pub(crate) fn run() {
         }
     }
     let records = (BATCHES * BATCH * PARALLELISM) as f64 / 1e6;
-    println!("\nCounting {records:.0} M records over {KEYS} keys, parallelism {PARALLELISM}, median of {ROUNDS}");
+    println!(
+        "\nCounting {records:.0} M records over {KEYS} keys, parallelism {PARALLELISM}, median of {ROUNDS}"
+    );
     println!("| what | seconds | M records/s |\n|---|---:|---:|");
     println!("| two hand-written threads | {:.3} | {:.1} |", median(hands.clone()), records / median(hands));
     println!("| Tidemill | {:.3} | {:.1} |", median(engines.clone()), records / median(engines));
-    println!("Tidemill keeps {:.0} % of the hand-written throughput (aim: 50 % or more)", median(ratios) * 100.0);
+    println!(
+        "Tidemill keeps {:.0} % of the hand-written throughput (aim: 50 % or more)",
+        median(ratios) * 100.0
+    );
 }

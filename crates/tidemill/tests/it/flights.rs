@@ -92,7 +92,14 @@ fn says_what_is_wrong() {
     assert!(option.contains("parallelism.default"), "{option}");
     let memory = said(&["-D", "taskmanager.memory.process.size=500m"]);
     assert!(memory.contains("Total Flink Memory"), "{memory}");
-    let segments = said(&["-D", "parallelism.default=60", "-D", "taskmanager.memory.network.max=64mb", "-D", "taskmanager.memory.segment-size=1mb"]);
+    let segments = said(&[
+        "-D",
+        "parallelism.default=60",
+        "-D",
+        "taskmanager.memory.network.max=64mb",
+        "-D",
+        "taskmanager.memory.segment-size=1mb",
+    ]);
     assert!(segments.contains("Insufficient number of network buffers"), "{segments}");
 }
 
@@ -104,5 +111,9 @@ fn explains_itself() {
     let json = run(output.path(), &["--explain=json"]).stdout;
     let plan: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert!(plan["nodes"].as_array().unwrap().len() > 10, "{plan}");
-    assert_eq!(run(output.path(), &["--explain"]).stdout, text.as_bytes(), "ids are the same from run to run");
+    assert_eq!(
+        run(output.path(), &["--explain"]).stdout,
+        text.as_bytes(),
+        "ids are the same from run to run"
+    );
 }
