@@ -12,6 +12,7 @@ mod to_columns;
 mod window;
 mod window_batch;
 pub mod window_contents;
+pub mod window_evicting;
 
 pub use filter::FilterOperator;
 pub use flat_map::FlatMapOperator;
