@@ -35,6 +35,39 @@ impl<T: Data, S: KeySelector<T>> KeyedStream<T, S> {
     }
 
     /// Any number of records from each, with the state and the timers of its key.
+    ///
+    /// ```
+    /// use tidemill_datastream::{Collector, DataStream, KeyedContext, KeyedProcessFunction};
+    /// use tidemill_runtime::BoxError;
+    /// use tidemill_state::{KeyedStateBackend, ValueState, ValueStateDescriptor};
+    ///
+    /// /// Numbers the records of each key.
+    /// #[derive(Clone, Default)]
+    /// struct Numbered(ValueState<u64>);
+    ///
+    /// impl KeyedProcessFunction<String, String, (u64, String)> for Numbered {
+    ///     fn open(&mut self, states: &mut KeyedStateBackend<String>) -> Result<(), BoxError> {
+    ///         self.0 = states.register_value(ValueStateDescriptor::new("count"))?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         word: String,
+    ///         context: &mut KeyedContext<'_, String>,
+    ///         out: &mut Collector<(u64, String)>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let count = self.0.get(context.state())?.unwrap_or(0) + 1;
+    ///         self.0.update(context.state(), count)?;
+    ///         out.collect((count, word));
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// fn numbered(words: &DataStream<String>) -> DataStream<(u64, String)> {
+    ///     words.key_by_ref(|word| word).process(Numbered::default())
+    /// }
+    /// ```
     #[track_caller]
     pub fn process<U: Data, F>(&self, function: F) -> DataStream<U>
     where
@@ -46,6 +79,14 @@ impl<T: Data, S: KeySelector<T>> KeyedStream<T, S> {
     }
 
     /// Combines every record with what its key has come to so far, and emits the new result for each record.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn largest(numbers: &DataStream<(String, u64)>) -> DataStream<(String, u64)> {
+    ///     numbers.key_by_ref(|number| &number.0).reduce(|largest, next| largest.1 = largest.1.max(next.1))
+    /// }
+    /// ```
     #[track_caller]
     pub fn reduce<F>(&self, function: F) -> DataStream<T>
     where

@@ -2,6 +2,8 @@
 //!
 //! Start with a [`StreamExecutionEnvironment`]; a source gives a [`DataStream`], whose methods add operators.
 
+mod connected;
+mod connected_functions;
 mod environment;
 mod functions;
 mod key;
@@ -13,6 +15,8 @@ pub mod watermark;
 mod windowed_stream;
 pub mod windows;
 
+pub use connected::{ConnectedKeyedStreams, ConnectedStreams};
+pub use connected_functions::{CoProcessFunction, KeyedCoProcessFunction};
 pub use environment::{Executor, JobResult, LocalExecutor, StreamExecutionEnvironment};
 pub use functions::{
     Collector, FiredTimer, KeyedContext, KeyedProcessFunction, ProcessContext, ProcessFunction,

@@ -93,11 +93,16 @@ impl Channels {
 
 impl Channel {
     fn send_riders(&mut self) {
+        // A watermark of an idle channel is ignored, so it goes behind waking up and before going idle.
+        let idle = self.idle.take();
+        if idle == Some(false) {
+            self.sender.send_event(Event::Idle(false));
+        }
         if let Some(watermark) = self.watermark.take() {
             self.sender.send_event(Event::Watermark(watermark));
         }
-        if let Some(idle) = self.idle.take() {
-            self.sender.send_event(Event::Idle(idle));
+        if idle == Some(true) {
+            self.sender.send_event(Event::Idle(true));
         }
     }
 }

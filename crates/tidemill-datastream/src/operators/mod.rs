@@ -1,5 +1,8 @@
 //! One operator a file. Each works on whole batches and keeps its state, if it has any, where a snapshot finds it.
 
+mod co_each;
+mod co_keyed_process;
+mod co_process;
 mod filter;
 mod flat_map;
 mod keyed_process;
@@ -14,6 +17,9 @@ mod window_batch;
 pub mod window_contents;
 pub mod window_evicting;
 
+pub use co_each::EachInputOperator;
+pub use co_keyed_process::KeyedCoProcessOperator;
+pub use co_process::CoProcessOperator;
 pub use filter::FilterOperator;
 pub use flat_map::FlatMapOperator;
 pub use keyed_process::KeyedProcessOperator;

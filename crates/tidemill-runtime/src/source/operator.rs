@@ -32,6 +32,9 @@ pub enum SourcePoll {
 /// The name under which a reader's splits are stored.
 const SPLITS: &str = "source-reader-splits";
 
+/// After how long an enumerator that had no split is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
 /// Reads one subtask's splits and turns them into a stream with event time.
 pub struct SourceOperator {
     spec: Arc<SourceSpec>,
@@ -44,7 +47,6 @@ pub struct SourceOperator {
     interval: Duration,
     next_periodic: Option<Instant>,
     alignment: Option<Alignment>,
-    asked_for_split: bool,
     read_since_check: bool,
     metrics: Option<SourceMetrics>,
 }
@@ -100,7 +102,6 @@ impl SourceOperator {
             interval,
             next_periodic: None,
             alignment,
-            asked_for_split: false,
             read_since_check: false,
             metrics: None,
         }
@@ -166,7 +167,7 @@ impl SourceOperator {
                 };
                 Ok(SourcePoll::Wait(until))
             }
-            ReaderStatus::NeedsSplit => self.ask_for_split(),
+            ReaderStatus::NeedsSplit => self.ask_for_split(now),
             ReaderStatus::End => {
                 if let Some(alignment) = &self.alignment {
                     alignment.group.report(alignment.member, i64::MAX, now);
@@ -177,8 +178,7 @@ impl SourceOperator {
         }
     }
 
-    fn ask_for_split(&mut self) -> Result<SourcePoll, OperatorError> {
-        self.asked_for_split = true;
+    fn ask_for_split(&mut self, now: Instant) -> Result<SourcePoll, OperatorError> {
         match self.coordinator.next_split(self.subtask)? {
             SplitAssignment::Split(split) => self.add_split(split)?,
             SplitAssignment::NoMore => {
@@ -186,7 +186,7 @@ impl SourceOperator {
                     reader.no_more_splits();
                 }
             }
-            SplitAssignment::NoneYet => return Ok(SourcePoll::Wait(self.next_periodic)),
+            SplitAssignment::NoneYet => return Ok(SourcePoll::Wait(Some(now + ASK_AGAIN))),
         }
         Ok(SourcePoll::Ready)
     }

@@ -1,0 +1,24 @@
+//! Two operators without state, one for each input.
+
+use tidemill_core::batch::Batch;
+use tidemill_runtime::{Operator, OperatorError, Output, Progress};
+
+/// Hands the batches of the first input to one operator and those of the second to another. Neither may have anything to
+/// do but take batches: watermarks pass by them.
+pub struct EachInputOperator<A, B> {
+    first: A,
+    second: B,
+}
+
+impl<A, B> EachInputOperator<A, B> {
+    /// Reads the first input with `first`, the second with `second`.
+    pub fn new(first: A, second: B) -> Self {
+        Self { first, second }
+    }
+}
+
+impl<A: Operator, B: Operator> Operator for EachInputOperator<A, B> {
+    fn process(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        if input == 0 { self.first.process(0, batch, out) } else { self.second.process(0, batch, out) }
+    }
+}

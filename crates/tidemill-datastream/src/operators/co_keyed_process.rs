@@ -1,0 +1,239 @@
+//! The general operator of two keyed streams.
+
+use std::borrow::Borrow;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_core::time::{NO_TIMESTAMP, Timestamp, Watermark};
+use tidemill_runtime::metrics::OperatorMetrics;
+use tidemill_runtime::{BoxError, Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_serialization::{Data, Key};
+use tidemill_state::{Clock, KeyedStateBackend, StateError, SubtaskSnapshot, TimeDomain, Timers};
+
+use crate::connected_functions::KeyedCoProcessFunction;
+use crate::functions::{Collector, FiredTimer, KeyedContext, ProcessContext, Sides};
+use crate::key::KeySelector;
+use crate::operators::support::{ensure_hashes, take_records};
+
+/// The name under which the timers of functions are stored.
+const TIMERS: &str = "user-timers";
+
+/// State, timers and time of an operator that calls functions by key.
+pub(crate) struct KeyedCore<K> {
+    pub(crate) backend: KeyedStateBackend<K>,
+    pub(crate) clock: Arc<dyn Clock>,
+    timers: Timers,
+    metrics: Arc<OperatorMetrics>,
+    watermark: Watermark,
+    next_processing_time: Option<Timestamp>,
+    sides: Sides,
+    /// The hashes of the batch at hand, beside the records that are taken out of it.
+    hashes: Vec<u64>,
+}
+
+impl<K: Key> KeyedCore<K> {
+    /// Restores state and timers, and has `open` declare the states of the function.
+    pub(crate) fn open(
+        context: &OperatorContext,
+        restored: Option<&SubtaskSnapshot>,
+        open: impl FnOnce(&mut KeyedStateBackend<K>) -> Result<(), BoxError>,
+    ) -> Result<Self, OperatorError> {
+        let mut backend = context.keyed_state(restored)?;
+        let timers = backend.register_timers(TIMERS)?;
+        open(&mut backend).map_err(OperatorError::user)?;
+        let mut core = Self {
+            backend,
+            clock: Arc::clone(&context.clock),
+            timers,
+            metrics: Arc::clone(&context.metrics),
+            watermark: Watermark::MIN,
+            next_processing_time: None,
+            sides: Sides::default(),
+            hashes: Vec::new(),
+        };
+        core.note_timer()?;
+        Ok(core)
+    }
+
+    pub(crate) fn watermark(&self) -> Watermark {
+        self.watermark
+    }
+
+    pub(crate) fn sides(&mut self) -> &mut Sides {
+        &mut self.sides
+    }
+
+    pub(crate) fn next_processing_time(&self) -> Option<Timestamp> {
+        self.next_processing_time
+    }
+
+    pub(crate) fn snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
+        self.backend.snapshot()
+    }
+
+    /// Calls `call` with each record and the state of its key, until a batch of output is full.
+    pub(crate) fn take<T: Data, U: Data, S: KeySelector<T, Key = K>>(
+        &mut self,
+        mut batch: Batch,
+        selector: &S,
+        out: &mut Output,
+        mut call: impl FnMut(T, &mut KeyedContext<'_, K>, &mut Collector<U>) -> Result<(), BoxError>,
+    ) -> Result<Progress, OperatorError> {
+        let enough = out.batch_records();
+        let records = batch.downcast_mut::<TypedBatch<T>>()?;
+        ensure_hashes(records, selector);
+        self.hashes.clone_from(&records.hashes);
+        let mut collector = Collector::into(out.fresh());
+        let Self { backend, clock, timers, watermark, sides, hashes, .. } = self;
+        let mut hashes = hashes.iter().copied();
+        let progress = take_records(batch, out, |record: T, timestamp, _| {
+            let hash = hashes.next().unwrap_or_default();
+            backend.set_current_key(selector.key(&record).borrow(), hash)?;
+            collector.timestamp = timestamp;
+            let mut context = KeyedContext {
+                backend,
+                timers: *timers,
+                base: ProcessContext { timestamp, watermark: *watermark, clock: &**clock, sides },
+            };
+            call(record, &mut context, &mut collector).map_err(OperatorError::user)?;
+            Ok(collector.len() < enough)
+        })?;
+        out.emit_typed(collector.batch);
+        self.sides.emit(out);
+        self.note_timer()?;
+        Ok(progress)
+    }
+
+    /// Calls `call` with each timer that is due and the state of its key, until a batch of output is full.
+    pub(crate) fn fire<U: Data>(
+        &mut self,
+        domain: TimeDomain,
+        up_to: Timestamp,
+        out: &mut Output,
+        mut call: impl FnMut(FiredTimer, &mut KeyedContext<'_, K>, &mut Collector<U>) -> Result<(), BoxError>,
+    ) -> Result<Progress, OperatorError> {
+        let enough = out.batch_records();
+        let mut collector = Collector::into(out.fresh());
+        let mut fired = 0;
+        let mut progress = Progress::Done;
+        let Self { backend, clock, timers, watermark, sides, .. } = self;
+        while let Some(timer) = timers.pop_due(backend, domain, up_to)? {
+            fired += 1;
+            let timestamp = if domain == TimeDomain::Event { timer.timestamp } else { NO_TIMESTAMP };
+            collector.timestamp = timestamp;
+            let mut context = KeyedContext {
+                backend,
+                timers: *timers,
+                base: ProcessContext { timestamp, watermark: *watermark, clock: &**clock, sides },
+            };
+            let timer = FiredTimer { timestamp: timer.timestamp, domain };
+            call(timer, &mut context, &mut collector).map_err(OperatorError::user)?;
+            if collector.len() >= enough {
+                progress = Progress::More;
+                break;
+            }
+        }
+        self.metrics.fired_timers.add(fired);
+        out.emit_typed(collector.batch);
+        self.sides.emit(out);
+        self.note_timer()?;
+        Ok(progress)
+    }
+
+    /// Fires the timers in event time that are due, and passes the watermark on behind what they have emitted.
+    pub(crate) fn advance<U: Data>(
+        &mut self,
+        watermark: Watermark,
+        out: &mut Output,
+        call: impl FnMut(FiredTimer, &mut KeyedContext<'_, K>, &mut Collector<U>) -> Result<(), BoxError>,
+    ) -> Result<Progress, OperatorError> {
+        self.watermark = watermark;
+        let progress = self.fire(TimeDomain::Event, watermark.0, out, call)?;
+        if progress == Progress::Done {
+            out.watermark(watermark);
+        }
+        Ok(progress)
+    }
+
+    pub(crate) fn note_timer(&mut self) -> Result<(), StateError> {
+        let service = self.timers.service(&mut self.backend)?;
+        self.next_processing_time = service.next_timestamp(TimeDomain::Processing);
+        Ok(())
+    }
+}
+
+/// Calls a [`KeyedCoProcessFunction`].
+pub struct KeyedCoProcessOperator<A, B, U, S: KeySelector<A>, R, F> {
+    first: S,
+    second: R,
+    function: F,
+    core: Option<KeyedCore<S::Key>>,
+    types: PhantomData<fn(A, B) -> U>,
+}
+
+impl<A, B, U, S: KeySelector<A>, R, F> KeyedCoProcessOperator<A, B, U, S, R, F> {
+    /// Calls `function` with the keys that `first` and `second` find in the records of the two inputs.
+    pub fn new(first: S, second: R, function: F) -> Self {
+        Self { first, second, function, core: None, types: PhantomData }
+    }
+}
+
+impl<A, B, U, S, R, F> Operator for KeyedCoProcessOperator<A, B, U, S, R, F>
+where
+    A: Data,
+    B: Data,
+    U: Data,
+    S: KeySelector<A>,
+    R: KeySelector<B, Key = S::Key>,
+    F: KeyedCoProcessFunction<S::Key, A, B, U>,
+{
+    fn open(
+        &mut self,
+        context: &OperatorContext,
+        restored: Option<SubtaskSnapshot>,
+    ) -> Result<(), OperatorError> {
+        let function = &mut self.function;
+        self.core = Some(KeyedCore::open(context, restored.as_ref(), |states| function.open(states))?);
+        Ok(())
+    }
+
+    fn process(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        let Self { first, second, function, core, .. } = self;
+        let Some(core) = core else { return Ok(Progress::Done) };
+        if input == 0 {
+            core.take(batch, first, out, |record, context, out| function.process1(record, context, out))
+        } else {
+            core.take(batch, second, out, |record, context, out| function.process2(record, context, out))
+        }
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
+        let Self { function, core, .. } = self;
+        let Some(core) = core else { return Ok(Progress::Done) };
+        core.advance(watermark, out, |timer, context, out| function.on_timer(timer, context, out))
+    }
+
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        self.core.as_ref().and_then(KeyedCore::next_processing_time)
+    }
+
+    fn processing_time(&mut self, now: Timestamp, out: &mut Output) -> Result<Progress, OperatorError> {
+        let Self { function, core, .. } = self;
+        let Some(core) = core else { return Ok(Progress::Done) };
+        core.fire(TimeDomain::Processing, now, out, |timer, context, out| {
+            function.on_timer(timer, context, out)
+        })
+    }
+
+    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+        match &mut self.core {
+            Some(core) => Ok(core.snapshot()?),
+            None => Ok(SubtaskSnapshot::default()),
+        }
+    }
+
+    fn close(&mut self) {
+        self.function.close();
+    }
+}
