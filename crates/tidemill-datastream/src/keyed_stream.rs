@@ -14,7 +14,9 @@ use crate::operators::support::key_hash;
 use crate::operators::{KeyedProcessOperator, KeyedReduceOperator};
 use crate::stream::DataStream;
 use crate::windowed_stream::WindowedStream;
-use crate::windows::WindowAssigner;
+use crate::windows::{
+    CountEvictor, CountTrigger, GlobalWindow, GlobalWindows, PurgingTrigger, WindowAssigner,
+};
 
 /// A stream in which all records of one key come to one subtask, so that the operators after it can keep state by key.
 #[derive(Clone)]
@@ -96,7 +98,59 @@ impl<T: Data, S: KeySelector<T>> KeyedStream<T, S> {
     }
 
     /// Groups the records of each key into windows.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// # fn example(clicks: DataStream<(String, u64)>) {
+    /// let clicks_per_minute = clicks
+    ///     .key_by_ref(|(page, _)| page)
+    ///     .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///     .reduce(|sum: &mut (String, u64), (_, count)| sum.1 += count);
+    /// # }
+    /// ```
     pub fn window<A: WindowAssigner<T>>(&self, assigner: A) -> WindowedStream<T, S, A, A::DefaultTrigger> {
         WindowedStream::new(self.clone(), assigner)
+    }
+
+    /// Groups the records of each key into windows of `size` records each. A window that never fills never fires.
+    ///
+    /// ```
+    /// # use tidemill_datastream::DataStream;
+    /// # fn example(clicks: DataStream<(String, u64)>) {
+    /// let sums_of_ten = clicks
+    ///     .key_by_ref(|(page, _)| page)
+    ///     .count_window(10)
+    ///     .reduce(|sum: &mut (String, u64), (_, count)| sum.1 += count);
+    /// # }
+    /// ```
+    pub fn count_window(
+        &self,
+        size: u64,
+    ) -> WindowedStream<T, S, GlobalWindows, PurgingTrigger<CountTrigger<GlobalWindow>>> {
+        let trigger = PurgingTrigger::of(CountTrigger::of(size));
+        self.window(GlobalWindows::create()).trigger(trigger)
+    }
+
+    /// Every `slide` records of a key, a window of the last `size` of them; the first windows are shorter.
+    ///
+    /// ```
+    /// # use tidemill_datastream::DataStream;
+    /// # fn example(clicks: DataStream<(String, u64)>) {
+    /// let moving_sums = clicks
+    ///     .key_by_ref(|(page, _)| page)
+    ///     .count_window_sliding(100, 10)
+    ///     .reduce(|sum: &mut (String, u64), (_, count)| sum.1 += count);
+    /// # }
+    /// ```
+    pub fn count_window_sliding(
+        &self,
+        size: usize,
+        slide: u64,
+    ) -> WindowedStream<T, S, GlobalWindows, CountTrigger<GlobalWindow>> {
+        let windows = self.window(GlobalWindows::create());
+        windows.evictor(CountEvictor::of(size)).trigger(CountTrigger::of(slide))
     }
 }

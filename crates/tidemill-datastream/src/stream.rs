@@ -22,6 +22,8 @@ use crate::operators::{
 };
 use crate::output_tag::OutputTag;
 use crate::watermark::WatermarkStrategy;
+use crate::windowed_stream::{AllWindowedStream, WindowedStream};
+use crate::windows::{CountTrigger, GlobalWindow, GlobalWindows, PurgingTrigger, WindowAssigner};
 
 /// Where records of a stream come from.
 #[derive(Clone)]
@@ -398,6 +400,43 @@ impl<T: Data> DataStream<T> {
     /// ```
     pub fn key_by_selector<S: KeySelector<T>>(&self, selector: S) -> KeyedStream<T, S> {
         KeyedStream::new(self.clone(), selector)
+    }
+
+    /// Groups all records into windows, whatever their key. One subtask does all the work.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// # fn example(amounts: DataStream<u64>) {
+    /// let totals = amounts
+    ///     .window_all(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///     .reduce(|total: &mut u64, amount| *total += amount);
+    /// # }
+    /// ```
+    pub fn window_all<A: WindowAssigner<T>>(
+        &self,
+        assigner: A,
+    ) -> AllWindowedStream<T, A, A::DefaultTrigger> {
+        let no_key: fn(&T) = |_| ();
+        WindowedStream::new(self.key_by(no_key), assigner).of_all()
+    }
+
+    /// Groups all records into windows of `size` records each.
+    ///
+    /// ```
+    /// # use tidemill_datastream::DataStream;
+    /// # fn example(amounts: DataStream<u64>) {
+    /// let sums_of_ten = amounts.count_window_all(10).reduce(|sum: &mut u64, amount| *sum += amount);
+    /// # }
+    /// ```
+    pub fn count_window_all(
+        &self,
+        size: u64,
+    ) -> AllWindowedStream<T, GlobalWindows, PurgingTrigger<CountTrigger<GlobalWindow>>> {
+        let trigger = PurgingTrigger::of(CountTrigger::of(size));
+        self.window_all(GlobalWindows::create()).trigger(trigger)
     }
 
     fn with_strategy(&self, strategy: ShipStrategy) -> DataStream<T> {

@@ -15,6 +15,7 @@ mod to_columns;
 mod window;
 mod window_batch;
 pub mod window_contents;
+pub mod window_evicting;
 
 pub use co_each::EachInputOperator;
 pub use co_keyed_process::KeyedCoProcessOperator;
