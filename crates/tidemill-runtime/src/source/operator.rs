@@ -29,11 +29,11 @@ pub enum SourcePoll {
     End,
 }
 
+/// After how long a reader without a split asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
 /// The name under which a reader's splits are stored.
 const SPLITS: &str = "source-reader-splits";
-
-/// After how long an enumerator that had no split is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads one subtask's splits and turns them into a stream with event time.
 pub struct SourceOperator {
@@ -172,6 +172,10 @@ impl SourceOperator {
                 if let Some(alignment) = &self.alignment {
                     alignment.group.report(alignment.member, i64::MAX, now);
                 }
+                if self.watermarks.is_idle() {
+                    // The watermark of an idle input is ignored, and this one must not be.
+                    out.idle(false);
+                }
                 out.watermark(Watermark::MAX);
                 Ok(SourcePoll::End)
             }
@@ -186,7 +190,10 @@ impl SourceOperator {
                     reader.no_more_splits();
                 }
             }
-            SplitAssignment::NoneYet => return Ok(SourcePoll::Wait(Some(now + ASK_AGAIN))),
+            SplitAssignment::NoneYet => {
+                let soon = now + ASK_AGAIN;
+                return Ok(SourcePoll::Wait(Some(self.next_periodic.map_or(soon, |next| next.min(soon)))));
+            }
         }
         Ok(SourcePoll::Ready)
     }
@@ -240,9 +247,7 @@ impl SourceOperator {
             }
         }
         let paused = !std::mem::take(&mut self.read_since_check);
-        let updates = self.watermarks.check_idleness(now, paused);
-        let idle = updates.contains(&WatermarkUpdate::Idle(true));
-        for update in updates {
+        for update in self.watermarks.check_idleness(now, paused) {
             pass_on(out, Some(update));
         }
         if let Some(alignment) = &mut self.alignment {
@@ -251,7 +256,7 @@ impl SourceOperator {
                 alignment.samples.pop_front();
             }
             alignment.samples.push_back(current);
-            let reported = if idle { i64::MAX } else { current };
+            let reported = if self.watermarks.is_idle() { i64::MAX } else { current };
             alignment.limit = alignment.group.report(alignment.member, reported, now);
             if let (Some(metrics), true) = (&self.metrics, alignment.limit < i64::MAX) {
                 metrics.drift.set(current.saturating_sub(alignment.limit));
