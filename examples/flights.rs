@@ -16,7 +16,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidemill::connectors::{CsvHeader, CsvOptions, FileSink, FileSource, TableSink};
+use tidemill::connectors::{CsvHeader, CsvOptions, CsvOutput, FileSink, FileSource, TableSink};
 use tidemill::core::time::format_timestamp;
 use tidemill::prelude::*;
 
@@ -393,6 +393,10 @@ fn csv<T: ArrowRecord>(folder: &Path, file: &str) -> tidemill::Result<FileSource
     Ok(FileSource::new(folder.join(file).display().to_string(), options, T::schema())?)
 }
 
+fn file<T: ArrowRecord>(folder: &Path, name: &str) -> tidemill::Result<FileSink> {
+    Ok(FileSink::single_file(folder.join(name), CsvOutput::new().header(true), T::schema())?)
+}
+
 struct Arguments {
     data: PathBuf,
     output: PathBuf,
@@ -521,10 +525,9 @@ fn main() -> tidemill::Result<()> {
         .name("with plane")
         .uid("gaps-planes");
 
-    let file = |name: &str| FileSink::single(output.join(name), CsvOptions::new().header(CsvHeader::ByName));
-    hourly.sink_columns_to("hourly.csv", file("hourly.csv")).set_parallelism(1);
-    worst.sink_columns_to("worst_routes.csv", file("worst_routes.csv")).set_parallelism(1);
-    gaps.sink_columns_to("plane_gaps.csv", file("plane_gaps.csv")).set_parallelism(1);
+    hourly.sink_columns_to("hourly.csv", file::<HourlyRow>(&output, "hourly.csv")?).set_parallelism(1);
+    worst.sink_columns_to("worst_routes.csv", file::<WorstRouteRow>(&output, "worst_routes.csv")?).set_parallelism(1);
+    gaps.sink_columns_to("plane_gaps.csv", file::<GapRow>(&output, "plane_gaps.csv")?).set_parallelism(1);
 
     let table = |title: &str| TableSink::new(title).max_rows(12);
     hourly
