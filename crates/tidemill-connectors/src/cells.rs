@@ -79,6 +79,7 @@ pub(crate) enum Cell<'a> {
 }
 
 /// Whether values of a type have a text.
+#[cfg(feature = "filesystem")]
 pub(crate) fn is_supported(data_type: &DataType) -> bool {
     Cells::of(&*arrow_array::new_empty_array(data_type)).is_some()
 }
@@ -174,11 +175,6 @@ impl<'a> Cells<'a> {
             Cells::LargeBinary(all) => Cell::Binary(all.value(row)),
             Cells::BinaryView(all) => Cell::Binary(all.value(row)),
         }
-    }
-
-    /// Whether the values stand at the right of their column.
-    pub(crate) fn is_number(data_type: &DataType) -> bool {
-        data_type.is_numeric()
     }
 }
 

@@ -192,7 +192,7 @@ fn columns(all: &Collected) -> Vec<Column> {
     }
     let mut scratch = Vec::new();
     for (index, field) in first.schema_ref().fields().iter().enumerate() {
-        let mut column = Column::new(printable(field.name()), Cells::is_number(field.data_type()));
+        let mut column = Column::new(printable(field.name()), field.data_type().is_numeric());
         for (batch, _) in &all.batches {
             let array = batch.column(index);
             let cells = Cells::of(array.as_ref());

@@ -103,6 +103,7 @@ impl FileSinkOperator {
     fn restore(&mut self, stored: &[StoredPart], parallelism: u32) -> Result<(), ConnectorError> {
         let target = &self.shape.target;
         if self.is_single() {
+            self.next = stored.iter().map(|part| part.number).max().unwrap_or(0);
             if let Some(length) = stored.iter().find_map(|part| part.length) {
                 let in_progress = target.in_progress(0, 0);
                 let file = reopen(&in_progress, &target.complete(0, 0), length)?;
@@ -266,7 +267,7 @@ impl Operator for FileSinkOperator {
     }
 
     fn finish(&mut self, _out: &mut Output) -> Result<Progress, OperatorError> {
-        if self.is_single() {
+        if self.is_single() && self.next == 0 {
             // Also when there was no row: whoever waits for the file shall find it.
             self.begin_part()?;
         }
