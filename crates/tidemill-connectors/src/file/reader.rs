@@ -96,16 +96,14 @@ impl SourceReader for FileReader {
     }
 
     fn poll(&mut self, out: &mut SourceOutput) -> Result<ReaderStatus, OperatorError> {
-        let Some(open) = &mut self.current else {
-            return Ok(match self.waiting.pop_front() {
-                Some(split) => {
-                    self.current = Some(OpenSplit::open(&self.source, split)?);
-                    ReaderStatus::Ready
-                }
-                None if self.no_more => ReaderStatus::End,
-                None => ReaderStatus::NeedsSplit,
-            });
-        };
+        if self.current.is_none() {
+            let Some(split) = self.waiting.front() else {
+                return Ok(if self.no_more { ReaderStatus::End } else { ReaderStatus::NeedsSplit });
+            };
+            self.current = Some(OpenSplit::open(&self.source, split.clone())?);
+            self.waiting.pop_front();
+        }
+        let Some(open) = &mut self.current else { return Ok(ReaderStatus::Ready) };
         if !open.reach_start()? {
             return Ok(ReaderStatus::Ready);
         }
