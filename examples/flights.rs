@@ -358,7 +358,7 @@ where
     ) -> Result<(), BoxError> {
         let due = context.timestamp().ok_or("a record to enrich needs a timestamp")?;
         context.register_event_time_timer(due)?;
-        self.waiting.modify(context.state(), &due, Vec::new, |records| records.push(record))?;
+        self.waiting.modify(context.state(), due, Vec::new, |records| records.push(record))?;
         Ok(())
     }
 
@@ -445,9 +445,12 @@ fn main() -> tidemill::Result<()> {
         .window(TumblingEventTimeWindows::of(Duration::from_secs(3600)))
         .aggregate_with(
             HourStatistics,
-            |origin: &String, window: &TimeWindow, all: Delays, out: &mut Collector<AirportHour>| {
-                out.collect(summarize(origin, window.start, all));
-            },
+            ApplyFunction::new(
+                |origin: &String, window: &TimeWindow, all: Elements<Delays>, out: &mut Collector<AirportHour>| {
+                    all.for_each(|all| out.collect(summarize(origin, window.start, all)));
+                    Ok(())
+                },
+            ),
         )
         .name("by airport and hour")
         .uid("hourly")
@@ -477,19 +480,16 @@ fn main() -> tidemill::Result<()> {
         .window(TumblingEventTimeWindows::of(Duration::from_secs(24 * 3600)))
         .aggregate_with(
             TotalDelay,
-            |route: &String,
-             window: &TimeWindow,
-             (departures, total): (u64, i64),
-             out: &mut Collector<RouteDay>| {
-                if departures > 0 {
-                    out.collect(RouteDay {
-                        day: window.start,
-                        route: route.clone(),
-                        departures,
-                        total_dep_delay: total,
-                    });
-                }
-            },
+            ApplyFunction::new(
+                |route: &String, window: &TimeWindow, totals: Elements<(u64, i64)>, out: &mut Collector<RouteDay>| {
+                    // A route of which no flight left has no delay.
+                    for (departures, total_dep_delay) in totals.filter(|total| total.0 > 0) {
+                        let route = route.clone();
+                        out.collect(RouteDay { day: window.start, route, departures, total_dep_delay });
+                    }
+                    Ok(())
+                },
+            ),
         )
         .name("by route and day")
         .uid("routes")
@@ -513,7 +513,7 @@ fn main() -> tidemill::Result<()> {
         .name("long gaps")
         .uid("gaps")
         .connect(&planes)
-        .key_by(|gap| gap.tailnum.clone(), |plane| plane.tailnum.clone())
+        .key_by(|gap| gap.tailnum.clone(), |plane: &Plane| plane.tailnum.clone())
         .process(Enrich::by(|gap: Gap, plane: Option<&Plane>| GapRow {
             gap_hours: two_places((gap.to - gap.from) / MINUTE, 60),
             tailnum: gap.tailnum,
