@@ -2,6 +2,7 @@
 //!
 //! Start with a [`StreamExecutionEnvironment`]; a source gives a [`DataStream`], whose methods add operators.
 
+mod async_io;
 mod connected;
 mod connected_functions;
 mod environment;
@@ -13,6 +14,7 @@ mod output_tag;
 mod stream;
 pub mod watermark;
 
+pub use async_io::{AsyncFunction, AsyncOptions, RetryStrategy};
 pub use connected::{ConnectedKeyedStreams, ConnectedStreams};
 pub use connected_functions::{CoProcessFunction, KeyedCoProcessFunction};
 pub use environment::{Executor, JobResult, LocalExecutor, StreamExecutionEnvironment};

@@ -1,5 +1,7 @@
 //! One operator a file. Each works on whole batches and keeps its state, if it has any, where a snapshot finds it.
 
+mod async_calls;
+mod async_wait;
 mod co_each;
 mod co_keyed_process;
 mod co_process;
@@ -13,6 +15,8 @@ pub(crate) mod support;
 mod timestamps;
 mod to_columns;
 
+pub(crate) use async_calls::{CallBatch, CallEach};
+pub(crate) use async_wait::AsyncWaitOperator;
 pub use co_each::EachInputOperator;
 pub use co_keyed_process::KeyedCoProcessOperator;
 pub use co_process::CoProcessOperator;
