@@ -13,6 +13,8 @@ use crate::key::KeySelector;
 use crate::operators::support::key_hash;
 use crate::operators::{KeyedProcessOperator, KeyedReduceOperator};
 use crate::stream::DataStream;
+use crate::windowed_stream::WindowedStream;
+use crate::windows::WindowAssigner;
 
 /// A stream in which all records of one key come to one subtask, so that the operators after it can keep state by key.
 #[derive(Clone)]
@@ -50,5 +52,10 @@ impl<T: Data, S: KeySelector<T>> KeyedStream<T, S> {
         let selector = self.selector.clone();
         let factory = stateful(move || KeyedReduceOperator::new(selector.clone(), function.clone()));
         self.stream.add_operator("Keyed Reduce", factory, Location::caller())
+    }
+
+    /// Groups the records of each key into windows.
+    pub fn window<A: WindowAssigner<T>>(&self, assigner: A) -> WindowedStream<T, S, A, A::DefaultTrigger> {
+        WindowedStream::new(self.clone(), assigner)
     }
 }

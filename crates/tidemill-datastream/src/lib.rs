@@ -13,6 +13,8 @@ pub mod operators;
 mod output_tag;
 mod stream;
 pub mod watermark;
+mod windowed_stream;
+pub mod windows;
 
 pub use async_io::{AsyncFunction, AsyncOptions, RetryStrategy};
 pub use connected::{ConnectedKeyedStreams, ConnectedStreams};
@@ -26,3 +28,4 @@ pub use keyed_stream::KeyedStream;
 pub use output_tag::OutputTag;
 pub use stream::{DataStream, Sink};
 pub use watermark::{WatermarkGenerator, WatermarkStrategy};
+pub use windowed_stream::WindowedStream;

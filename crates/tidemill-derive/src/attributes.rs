@@ -1,6 +1,7 @@
 //! The `#[record(...)]` attributes, and what all derives check.
 
-use proc_macro2::Span;
+use proc_macro_crate::{FoundCrate, crate_name};
+use proc_macro2::{Ident, Span};
 use syn::{Attribute, Data, DeriveInput, Error, Field, LitStr, Path, Result};
 
 /// The attributes of a struct or enum.
@@ -29,7 +30,7 @@ impl TypeAttributes {
                 }
             })?;
         }
-        let root = root.unwrap_or_else(|| syn::parse_quote!(::tidemill_serialization));
+        let root = root.unwrap_or_else(default_root);
         let attributes = Self { root, arrow };
         attributes.check(input)?;
         Ok(attributes)
@@ -72,6 +73,24 @@ impl TypeAttributes {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Where the serialization crate is found when nothing is said: under its own name, or where `tidemill` re-exports it,
+/// whichever the deriving package depends on.
+fn default_root() -> Path {
+    let found = |name: &str| match crate_name(name) {
+        Ok(FoundCrate::Name(name)) => Some(Ident::new(&name, Span::call_site())),
+        // Examples, tests and benchmarks of a package see it by its name, too.
+        Ok(FoundCrate::Itself) => Some(Ident::new(&name.replace('-', "_"), Span::call_site())),
+        Err(_) => None,
+    };
+    if let Some(name) = found("tidemill-serialization") {
+        return syn::parse_quote!(::#name);
+    }
+    match found("tidemill") {
+        Some(name) => syn::parse_quote!(::#name::serialization),
+        None => syn::parse_quote!(::tidemill_serialization),
     }
 }
 

@@ -26,7 +26,8 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// Attributes of the struct or enum:
 /// - `#[record(arrow)]`: also implements `ArrowRecord`, for structs with named fields.
-/// - `#[record(crate = "path")]`: where `tidemill_serialization` is found, when it is re-exported by another crate.
+/// - `#[record(crate = "path")]`: where `tidemill_serialization` is found, when it is neither a dependency
+///   itself nor re-exported by `tidemill`.
 ///
 /// Attributes of a field, with `#[record(arrow)]`:
 /// - `#[record(rename = "column")]`: the name of its column, when it is not the field's.

@@ -240,11 +240,25 @@ impl<T: Element, S: Selector<T>> ScatterRouter<T, S> {
 }
 
 impl<T: Element, S: Selector<T>> Router for ScatterRouter<T, S> {
-    fn route(&mut self, batch: &mut Batch, to: &mut dyn RouteTarget) -> Result<Routed, NetworkError> {
-        let batch = batch.downcast_mut::<TypedBatch<T>>()?;
+    fn route(&mut self, whole: &mut Batch, to: &mut dyn RouteTarget) -> Result<Routed, NetworkError> {
+        let batch = whole.downcast_mut::<TypedBatch<T>>()?;
         if !std::mem::take(&mut self.resumed) {
             self.targets.clear();
             self.selector.select(batch, self.builders.len(), &mut self.targets)?;
+        }
+        if let [builder] = &self.builders[..]
+            && builder.batch.is_empty()
+        {
+            // With only one place to go, a batch that fills about a buffer goes there by pointer.
+            let bytes = batch.bytes();
+            if bytes <= self.segment_size && bytes >= self.segment_size / 2 {
+                if !to.begin(0) {
+                    self.resumed = true;
+                    return Ok(Routed::Rest);
+                }
+                to.full(0, whole.clone(), bytes);
+                return Ok(Routed::All);
+            }
         }
         let stamped = !batch.timestamps.is_empty();
         let hashed = !batch.hashes.is_empty();

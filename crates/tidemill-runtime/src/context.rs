@@ -28,6 +28,8 @@ pub struct OperatorContext {
     pub max_parallelism: u32,
     /// The memory that state may use.
     pub state_budget: MemoryBudget,
+    /// The managed memory of the slot, which all subtasks in it share.
+    pub managed_memory: MemoryBudget,
     /// Processing time.
     pub clock: Arc<dyn Clock>,
     /// Counts what the operator does.
@@ -48,6 +50,7 @@ impl OperatorContext {
             parallelism,
             max_parallelism,
             state_budget: MemoryBudget::unlimited("state"),
+            managed_memory: MemoryBudget::unlimited("managed memory"),
             clock,
             metrics: Arc::default(),
             waker: OperatorWaker::new(Arc::default()),

@@ -12,6 +12,9 @@ pub enum JobError {
     /// The graph cannot be made into a job.
     #[error("{0}")]
     InvalidGraph(String),
+    /// The process cannot run the job: its memory cannot be divided, for example.
+    #[error("{0}")]
+    Environment(String),
     /// An option has a bad value.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
@@ -112,6 +115,7 @@ impl Classified for JobError {
     fn code(&self) -> &'static str {
         match self {
             JobError::InvalidGraph(_) => "TM-JOB-INVALID-GRAPH",
+            JobError::Environment(_) => "TM-JOB-ENVIRONMENT",
             JobError::Configuration(error) => error.code(),
             JobError::NotEnoughSlots { .. } => "TM-JOB-NOT-ENOUGH-SLOTS",
             JobError::Network { source, .. } => source.code(),

@@ -18,6 +18,9 @@ use crate::ttl::Liveness;
 /// Below this many entries a table never gives memory back.
 const KEEP_CAPACITY: usize = 1024;
 
+/// How many addresses of a batch are probed for together.
+const BLOCK: usize = 64;
+
 /// What a value takes besides its own size as a Rust value.
 pub(crate) trait Weight {
     /// Whether [`weight`](Weight::weight) is always 0.
@@ -137,9 +140,35 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
     pub(crate) fn find_batch<B: Borrow<K>>(&mut self, batch: &KeyBatch<'_, B, N>) {
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
-        // Nothing but independent probes: the processor has many cache misses under way at once.
-        slots.extend((0..batch.len()).map(|i| self.find(batch.at(i)).map_or(NO_SLOT, |slot| slot as u32)));
+        slots.resize(batch.len(), NO_SLOT);
+        for start in (0..batch.len()).step_by(BLOCK) {
+            let end = batch.len().min(start + BLOCK);
+            self.find_block(batch, start, &mut slots[start..end]);
+        }
         self.slots = slots;
+    }
+
+    /// Probes for the addresses from `start` on, one for each of `slots`.
+    ///
+    /// In a large table every step of a probe is a cache miss. Done step by step for many addresses, the misses
+    /// of one step are independent of each other and the processor has many of them under way at once.
+    #[inline]
+    fn find_block<B: Borrow<K>>(&self, batch: &KeyBatch<'_, B, N>, start: usize, slots: &mut [u32]) {
+        let mut candidates: [Option<&Bucket<K, N>>; BLOCK] = [None; BLOCK];
+        let candidates = &mut candidates[..slots.len()];
+        for (i, candidate) in candidates.iter_mut().enumerate() {
+            // The first bucket whose seven bits of the hash agree: finds its place, does not look into it.
+            *candidate = self.index.find(table_hash(batch.at(start + i)), |_| true);
+        }
+        for (i, (candidate, slot)) in candidates.iter().zip(slots).enumerate() {
+            let at = batch.at(start + i);
+            *slot = match candidate {
+                None => NO_SLOT,
+                Some(bucket) if bucket.key == *at.key && bucket.namespace == *at.namespace => bucket.slot,
+                // One in some hundred agrees by chance.
+                Some(_) => self.find(at).map_or(NO_SLOT, |slot| slot as u32),
+            };
+        }
     }
 
     /// What the last [`find_batch`](Self::find_batch) found: slots, [`NO_SLOT`] where there is no entry, and
@@ -179,39 +208,58 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         stale: impl Fn(Timestamp) -> bool,
         mut make: impl FnMut(usize) -> V,
     ) -> Result<(), StateError> {
+        self.created.clear();
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
-        self.created.clear();
-        slots.reserve(batch.len());
+        slots.resize(batch.len(), NO_SLOT);
         let mut result = Ok(());
-        for i in 0..batch.len() {
-            let at = batch.at(i);
-            let slot = match self.find(at) {
-                Some(slot) => {
-                    if self.stamped {
-                        if stale(self.stamps[slot]) {
-                            self.created.push(i as u32);
-                            self.values[slot] = make(i);
-                        }
-                        self.stamps[slot] = stamp;
-                    }
-                    slot
+        for start in (0..batch.len()).step_by(BLOCK) {
+            let end = batch.len().min(start + BLOCK);
+            let block = &mut slots[start..end];
+            self.find_block(batch, start, block);
+            if self.stamped || block.contains(&NO_SLOT) {
+                result = self.complete_block(batch, start, block, stamp, &stale, &mut make);
+                if result.is_err() {
+                    break;
                 }
-                None => {
-                    self.created.push(i as u32);
-                    match self.insert(at, make(i), stamp) {
-                        Ok(slot) => slot,
-                        Err(error) => {
-                            result = Err(error);
-                            break;
-                        }
-                    }
-                }
-            };
-            slots.push(slot as u32);
+            }
         }
         self.slots = slots;
         result
+    }
+
+    /// Makes the entries that a block lacks, and renews those that are stale.
+    fn complete_block<B: Borrow<K>>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+        start: usize,
+        slots: &mut [u32],
+        stamp: Timestamp,
+        stale: &impl Fn(Timestamp) -> bool,
+        make: &mut impl FnMut(usize) -> V,
+    ) -> Result<(), StateError> {
+        for (record, slot) in (start..).zip(slots) {
+            if *slot == NO_SLOT {
+                // An earlier record of the block may have made the entry.
+                match self.find(batch.at(record)) {
+                    Some(found) => *slot = found as u32,
+                    None => {
+                        self.created.push(record as u32);
+                        *slot = self.insert(batch.at(record), make(record), stamp)? as u32;
+                        continue;
+                    }
+                }
+            }
+            if self.stamped {
+                let place = *slot as usize;
+                if stale(self.stamps[place]) {
+                    self.created.push(record as u32);
+                    self.values[place] = make(record);
+                }
+                self.stamps[place] = stamp;
+            }
+        }
+        Ok(())
     }
 
     /// What the last batch lookup found, and the column of values.

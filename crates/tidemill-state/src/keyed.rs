@@ -362,14 +362,17 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 }
 
+#[inline]
 fn downcast<K: Key, T: Table<K>, F: Send + 'static>(
     states: &mut [Entry<K>],
     index: u32,
 ) -> Result<&mut Registered<T, F>, StateError> {
-    let wrong = StateError::WrongHandle { wanted: std::any::type_name::<T>() };
-    let Some(entry) = states.get_mut(index as usize) else { return Err(wrong) };
-    let any: &mut dyn Any = &mut *entry.state;
-    any.downcast_mut().ok_or(wrong)
+    let state = states.get_mut(index as usize).and_then(|entry| {
+        let any: &mut dyn Any = &mut *entry.state;
+        any.downcast_mut()
+    });
+    // Made only when it is needed: this is on the path of every access.
+    state.ok_or_else(|| StateError::WrongHandle { wanted: std::any::type_name::<T>() })
 }
 
 fn schema<K: 'static, N: 'static>(kind: StateKind, held: impl IntoIterator<Item = String>) -> StateSchema {

@@ -88,6 +88,36 @@ impl<V: Data, N: Key> ValueState<V, N> {
         result.ok_or(StateError::NoCurrentKey)
     }
 
+    /// Changes the value of the current key in `namespace` in place, or puts what `f` returns: the first value, or one
+    /// that replaces the old.
+    ///
+    /// # Errors
+    /// As [`update_in`](Self::update_in).
+    pub fn fold_in<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        namespace: &N,
+        f: impl FnOnce(Option<&mut V>) -> Option<V>,
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<ValueTable<K, N, V>, ()>(self.index)?;
+        state.table.fold(Address { hash, key, namespace }, f)
+    }
+
+    /// Combines what the current key has in the namespaces `sources` into what it has in `target`.
+    ///
+    /// # Errors
+    /// As [`update_in`](Self::update_in).
+    pub fn merge_namespaces<K: Key>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        target: &N,
+        sources: &[N],
+        combine: impl FnMut(&mut V, V),
+    ) -> Result<(), StateError> {
+        let (key, hash, state) = backend.keyed_state::<ValueTable<K, N, V>, ()>(self.index)?;
+        state.table.merge((key, hash), target, sources, combine)
+    }
+
     /// Removes the value of the current key in `namespace`.
     ///
     /// # Errors

@@ -18,6 +18,16 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A file that cannot be written to.
+    #[error("cannot open {} for writing ({option}): {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The option that names it.
+        option: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A file that is too large to be a configuration.
     #[error("{} is larger than {limit} bytes; is it a configuration?", path.display())]
     TooLarge {
@@ -79,6 +89,7 @@ impl Classified for Error {
     fn code(&self) -> &'static str {
         match self {
             Error::Read { .. } => "TM-CONFIG-READ",
+            Error::Open { .. } => "TM-FILE-OPEN",
             Error::TooLarge { .. } => "TM-CONFIG-TOO-LARGE",
             Error::NoFileInFolder { .. } => "TM-CONFIG-NO-FILE",
             Error::Syntax { .. } => "TM-CONFIG-SYNTAX",

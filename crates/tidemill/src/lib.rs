@@ -1,21 +1,41 @@
-//! Where Tidemill is put together: configuration is loaded, memory is sized, and the command line is served.
+//! Where Tidemill is put together: configuration is loaded, memory is sized, jobs are run in this process, and the command
+//! line is served.
 //!
 //! Only this crate reads files of configuration, and only this one asks the machine how much memory there is.
 //!
-//! A job begins by loading its configuration from its own command line:
+//! A job is a program whose `main` begins with [`environment`]:
 //!
 //! ```no_run
-//! let loaded = tidemill::config::load(std::env::args_os().skip(1))?;
-//! for warning in &loaded.warnings {
-//!     eprintln!("warning: {warning}");
+//! fn main() -> tidemill::Result<()> {
+//!     let env = tidemill::environment()?;
+//!     // Add sources, operators and sinks here.
+//!     env.execute("My job")?;
+//!     Ok(())
 //! }
-//! // `loaded.rest` holds the arguments that are the job's own.
-//! # Ok::<(), tidemill::Error>(())
 //! ```
 
 pub mod cli;
 pub mod config;
+mod embedded;
 mod error;
+mod failure;
 pub mod memory;
 
+pub use embedded::{environment, environment_from};
 pub use error::Error;
+pub use failure::{Failure, Result};
+pub use tidemill_core as core;
+pub use tidemill_datastream as datastream;
+pub use tidemill_runtime as runtime;
+pub use tidemill_serialization as serialization;
+pub use tidemill_state as state;
+
+/// What most jobs need.
+pub mod prelude {
+    pub use tidemill_datastream::*;
+    pub use tidemill_serialization::{Record, RoutingHash, TimestampMs};
+    pub use tidemill_state::{
+        AggregateFunction, KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
+        ValueState, ValueStateDescriptor,
+    };
+}

@@ -50,7 +50,8 @@ impl Part {
         Self { size: MemorySize::from_bytes(bytes), source }
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    /// The size in bytes.
+    pub fn bytes(&self) -> u64 {
         self.size.bytes()
     }
 }

@@ -14,6 +14,9 @@ mod process;
 pub(crate) mod support;
 mod timestamps;
 mod to_columns;
+mod window;
+mod window_batch;
+pub mod window_contents;
 
 pub(crate) use async_calls::{CallBatch, CallEach};
 pub(crate) use async_wait::AsyncWaitOperator;
@@ -28,3 +31,4 @@ pub use map::MapOperator;
 pub use process::ProcessOperator;
 pub use timestamps::TimestampsOperator;
 pub use to_columns::ToColumnsOperator;
+pub use window::{Lateness, WindowOperator};

@@ -1,7 +1,9 @@
 //! From a plan to running threads: slots, gates, partitions, chains.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidemill_core::budget::MemoryBudget;
 use tidemill_core::graph::ShipStrategy;
 use tidemill_network::{
     ChannelSender, GateBuffers, InputGate, LocalBufferPool, PartitionBuffers, ResultPartition, TaskWaker,
@@ -54,11 +56,12 @@ pub(super) fn deploy(cluster: &EmbeddedCluster, plan: ExecutionPlan) -> Result<J
     }
     connect(cluster, &plan, &first_task, &mut drafts)
         .map_err(|source| JobError::Network { job: plan.job.name.clone(), source })?;
+    let slots = slots(cluster, &plan);
     let coordinators = coordinate(&plan)?;
     let groups = AlignmentGroups::default();
     let mut tasks = Vec::new();
     for draft in drafts {
-        tasks.push(assemble(cluster, &plan, draft, &coordinators, &groups)?);
+        tasks.push(assemble(cluster, &plan, draft, &coordinators, &groups, &slots)?);
     }
     start(cluster, plan, tasks)
 }
@@ -77,6 +80,25 @@ fn check_slots(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), Jo
         _ => Ok(()),
     }
 }
+
+/// The managed memory of each slot: subtask i of every vertex of a slot sharing group runs in slot i of the group.
+fn slots<'a>(cluster: &EmbeddedCluster, plan: &'a ExecutionPlan) -> BTreeMap<&'a str, Vec<MemoryBudget>> {
+    let groups = plan.slots_by_group();
+    let needed: u32 = groups.values().sum();
+    let all = u64::from(cluster.resources.slots.unwrap_or(needed).max(1));
+    let share = usize::try_from(cluster.resources.managed_bytes / all).unwrap_or(usize::MAX);
+    groups
+        .into_iter()
+        .map(|(group, count)| {
+            let budget =
+                |slot| MemoryBudget::new(format!("managed memory of slot {slot}"), share, MANAGED_KEY);
+            (group, (0..count).map(budget).collect())
+        })
+        .collect()
+}
+
+/// The option that decides about managed memory.
+const MANAGED_KEY: &str = "taskmanager.memory.managed.size";
 
 /// The subtasks of the target that subtask `index` of the source sends to, when not to all.
 fn targets(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Vec<u32> {
@@ -237,6 +259,7 @@ fn assemble(
     draft: Draft,
     coordinators: &[Option<Arc<SourceCoordinator>>],
     groups: &AlignmentGroups,
+    slots: &BTreeMap<&str, Vec<MemoryBudget>>,
 ) -> Result<Task, JobError> {
     let vertex_plan = &plan.vertices[draft.vertex];
     let vertex = &plan.job.vertices[draft.vertex];
@@ -270,6 +293,11 @@ fn assemble(
             parallelism: vertex.parallelism,
             max_parallelism: vertex.max_parallelism,
             state_budget: cluster.task_heap.clone(),
+            managed_memory: slots
+                .get(vertex.slot_sharing_group.as_str())
+                .and_then(|budgets| budgets.get(draft.subtask as usize))
+                .cloned()
+                .unwrap_or_else(|| MemoryBudget::new("managed memory", 0, MANAGED_KEY)),
             clock: Arc::clone(&cluster.clock),
             metrics: Arc::clone(&metrics),
             waker: waker.clone(),

@@ -132,6 +132,11 @@ impl Chain {
         })
     }
 
+    /// Whether there is nothing left to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.stack.is_empty()
+    }
+
     /// Whether the last operator has finished and all outputs have been told so.
     pub(crate) fn is_finished(&self) -> bool {
         self.finished && self.stack.is_empty()

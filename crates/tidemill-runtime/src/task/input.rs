@@ -52,11 +52,6 @@ impl Gates {
         Self { gates, combined, next: 0, open_gates }
     }
 
-    /// Whether all channels have ended.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.open_gates == 0
-    }
-
     /// Whether something waits.
     pub(crate) fn has_input(&self) -> bool {
         self.gates.iter().any(|gate| gate.gate.has_input())

@@ -49,7 +49,8 @@ impl Task {
         let end = match ran {
             Ok(Ok(end)) => end,
             Ok(Err(NodeFailure { node, error })) => {
-                if self.cancel.load(Ordering::Relaxed) && error.code() == "TM-NETWORK-CONSUMER-GONE" {
+                // A consumer goes before its producers only when it failed or was cancelled, and says so itself.
+                if error.code() == "TM-NETWORK-CONSUMER-GONE" {
                     TaskEnd::Cancelled
                 } else {
                     TaskEnd::Failed { node, error, panicked_at: None }
@@ -210,7 +211,9 @@ impl Task {
         for due in [deadline, self.chain.flush_deadline()].into_iter().flatten() {
             until = until.min(due);
         }
-        if let Some(timer) = self.chain.next_processing_time() {
+        // In the middle of something timers are not fired, so they must not cut the sleep short either.
+        let may_fire = matches!(state, Waiting::Input | Waiting::Output) || self.chain.is_idle();
+        if let Some(timer) = self.chain.next_processing_time().filter(|_| may_fire) {
             let ms = timer.saturating_sub(self.clock.now()).max(0);
             until = until.min(now + Duration::from_millis(ms.unsigned_abs()).min(LONGEST_SLEEP));
         }

@@ -1,5 +1,7 @@
 //! The state crate through its public face.
 
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests, which the configuration does not see.
+
 mod basics;
 mod model;
 mod operator;

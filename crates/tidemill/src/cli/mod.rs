@@ -73,7 +73,7 @@ fn run(command: Command, out: &mut dyn Write, err: &mut dyn Write) -> Result<Out
 
 /// Shows what is to be said about a loaded configuration that is no error. Keys without effect are only counted: `config
 /// check` lists them.
-fn show_remarks(loaded: &LoadedConfiguration, err: &mut dyn Write) -> Result<(), Error> {
+pub(crate) fn show_remarks(loaded: &LoadedConfiguration, err: &mut dyn Write) -> Result<(), Error> {
     for warning in &loaded.warnings {
         writeln!(err, "{} {warning}", style::warning_tag())?;
     }

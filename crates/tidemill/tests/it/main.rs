@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod config_command;
+mod dependencies;
 mod generated;
 mod loading;
 mod memory_command;

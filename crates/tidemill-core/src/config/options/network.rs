@@ -1,8 +1,6 @@
 //! How network buffers are handed out. Flink 2 has made four of these constants, with these defaults; here they are
 //! still in effect.
 
-use std::time::Duration;
-
 use super::checks::at_least_one;
 use crate::config::ConfigOption;
 use crate::config::option::declare_options;
@@ -29,10 +27,4 @@ declare_options! {
     /// is no such limit.
     REQUIRED_BUFFERS_PER_GATE_MAX: u32 =
         ConfigOption::new("taskmanager.network.memory.read-buffer.required-per-gate.max").check(at_least_one);
-
-    /// How long a task may wait for the buffers that it requires before the job fails.
-    BUFFERS_REQUEST_TIMEOUT: Duration =
-        ConfigOption::new("taskmanager.network.memory.buffers-request-timeout")
-            .default("30 s")
-            .deprecated(&["taskmanager.network.memory.exclusive-buffers-request-timeout-ms"]);
 }

@@ -1,0 +1,158 @@
+//! The trait of window assigners.
+
+use std::time::Duration;
+
+use tidemill_core::time::{NO_TIMESTAMP, Timestamp};
+use tidemill_core::{Classified, Fault};
+use tidemill_runtime::BoxError;
+
+use crate::windows::trigger::Trigger;
+use crate::windows::window::Window;
+
+/// What an assigner may know besides the element.
+#[derive(Clone, Copy, Debug)]
+pub struct AssignerContext {
+    pub(crate) processing_time: Timestamp,
+}
+
+impl AssignerContext {
+    /// A context at a time of the machine, in milliseconds since the epoch.
+    pub fn at(processing_time: Timestamp) -> Self {
+        Self { processing_time }
+    }
+
+    /// The time of the machine, in milliseconds since the epoch. One reading serves a whole batch.
+    pub fn current_processing_time(&self) -> Timestamp {
+        self.processing_time
+    }
+}
+
+/// Says to which windows an element belongs.
+pub trait WindowAssigner<T>: Clone + Send + Sync + 'static {
+    /// The type of the windows.
+    type Window: Window;
+    /// The trigger that such windows have when the job names no other.
+    type DefaultTrigger: Trigger<T, Self::Window>;
+
+    /// Whether elements always belong to one window, so that [`assign_batch`](Self::assign_batch) can be used.
+    const ONE_WINDOW: bool = false;
+
+    /// Whether windows are merged once they meet; then [`merge`](Self::merge) says which.
+    const MERGING: bool = false;
+
+    /// The assigner's name, for people.
+    fn name(&self) -> &'static str;
+
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// When windows cannot be made with them; the job is not deployed then.
+    fn validate(&self) -> Result<(), InvalidWindows> {
+        Ok(())
+    }
+
+    /// Appends the windows of an element.
+    ///
+    /// # Errors
+    /// What an assigner fails with, fails the job: such as an element without the timestamp that it goes by.
+    fn assign_windows(
+        &self,
+        element: &T,
+        timestamp: Timestamp,
+        context: &AssignerContext,
+        windows: &mut Vec<Self::Window>,
+    ) -> Result<(), BoxError>;
+
+    /// Appends the window of each element of a batch; called only with [`ONE_WINDOW`](Self::ONE_WINDOW). `timestamps` is
+    /// as long as `elements`, or empty.
+    ///
+    /// # Errors
+    /// As [`assign_windows`](Self::assign_windows).
+    fn assign_batch(
+        &self,
+        elements: &[T],
+        timestamps: &[Timestamp],
+        context: &AssignerContext,
+        windows: &mut Vec<Self::Window>,
+    ) -> Result<(), BoxError> {
+        for (index, element) in elements.iter().enumerate() {
+            let timestamp = timestamps.get(index).copied().unwrap_or(NO_TIMESTAMP);
+            self.assign_windows(element, timestamp, context, windows)?;
+        }
+        Ok(())
+    }
+
+    /// The trigger that windows have when the job names no other.
+    fn default_trigger(&self) -> Self::DefaultTrigger;
+
+    /// Whether windows end by event time; otherwise they end by the time of the machine.
+    fn is_event_time(&self) -> bool;
+
+    /// The groups of `windows` that merge, each with the window that it merges into; only groups of two and more.
+    fn merge(&self, windows: &[Self::Window]) -> Vec<(Self::Window, Vec<Self::Window>)> {
+        let _ = windows;
+        Vec::new()
+    }
+}
+
+/// Windows that cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{assigner}: {reason}")]
+pub struct InvalidWindows {
+    /// Where.
+    pub assigner: &'static str,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+impl Classified for InvalidWindows {
+    fn code(&self) -> &'static str {
+        "TM-WINDOW-INVALID"
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::User
+    }
+}
+
+/// An element has no timestamp, and its window goes by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} got a record without a timestamp; give the source a WatermarkStrategy with a timestamp assigner, or call \
+     assign_timestamps_and_watermarks() before the window"
+)]
+pub(crate) struct WithoutTimestamp(pub(crate) &'static str);
+
+#[inline]
+pub(crate) fn has_timestamp(timestamp: Timestamp, assigner: &'static str) -> Result<(), WithoutTimestamp> {
+    if timestamp == NO_TIMESTAMP { Err(WithoutTimestamp(assigner)) } else { Ok(()) }
+}
+
+/// Whole milliseconds; what does not fit is as much as fits.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn at_least_a_millisecond(
+    assigner: &'static str,
+    what: &str,
+    value: i64,
+) -> Result<(), InvalidWindows> {
+    if value >= 1 {
+        return Ok(());
+    }
+    Err(InvalidWindows { assigner, reason: format!("the {what} is less than 1 ms; give at least 1 ms") })
+}
+
+pub(crate) fn offset_within(
+    assigner: &'static str,
+    offset: i64,
+    what: &str,
+    limit: i64,
+) -> Result<(), InvalidWindows> {
+    if offset.unsigned_abs() < limit.unsigned_abs() {
+        return Ok(());
+    }
+    let reason = format!("the offset of {offset} ms must be shorter than the {what} of {limit} ms");
+    Err(InvalidWindows { assigner, reason })
+}

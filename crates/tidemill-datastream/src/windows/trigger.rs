@@ -1,0 +1,179 @@
+//! The trait of triggers.
+
+use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_runtime::BoxError;
+use tidemill_serialization::Key;
+use tidemill_state::{Clock, KeyedStateBackend, StateError, TimeDomain, Timers};
+
+use crate::windows::window::Window;
+
+/// What is to become of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriggerResult {
+    /// Nothing.
+    Continue,
+    /// The function is called, the contents stay.
+    Fire,
+    /// The contents are dropped.
+    Purge,
+    /// The function is called, then the contents are dropped.
+    FireAndPurge,
+}
+
+impl TriggerResult {
+    /// Whether the function is called.
+    pub fn is_fire(self) -> bool {
+        matches!(self, TriggerResult::Fire | TriggerResult::FireAndPurge)
+    }
+
+    /// Whether the contents are dropped.
+    pub fn is_purge(self) -> bool {
+        matches!(self, TriggerResult::Purge | TriggerResult::FireAndPurge)
+    }
+}
+
+/// What a trigger may know and do: time, timers of the window, and state.
+pub struct TriggerContext<'a, K, W> {
+    pub(crate) backend: &'a mut KeyedStateBackend<K>,
+    pub(crate) timers: Timers<W>,
+    pub(crate) window: &'a W,
+    pub(crate) watermark: Watermark,
+    pub(crate) clock: &'a dyn Clock,
+}
+
+impl<K: Key, W: Window> TriggerContext<'_, K, W> {
+    /// The keyed state, to use the handles on that the trigger got when it was opened; the window is the namespace of what
+    /// belongs to it.
+    pub fn state(&mut self) -> &mut KeyedStateBackend<K> {
+        self.backend
+    }
+
+    /// How far event time has got.
+    pub fn current_watermark(&self) -> Watermark {
+        self.watermark
+    }
+
+    /// The time of the machine, in milliseconds since the epoch.
+    pub fn current_processing_time(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Has [`Trigger::on_event_time`] called for this window when event time reaches `timestamp`.
+    ///
+    /// # Errors
+    /// When the memory for state is used up.
+    pub fn register_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
+        self.timers.register(self.backend, TimeDomain::Event, timestamp, self.window).map(drop)
+    }
+
+    /// Has [`Trigger::on_processing_time`] called for this window when the machine's time reaches `timestamp`.
+    ///
+    /// # Errors
+    /// When the memory for state is used up.
+    pub fn register_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
+        self.timers.register(self.backend, TimeDomain::Processing, timestamp, self.window).map(drop)
+    }
+
+    /// Takes back a timer in event time; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the state cannot be reached.
+    pub fn delete_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
+        self.timers.delete(self.backend, TimeDomain::Event, timestamp, self.window).map(drop)
+    }
+
+    /// Takes back a timer in processing time; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the state cannot be reached.
+    pub fn delete_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
+        self.timers.delete(self.backend, TimeDomain::Processing, timestamp, self.window).map(drop)
+    }
+}
+
+/// Decides when the function of a window is called.
+///
+/// One trigger serves all keys and windows of a subtask; what it has to remember of a window it keeps in state whose
+/// namespace is the window.
+pub trait Trigger<T, W: Window>: Clone + Send + Sync + 'static {
+    /// Declares the trigger's states and keeps their handles.
+    ///
+    /// # Errors
+    /// What a trigger fails with, fails the job.
+    fn open<K: Key>(&mut self, states: &mut KeyedStateBackend<K>) -> Result<(), BoxError> {
+        let _ = states;
+        Ok(())
+    }
+
+    /// An element was added to the window.
+    ///
+    /// # Errors
+    /// What a trigger fails with, fails the job.
+    fn on_element<K: Key>(
+        &mut self,
+        element: &T,
+        timestamp: Timestamp,
+        window: &W,
+        context: &mut TriggerContext<'_, K, W>,
+    ) -> Result<TriggerResult, BoxError>;
+
+    /// Event time has reached a timer of the window: one of the trigger's, or the one that removes the window.
+    ///
+    /// # Errors
+    /// What a trigger fails with, fails the job.
+    fn on_event_time<K: Key>(
+        &mut self,
+        time: Timestamp,
+        window: &W,
+        context: &mut TriggerContext<'_, K, W>,
+    ) -> Result<TriggerResult, BoxError> {
+        let _ = (time, window, context);
+        Ok(TriggerResult::Continue)
+    }
+
+    /// The machine's time has reached a timer of the window.
+    ///
+    /// # Errors
+    /// What a trigger fails with, fails the job.
+    fn on_processing_time<K: Key>(
+        &mut self,
+        time: Timestamp,
+        window: &W,
+        context: &mut TriggerContext<'_, K, W>,
+    ) -> Result<TriggerResult, BoxError> {
+        let _ = (time, window, context);
+        Ok(TriggerResult::Continue)
+    }
+
+    /// Whether the trigger can be used with windows that merge.
+    fn can_merge(&self) -> bool {
+        false
+    }
+
+    /// The windows `merged` have become `window`: merges the trigger's state and orders the timers anew. Called only when
+    /// [`can_merge`](Self::can_merge) says so.
+    ///
+    /// # Errors
+    /// What a trigger fails with, fails the job.
+    fn on_merge<K: Key>(
+        &mut self,
+        window: &W,
+        merged: &[W],
+        context: &mut TriggerContext<'_, K, W>,
+    ) -> Result<(), BoxError> {
+        let _ = (window, merged, context);
+        Ok(())
+    }
+
+    /// The window goes: removes the trigger's state and timers of it.
+    ///
+    /// # Errors
+    /// What a trigger fails with, fails the job.
+    fn clear<K: Key>(&mut self, window: &W, context: &mut TriggerContext<'_, K, W>) -> Result<(), BoxError>;
+
+    /// That the trigger does nothing but fire when time of this domain reaches the end of a window, and for each
+    /// element that comes after that. The operator then adds whole batches without calling the trigger.
+    fn fires_at_end(&self) -> Option<TimeDomain> {
+        None
+    }
+}

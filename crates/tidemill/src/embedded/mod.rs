@@ -1,0 +1,172 @@
+//! Jobs in this process: what a job's `main` begins with, and what happens when it executes.
+
+mod logging;
+mod progress;
+mod signals;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use tidemill_core::config::{Configuration, options};
+use tidemill_core::memory::TaskManagerMemory;
+use tidemill_datastream::{Executor, JobResult, StreamExecutionEnvironment};
+use tidemill_runtime::JobError;
+use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, TaskManagerResources};
+use tidemill_runtime::graph::{ExecutionPlan, explain_json, explain_text};
+
+use crate::config::{ARGUMENTS_HELP, load};
+use crate::memory::prepare;
+use crate::{Error, cli};
+
+/// An environment for a job, configured by the command line of the process: `-c FILE`, `-D key=value`, and
+/// `--explain` to show the plan instead of running it.
+///
+/// ```no_run
+/// # fn main() -> tidemill::Result<()> {
+/// let env = tidemill::environment()?;
+/// // Add sources, operators and sinks here.
+/// env.execute("My job")?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// When an argument is unknown, a file cannot be read, or an option is wrong.
+pub fn environment() -> Result<StreamExecutionEnvironment, Error> {
+    let (environment, rest) = environment_from(std::env::args_os().skip(1))?;
+    match rest.first() {
+        None => Ok(environment),
+        Some(argument) => Err(Error::Argument(format!(
+            "unexpected argument '{}'. A job takes:\n{ARGUMENTS_HELP}\n{EXPLAIN_HELP}",
+            argument.to_string_lossy()
+        ))),
+    }
+}
+
+const EXPLAIN_HELP: &str = "\
+      --explain[=json] Show the plan instead of running the job
+      --help           Show this";
+
+/// Like [`environment`] with arguments given, of which those that are the job's own are returned.
+///
+/// # Errors
+/// As [`environment`].
+pub fn environment_from(
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<(StreamExecutionEnvironment, Vec<OsString>), Error> {
+    let loaded = load(args)?;
+    let mut explain = None;
+    let mut rest = Vec::new();
+    for argument in &loaded.rest {
+        match argument.to_str() {
+            Some("--explain" | "--explain=text") => explain = Some(Explain::Text),
+            Some("--explain=json") => explain = Some(Explain::Json),
+            Some("--help" | "-h") => {
+                writeln!(anstream::stdout(), "Options of a Tidemill job:\n{ARGUMENTS_HELP}\n{EXPLAIN_HELP}")?;
+                std::process::exit(0);
+            }
+            _ => rest.push(argument.clone()),
+        }
+    }
+    cli::show_remarks(&loaded, &mut anstream::stderr())?;
+    logging::start(&loaded.configuration)?;
+    let executor = EmbeddedExecutor { explain };
+    Ok((StreamExecutionEnvironment::new(loaded.configuration, executor), rest))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Explain {
+    Text,
+    Json,
+}
+
+/// Runs jobs in this process, sized by the configuration, with a live line and with signals that cancel.
+struct EmbeddedExecutor {
+    explain: Option<Explain>,
+}
+
+/// How often the live line is drawn.
+const REFRESH: Duration = Duration::from_millis(200);
+/// How often the rates of a job are read, as in Flink.
+const SAMPLE: Duration = Duration::from_secs(5);
+
+impl Executor for EmbeddedExecutor {
+    fn execute(&self, plan: ExecutionPlan, configuration: &Configuration) -> Result<JobResult, JobError> {
+        if let Some(format) = self.explain {
+            show_plan(&plan, format);
+        }
+        let mut configuration = configuration.clone();
+        let prepared =
+            prepare(&mut configuration).map_err(|error| JobError::Environment(error.to_string()))?;
+        for line in
+            [prepared.embedded.as_ref().map(ToString::to_string), prepared.warning].into_iter().flatten()
+        {
+            // A closed stderr must not stop a job.
+            let _ = writeln!(anstream::stderr(), "{line}");
+        }
+        let needed = plan.slots_by_group().values().sum();
+        let resources = resources(&configuration, &prepared.memory, needed)?;
+        tracing::info!(job = plan.job.name, slots = needed, "starting");
+        let cluster = EmbeddedCluster::new(resources);
+        let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
+        let job = cluster.submit(plan)?;
+        let signals = signals::cancel_on_signal(job.canceller());
+        let ended = watch(&job, &mut live);
+        drop(signals);
+        live.finish(&job, ended.is_ok());
+        tracing::info!(job = job.graph().name, status = ?job.status(), "ended");
+        ended.map(|()| JobResult::of(&job))
+    }
+}
+
+fn watch(job: &JobHandle, live: &mut progress::LiveLine) -> Result<(), JobError> {
+    let mut next_sample = Instant::now() + SAMPLE;
+    while !job.wait_for(REFRESH)? {
+        if Instant::now() >= next_sample {
+            next_sample += SAMPLE;
+            job.metrics().sample();
+        }
+        live.update(job);
+    }
+    Ok(())
+}
+
+fn show_plan(plan: &ExecutionPlan, format: Explain) -> ! {
+    let text = match format {
+        Explain::Text => explain_text(plan),
+        Explain::Json => format!("{:#}\n", explain_json(plan)),
+    };
+    // Like `--help`: whoever asked for the plan does not want what the program does after its job.
+    let written = anstream::stdout().write_all(text.as_bytes());
+    std::process::exit(i32::from(written.is_err()));
+}
+
+fn resources(
+    configuration: &Configuration,
+    memory: &TaskManagerMemory,
+    needed_slots: u32,
+) -> Result<TaskManagerResources, JobError> {
+    let get = |option| configuration.get(option).map(|buffers: u32| buffers as usize);
+    let slots = configuration
+        .contains(&options::TASK_SLOTS)
+        .then(|| configuration.get(&options::TASK_SLOTS))
+        .transpose()?;
+    let memory = memory.clone().with_slots(slots.unwrap_or(needed_slots.max(1)));
+    Ok(TaskManagerResources {
+        slots,
+        network_bytes: memory.network.bytes(),
+        segment_size: usize::try_from(configuration.get(&options::SEGMENT_SIZE)?.bytes())
+            .unwrap_or(usize::MAX),
+        managed_bytes: memory.managed.bytes(),
+        task_heap_bytes: memory.task_heap.bytes(),
+        exclusive_buffers_per_channel: get(&options::BUFFERS_PER_CHANNEL)?,
+        floating_buffers_per_gate: get(&options::FLOATING_BUFFERS_PER_GATE)?,
+        max_buffers_per_channel: get(&options::MAX_BUFFERS_PER_CHANNEL)?,
+        max_overdraft_buffers: get(&options::MAX_OVERDRAFT_BUFFERS_PER_GATE)?,
+        required_per_gate_max: configuration
+            .get_optional(&options::REQUIRED_BUFFERS_PER_GATE_MAX)?
+            .map(|buffers| buffers as usize),
+        cancellation_timeout: configuration.get(&options::TASK_CANCELLATION_TIMEOUT)?,
+    })
+}

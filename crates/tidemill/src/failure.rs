@@ -1,0 +1,40 @@
+//! How a program that runs a job ends when it fails.
+
+use std::fmt;
+
+/// What the `main` of a job returns.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Any error, shown as people should read it: Rust prints what `main` returns by its `Debug` form, so that form is the
+/// message, without quotes or braces.
+pub struct Failure(Box<dyn std::error::Error + Send + Sync>);
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut last = self.0.to_string();
+        let mut next = self.0.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Many messages contain that of their cause already.
+            if !last.contains(&text) {
+                write!(f, "\n  caused by: {text}")?;
+            }
+            last = text;
+            next = error.source();
+        }
+        Ok(())
+    }
+}

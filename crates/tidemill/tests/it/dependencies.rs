@@ -1,0 +1,52 @@
+//! Dependencies between the crates point one way: ARCHITECTURE.md says which.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// For each crate: the crates of the workspace that it may depend on.
+fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let low = ["tidemill-core", "tidemill-derive", "tidemill-serialization"];
+    let runtime = ["tidemill-core", "tidemill-serialization", "tidemill-state", "tidemill-network"];
+    let above = [runtime.as_slice(), &["tidemill-runtime"]].concat();
+    BTreeMap::from([
+        ("tidemill-core", vec![]),
+        ("tidemill-derive", vec![]),
+        ("tidemill-serialization", low[..2].to_vec()),
+        ("tidemill-state", vec!["tidemill-core", "tidemill-serialization"]),
+        ("tidemill-network", vec!["tidemill-core", "tidemill-serialization"]),
+        ("tidemill-runtime", runtime.to_vec()),
+        ("tidemill-datastream", above.clone()),
+        ("tidemill-connectors", above.clone()),
+        ("tidemill-testkit", above.clone()),
+        ("tidemill", [above.as_slice(), &["tidemill-datastream", "tidemill-connectors"]].concat()),
+    ])
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let allowed = allowed();
+    let mut seen = BTreeSet::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        let may = allowed.get(name).unwrap_or_else(|| panic!("say in this test what {name} may depend on"));
+        seen.insert(name);
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let other = dependency["name"].as_str().unwrap();
+            let normal = dependency["kind"].is_null();
+            if normal && other.starts_with("tidemill") {
+                assert!(may.contains(&other), "{name} must not depend on {other}: see ARCHITECTURE.md");
+            }
+        }
+    }
+    let missing: Vec<_> = allowed.keys().filter(|name| !seen.contains(*name)).collect();
+    assert!(missing.is_empty(), "these crates are gone: {missing:?}");
+}
