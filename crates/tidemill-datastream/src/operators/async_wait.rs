@@ -19,6 +19,7 @@ use crate::async_io::{
 };
 use crate::functions::Collector;
 use crate::operators::async_calls::Calls;
+use crate::operators::support::operator_state;
 
 /// The name under which the calls that are under way are stored.
 const STATE: &str = "_async_wait_operator_state_";
@@ -336,10 +337,7 @@ where
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
         self.calls.open(context).map_err(OperatorError::user)?;
-        let mut state = OperatorStateBackend::new(context.state_budget.clone());
-        if let Some(restored) = &restored {
-            state.restore(restored)?;
-        }
+        let mut state = operator_state(context, restored.as_ref())?;
         let stored: OperatorListState<(C::Request, C::Stamp)> =
             state.register_list(ListStateDescriptor::new(STATE))?;
         let backlog = stored.get(&state)?.iter().cloned().collect();

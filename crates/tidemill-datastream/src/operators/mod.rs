@@ -2,11 +2,15 @@
 
 mod async_calls;
 mod async_wait;
+mod broadcast_keyed_process;
+mod broadcast_process;
+mod checkpointed_process;
 mod co_each;
 mod co_keyed_process;
 mod co_process;
 mod filter;
 mod flat_map;
+mod interval_join;
 mod keyed_process;
 mod keyed_reduce;
 mod map;
@@ -20,11 +24,15 @@ pub mod window_contents;
 
 pub(crate) use async_calls::{CallBatch, CallEach};
 pub(crate) use async_wait::AsyncWaitOperator;
+pub use broadcast_keyed_process::KeyedBroadcastProcessOperator;
+pub use broadcast_process::BroadcastProcessOperator;
+pub use checkpointed_process::CheckpointedProcessOperator;
 pub use co_each::EachInputOperator;
 pub use co_keyed_process::KeyedCoProcessOperator;
 pub use co_process::CoProcessOperator;
 pub use filter::FilterOperator;
 pub use flat_map::FlatMapOperator;
+pub use interval_join::IntervalJoinOperator;
 pub use keyed_process::KeyedProcessOperator;
 pub use keyed_reduce::KeyedReduceOperator;
 pub use map::MapOperator;
