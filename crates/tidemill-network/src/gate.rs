@@ -304,6 +304,7 @@ impl Drop for InputGate {
             }
         }
         queues.ready.clear();
+        (queues.queued_buffers, queues.queued_bytes) = (0, 0);
     }
 }
 
@@ -391,6 +392,22 @@ impl ChannelSender {
             return;
         }
         let channel = &mut queues.channels[self.channel];
+        // Of watermarks in a row only the last one says something, and a consumer that does not come must not let them
+        // pile up.
+        if let Event::Watermark(_) = event {
+            let last = match channel.backlog.back_mut() {
+                Some(Waiting::Event(last)) => Some(last),
+                Some(Waiting::Buffer { .. }) => None,
+                None => match channel.queue.back_mut() {
+                    Some(Entry::Event(last)) => Some(last),
+                    _ => None,
+                },
+            };
+            if let Some(last @ Event::Watermark(_)) = last {
+                *last = event;
+                return;
+            }
+        }
         if channel.backlog.is_empty() {
             channel.queue.push_back(Entry::Event(event));
             queues.mark_ready(self.channel);

@@ -38,9 +38,29 @@ struct Channel {
     sender: ChannelSender,
     /// The buffer that a builder with records holds.
     permit: Option<Permit>,
-    /// What rides behind the records of the builder.
+    riders: Riders,
+}
+
+/// What rides behind the records of a builder, coalesced. While a channel is idle it has no watermarks, so whatever came
+/// amounts to: active again, a watermark, idle; each or none, in this order.
+#[derive(Debug, Default)]
+struct Riders {
+    active: bool,
     watermark: Option<Watermark>,
-    idle: Option<bool>,
+    idle: bool,
+}
+
+impl Riders {
+    fn add(&mut self, event: Event) {
+        match event {
+            Event::Watermark(watermark) => self.watermark = Some(watermark),
+            Event::Idle(idle) => {
+                self.active |= !idle;
+                self.idle = idle;
+            }
+            Event::EndOfInput => {}
+        }
+    }
 }
 
 struct Channels {
@@ -93,11 +113,15 @@ impl Channels {
 
 impl Channel {
     fn send_riders(&mut self) {
-        if let Some(watermark) = self.watermark.take() {
+        let Riders { active, watermark, idle } = std::mem::take(&mut self.riders);
+        if active {
+            self.sender.send_event(Event::Idle(false));
+        }
+        if let Some(watermark) = watermark {
             self.sender.send_event(Event::Watermark(watermark));
         }
-        if let Some(idle) = self.idle.take() {
-            self.sender.send_event(Event::Idle(idle));
+        if idle {
+            self.sender.send_event(Event::Idle(true));
         }
     }
 }
@@ -121,7 +145,7 @@ impl ResultPartition {
     ) -> Self {
         let channels = senders
             .into_iter()
-            .map(|sender| Channel { sender, permit: None, watermark: None, idle: None })
+            .map(|sender| Channel { sender, permit: None, riders: Riders::default() })
             .collect();
         let channels = Channels { channels, pool, encoder, sent: Sent::default(), failure: None };
         Self { router, channels, timeout, deadline: None }
@@ -146,7 +170,8 @@ impl ResultPartition {
             BufferTimeout::Immediate => self.flush()?,
             BufferTimeout::After(timeout) => {
                 if self.deadline.is_none() && self.router.has_pending() {
-                    self.deadline = Some(now + timeout);
+                    // A timeout beyond what can be represented never passes.
+                    self.deadline = now.checked_add(timeout);
                 }
             }
         }
@@ -193,13 +218,11 @@ impl ResultPartition {
         }
         for (index, channel) in self.channels.channels.iter_mut().enumerate() {
             let rides = event != Event::EndOfInput && self.router.has_records(index);
-            match event {
-                Event::Watermark(watermark) if rides => channel.watermark = Some(watermark),
-                Event::Idle(idle) if rides => channel.idle = Some(idle),
-                _ => {
-                    channel.send_riders();
-                    channel.sender.send_event(event);
-                }
+            if rides {
+                channel.riders.add(event);
+            } else {
+                channel.send_riders();
+                channel.sender.send_event(event);
             }
         }
         Ok(())

@@ -397,7 +397,7 @@ impl<T: Element> Router for SingleRouter<T> {
             return Ok(Routed::All);
         }
         let records = batch.downcast_mut::<TypedBatch<T>>()?;
-        if builder.batch.timestamps.is_empty() == !records.timestamps.is_empty()
+        if builder.batch.timestamps.is_empty() != records.timestamps.is_empty()
             && let Some((batch, bytes)) = builder.take()
         {
             to.full(self.channel, batch, bytes);
@@ -461,8 +461,8 @@ impl<T: Element> Router for BroadcastRouter<T> {
     fn route(&mut self, batch: &mut Batch, to: &mut dyn RouteTarget) -> Result<Routed, NetworkError> {
         let records = batch.downcast_mut::<TypedBatch<T>>()?;
         while !records.is_empty() {
-            let mixed = self.builder.batch.timestamps.is_empty() == !records.timestamps.is_empty();
-            if !(mixed && !self.builder.batch.is_empty()) {
+            let mixed = self.builder.batch.timestamps.is_empty() != records.timestamps.is_empty();
+            if !mixed || self.builder.batch.is_empty() {
                 if self.builder.batch.is_empty() && !self.begin(to) {
                     return Ok(Routed::Rest);
                 }

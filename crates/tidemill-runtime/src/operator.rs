@@ -26,7 +26,8 @@ pub enum Progress {
     /// No: call again, with the batch that was handed to [`Output::keep`], as soon as the outputs have room.
     More,
     /// No, and a further call is of no use before the operator's [`OperatorWaker`] has been used: it waits for
-    /// something outside of the process.
+    /// something outside of the process. Meanwhile it may be called by [`Operator::woken`] and, when its timers are due,
+    /// by [`Operator::processing_time`].
     Wait,
 }
 

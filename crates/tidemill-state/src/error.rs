@@ -36,7 +36,9 @@ pub enum StateError {
     #[error("keyed state was used without a current key; use it only while a record or a timer is processed")]
     NoCurrentKey,
     /// A handle was used with a backend that did not make it.
-    #[error("a handle to {wanted} was used before its state was declared, or with a backend that did not declare it: declare it in `open`")]
+    #[error(
+        "a handle to {wanted} was used before its state was declared, or with a backend that did not declare it: declare it in `open`"
+    )]
     WrongHandle {
         /// The state that the handle stands for.
         wanted: &'static str,

@@ -63,6 +63,10 @@ macro_rules! forms {
                 on_form!(self, table => table.keys(namespace, keys))
             }
 
+            fn prefetch(&self, hashes: &[u64]) {
+                on_form!(self, table => table.prefetch(hashes))
+            }
+
             fn is_stamped(&self) -> bool {
                 on_form!(self, table => table.is_stamped())
             }

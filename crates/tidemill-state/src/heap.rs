@@ -21,6 +21,9 @@ const KEEP_CAPACITY: usize = 1024;
 /// How many addresses of a batch are probed for together.
 const BLOCK: usize = 64;
 
+/// Indexes of fewer bytes are in the processor's caches anyway.
+const PREFETCHED: usize = 1 << 20;
+
 /// What a value takes besides its own size as a Rust value.
 pub(crate) trait Weight {
     /// Whether [`weight`](Weight::weight) is always 0.
@@ -28,6 +31,9 @@ pub(crate) trait Weight {
 
     /// Bytes on the heap, about.
     fn weight(&self) -> usize;
+
+    /// Loads the value into the processor's caches.
+    fn touch(&self);
 }
 
 impl<V: Element> Weight for V {
@@ -36,6 +42,17 @@ impl<V: Element> Weight for V {
     #[inline]
     fn weight(&self) -> usize {
         if Self::NONE { 0 } else { self.logical_bytes() }
+    }
+
+    #[inline]
+    fn touch(&self) {
+        // The load must not be optimized away, though nobody needs what it loads. Values of fixed size own no
+        // memory, so that a clone is a load.
+        if Self::NONE {
+            std::hint::black_box(self.clone());
+        } else {
+            std::hint::black_box(self.logical_bytes());
+        }
     }
 }
 
@@ -168,6 +185,24 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
                 // One in some hundred agrees by chance.
                 Some(_) => self.find(at).map_or(NO_SLOT, |slot| slot as u32),
             };
+        }
+    }
+
+    /// Brings into the processor's caches what probes for these hashes will look at, if there are no namespaces.
+    pub(crate) fn prefetch(&self, hashes: &[u64]) {
+        if size_of::<N>() > 0 || self.index.allocation_size() < PREFETCHED {
+            return;
+        }
+        for block in hashes.chunks(BLOCK) {
+            let mut candidates: [Option<&Bucket<K, N>>; BLOCK] = [None; BLOCK];
+            for (hash, candidate) in block.iter().zip(&mut candidates) {
+                *candidate = self.index.find(*hash, |_| true);
+            }
+            let mut slots = [NO_SLOT; BLOCK];
+            for (slot, candidate) in slots.iter_mut().zip(&candidates) {
+                *slot = candidate.map_or(NO_SLOT, |bucket| bucket.slot);
+            }
+            slots.iter().filter_map(|slot| self.values.get(*slot as usize)).for_each(V::touch);
         }
     }
 

@@ -34,6 +34,10 @@ impl<E> Weight for ListCell<E> {
     fn weight(&self) -> usize {
         self.items.capacity() * size_of::<E>() + self.stamps.capacity() * 8 + self.logical
     }
+
+    fn touch(&self) {
+        std::hint::black_box(self.logical);
+    }
 }
 
 fn logical<E: Data>(item: &E) -> usize {
@@ -318,6 +322,10 @@ impl<K: Key, N: Key, E: Data> Table<K> for HeapLists<K, N, E> {
             }
         })?;
         Ok(true)
+    }
+
+    fn prefetch(&self, hashes: &[u64]) {
+        self.rows.prefetch(hashes);
     }
 
     fn is_stamped(&self) -> bool {

@@ -39,6 +39,10 @@ impl<UK, UV> Weight for MapCell<UK, UV> {
         // The nodes of the tree are between half and completely full.
         self.entries.len() * size_of::<(UK, UV, Timestamp)>() * 4 / 3 + self.logical
     }
+
+    fn touch(&self) {
+        std::hint::black_box(self.logical);
+    }
 }
 
 fn logical<T: Data>(value: &T) -> usize {
@@ -383,6 +387,10 @@ impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for HeapMaps<K, N, UK, UV> {
             }
         }
         Ok(true)
+    }
+
+    fn prefetch(&self, hashes: &[u64]) {
+        self.rows.prefetch(hashes);
     }
 
     fn is_stamped(&self) -> bool {

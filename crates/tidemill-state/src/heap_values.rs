@@ -249,6 +249,10 @@ impl<K: Key, N: Key, V: Data> Table<K> for HeapValues<K, N, V> {
         Ok(true)
     }
 
+    fn prefetch(&self, hashes: &[u64]) {
+        self.rows.prefetch(hashes);
+    }
+
     fn is_stamped(&self) -> bool {
         self.ttl.is_some()
     }

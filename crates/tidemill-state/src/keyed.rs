@@ -111,6 +111,12 @@ impl<K: Key> KeyedStateBackend<K> {
         check_owned(self.scope.owned, group).inspect_err(|_| self.current = None)
     }
 
+    /// A hint that keys with these routing hashes are going to be the current one, one after the other. Makes
+    /// access key by key several times faster when tables are larger than the processor's caches.
+    pub fn prefetch(&self, hashes: &[u64]) {
+        self.states.iter().for_each(|entry| entry.state.table_ref().prefetch(hashes));
+    }
+
     /// The current key and its routing hash.
     pub fn current_key(&self) -> Option<(&K, u64)> {
         self.current.as_ref().map(|(key, hash)| (key, *hash))

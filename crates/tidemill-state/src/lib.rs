@@ -4,6 +4,31 @@
 //! light handles ([`ValueState`], [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`],
 //! [`Timers`]), with which it works on the current key or, faster, on a whole batch of keys. An [`OperatorStateBackend`] has
 //! state that belongs to no key. Snapshots of both are [dealt out anew](redistribute) when a job is rescaled.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tidemill_core::KeyGroupRange;
+//! use tidemill_core::budget::MemoryBudget;
+//! use tidemill_core::hash::RoutingHash;
+//! use tidemill_state::{KeyBatch, KeyedStateBackend, SystemClock, ValueState, ValueStateDescriptor};
+//!
+//! let budget = MemoryBudget::new("task heap", 64 << 20, "taskmanager.memory.task.heap.size");
+//! let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+//! let count: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("count"))?;
+//!
+//! // A batch of keys at once: the values of the batch are places in a column.
+//! let keys = ["JFK", "LGA", "JFK"].map(String::from);
+//! let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+//! let batch = KeyBatch::new(&hashes, &keys)?;
+//! count.update_batch(&mut backend, &batch, |_| 0, |slots, counts| {
+//!     slots.slots.iter().for_each(|slot| counts[*slot as usize] += 1);
+//! })?;
+//!
+//! // Key by key.
+//! backend.set_current_key(&keys[0], hashes[0])?;
+//! assert_eq!(count.get(&mut backend)?, Some(2));
+//! # Ok::<(), tidemill_state::StateError>(())
+//! ```
 
 #[macro_use]
 mod handle;

@@ -58,6 +58,9 @@ pub(crate) trait Table<K>: Send + 'static {
     /// Adds the keys that have an entry in a namespace; `false` when the namespace is of another type.
     fn keys(&mut self, namespace: &dyn Any, keys: &mut Vec<K>) -> Result<bool, StateError>;
 
+    /// A hint that keys with these routing hashes are going to be accessed.
+    fn prefetch(&self, _hashes: &[u64]) {}
+
     /// Whether its entries expire.
     fn is_stamped(&self) -> bool;
 

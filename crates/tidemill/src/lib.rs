@@ -33,9 +33,10 @@ pub use tidemill_state as state;
 /// What most jobs need.
 pub mod prelude {
     pub use tidemill_datastream::*;
-    pub use tidemill_serialization::{Record, RoutingHash, TimestampMs};
+    pub use tidemill_runtime::BoxError;
+    pub use tidemill_serialization::{ArrowRecord, Data, Date, Key, Record, RoutingHash, TimestampMs};
     pub use tidemill_state::{
         AggregateFunction, KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
-        ValueState, ValueStateDescriptor,
+        ReduceFunction, StateTtlConfig, ValueState, ValueStateDescriptor,
     };
 }

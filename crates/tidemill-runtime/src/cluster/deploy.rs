@@ -1,6 +1,7 @@
 //! From a plan to running threads: slots, gates, partitions, chains.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tidemill_core::budget::MemoryBudget;
@@ -395,7 +396,8 @@ fn start(cluster: &EmbeddedCluster, plan: ExecutionPlan, tasks: Vec<Task>) -> Re
         let blame: Vec<(Arc<str>, String)> =
             task.chain.nodes.iter().map(|node| (Arc::clone(&node.name), node.location.clone())).collect();
         let spawned = std::thread::Builder::new().name(name.clone()).spawn(move || {
-            let end = task.run();
+            // An operator that panics while it is dropped must not leave the job waiting for ever.
+            let end = catch_unwind(AssertUnwindSafe(|| task.run())).unwrap_or_else(TaskEnd::panicked);
             let failure = match end {
                 TaskEnd::Finished | TaskEnd::Cancelled => None,
                 TaskEnd::Failed { node, error, panicked_at } => {

@@ -79,6 +79,10 @@ impl JobShared {
     pub(crate) fn cancel(&self, by_user: bool) {
         {
             let mut state = self.state.lock();
+            if !state.running.contains(&true) {
+                // What has come to its end stays as it ended.
+                return;
+            }
             if state.cancelled_at.is_none() {
                 state.cancelled_at = Some(Instant::now());
                 state.by_user = by_user;
@@ -187,13 +191,13 @@ impl JobHandle {
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn wait_for(&self, timeout: Duration) -> Result<bool, JobError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = after(Instant::now(), timeout);
         let mut state = self.shared.state.lock();
         while state.running.contains(&true) {
             let stuck_at = state
                 .cancelled_at
                 .filter(|_| !self.cancellation_timeout.is_zero())
-                .map(|at| at + self.cancellation_timeout);
+                .map(|at| after(at, self.cancellation_timeout));
             let now = Instant::now();
             if stuck_at.is_some_and(|at| at <= now) {
                 return Err(self.stuck(&state));
@@ -240,6 +244,12 @@ impl JobHandle {
         };
         JobError::Stuck { seconds: self.cancellation_timeout.as_secs(), tasks: tasks.join(", "), because }
     }
+}
+
+/// `at + time`, or as good as never when that is beyond what can be represented.
+fn after(at: Instant, time: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    at.checked_add(time).unwrap_or_else(|| at + YEAR)
 }
 
 impl Drop for JobHandle {

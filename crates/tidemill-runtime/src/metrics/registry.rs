@@ -1,5 +1,6 @@
 //! Reading the metrics of a job, by Flink's names and scopes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -69,7 +70,18 @@ pub struct TaskMetrics {
     state: AtomicU8,
     probes: Mutex<Probes>,
     /// The longest that the window of the `…PerSecond` rates looks back: 12 readings of five seconds, as in Flink.
-    readings: Mutex<Vec<TimeTotals>>,
+    readings: Mutex<VecDeque<Reading>>,
+}
+
+/// What a task had counted at some moment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    times: TimeTotals,
+    records_in: u64,
+    records_out: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    buffers_out: u64,
 }
 
 #[derive(Default)]
@@ -178,22 +190,43 @@ impl TaskMetrics {
         TaskState::ALL[usize::from(self.state.load(Ordering::Relaxed)).min(5)]
     }
 
+    fn read(&self) -> Reading {
+        Reading {
+            times: self.times.totals(),
+            records_in: self.records_in.get(),
+            records_out: self.records_out.get(),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            buffers_out: self.buffers_out.get(),
+        }
+    }
+
     /// Takes a reading for the rates; to be called every five seconds.
     pub fn sample(&self) {
         let mut readings = self.readings.lock();
         if readings.len() > 12 {
-            readings.remove(0);
+            readings.pop_front();
         }
-        readings.push(self.times.totals());
+        readings.push_back(self.read());
+    }
+
+    /// What the task has counted in the last minute: since the oldest reading that is kept, or since the start.
+    fn recent(&self) -> Reading {
+        let now = self.read();
+        let oldest = self.readings.lock().front().copied().unwrap_or_default();
+        Reading {
+            times: now.times.since(&oldest.times),
+            records_in: now.records_in - oldest.records_in,
+            records_out: now.records_out - oldest.records_out,
+            bytes_in: now.bytes_in - oldest.bytes_in,
+            bytes_out: now.bytes_out - oldest.bytes_out,
+            buffers_out: now.buffers_out - oldest.buffers_out,
+        }
     }
 
     /// The times of the last minute: since the oldest reading that is kept, or since the start.
     pub fn recent_times(&self) -> TimeTotals {
-        let now = self.times.totals();
-        match self.readings.lock().first() {
-            Some(oldest) => now.since(oldest),
-            None => now,
-        }
+        self.recent().times
     }
 
     /// A reading of this moment.
@@ -238,7 +271,8 @@ impl JobMetrics {
 
 fn collect_task(task: &TaskMetrics, now: i64) -> Vec<Metric> {
     let view = task.view();
-    let recent = task.recent_times();
+    let minute = task.recent();
+    let recent = minute.times;
     let scope =
         MetricScope::Task { vertex: task.vertex, name: Arc::clone(&task.name), subtask: task.subtask };
     let mut metrics = Vec::new();
@@ -258,6 +292,12 @@ fn collect_task(task: &TaskMetrics, now: i64) -> Vec<Metric> {
     let waits_for_output =
         matches!(task.times.current().0, super::Waiting::Output | super::Waiting::OutputWithin);
     add("isBackPressured", f64::from(u8::from(waits_for_output)));
+    let per_second = |count: u64| count as f64 * 1e9 / recent.elapsed.max(1) as f64;
+    add("numRecordsInPerSecond", per_second(minute.records_in));
+    add("numRecordsOutPerSecond", per_second(minute.records_out));
+    add("numBytesInPerSecond", per_second(minute.bytes_in));
+    add("numBytesOutPerSecond", per_second(minute.bytes_out));
+    add("numBuffersOutPerSecond", per_second(minute.buffers_out));
     add("numRecordsIn", task.records_in.get() as f64);
     add("numRecordsOut", task.records_out.get() as f64);
     add("numBytesIn", task.bytes_in.get() as f64);

@@ -149,7 +149,7 @@ impl TaskTimes {
             let since = self.since.load(Ordering::Relaxed);
             let totals = std::array::from_fn(|index| self.totals[index].load(Ordering::Relaxed));
             fence(Ordering::Acquire);
-            if before % 2 == 0 && self.version.load(Ordering::Relaxed) == before {
+            if before.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == before {
                 return (state.min(4), since, totals);
             }
             std::hint::spin_loop();

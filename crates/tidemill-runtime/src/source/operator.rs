@@ -29,6 +29,9 @@ pub enum SourcePoll {
     End,
 }
 
+/// After how long a reader without a split asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
 /// The name under which a reader's splits are stored.
 const SPLITS: &str = "source-reader-splits";
 
@@ -166,10 +169,14 @@ impl SourceOperator {
                 };
                 Ok(SourcePoll::Wait(until))
             }
-            ReaderStatus::NeedsSplit => self.ask_for_split(),
+            ReaderStatus::NeedsSplit => self.ask_for_split(now),
             ReaderStatus::End => {
                 if let Some(alignment) = &self.alignment {
                     alignment.group.report(alignment.member, i64::MAX, now);
+                }
+                if self.watermarks.is_idle() {
+                    // The watermark of an idle input is ignored, and this one must not be.
+                    out.idle(false);
                 }
                 out.watermark(Watermark::MAX);
                 Ok(SourcePoll::End)
@@ -177,7 +184,7 @@ impl SourceOperator {
         }
     }
 
-    fn ask_for_split(&mut self) -> Result<SourcePoll, OperatorError> {
+    fn ask_for_split(&mut self, now: Instant) -> Result<SourcePoll, OperatorError> {
         self.asked_for_split = true;
         match self.coordinator.next_split(self.subtask)? {
             SplitAssignment::Split(split) => self.add_split(split)?,
@@ -186,7 +193,10 @@ impl SourceOperator {
                     reader.no_more_splits();
                 }
             }
-            SplitAssignment::NoneYet => return Ok(SourcePoll::Wait(self.next_periodic)),
+            SplitAssignment::NoneYet => {
+                let soon = now + ASK_AGAIN;
+                return Ok(SourcePoll::Wait(Some(self.next_periodic.map_or(soon, |next| next.min(soon)))));
+            }
         }
         Ok(SourcePoll::Ready)
     }
@@ -240,9 +250,7 @@ impl SourceOperator {
             }
         }
         let paused = !std::mem::take(&mut self.read_since_check);
-        let updates = self.watermarks.check_idleness(now, paused);
-        let idle = updates.contains(&WatermarkUpdate::Idle(true));
-        for update in updates {
+        for update in self.watermarks.check_idleness(now, paused) {
             pass_on(out, Some(update));
         }
         if let Some(alignment) = &mut self.alignment {
@@ -251,7 +259,7 @@ impl SourceOperator {
                 alignment.samples.pop_front();
             }
             alignment.samples.push_back(current);
-            let reported = if idle { i64::MAX } else { current };
+            let reported = if self.watermarks.is_idle() { i64::MAX } else { current };
             alignment.limit = alignment.group.report(alignment.member, reported, now);
             if let (Some(metrics), true) = (&self.metrics, alignment.limit < i64::MAX) {
                 metrics.drift.set(current.saturating_sub(alignment.limit));

@@ -44,6 +44,11 @@ impl SplitWatermarks {
         self.last
     }
 
+    /// Whether all splits are idle.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+
     /// A split begins. It holds event time back until it has a watermark.
     pub fn add(&mut self, id: Arc<str>) {
         self.splits.push(Split {

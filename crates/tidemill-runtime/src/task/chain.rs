@@ -56,14 +56,41 @@ pub(crate) struct NodeFailure {
 
 /// What is to be done next; the last of the stack first.
 enum Step {
-    Batch { node: usize, input: usize, batch: Batch },
-    Watermark { node: usize, watermark: Watermark },
-    Idle { node: usize, idle: bool },
-    Timer { node: usize, now: Timestamp },
-    Woken { node: usize },
-    Finish { node: usize },
-    Route { node: usize, partition: usize, batch: Batch },
-    Event { node: usize, partition: usize, event: Event },
+    Batch {
+        node: usize,
+        input: usize,
+        batch: Batch,
+    },
+    Watermark {
+        node: usize,
+        watermark: Watermark,
+    },
+    Idle {
+        node: usize,
+        idle: bool,
+    },
+    Timer {
+        node: usize,
+        now: Timestamp,
+    },
+    Woken {
+        node: usize,
+    },
+    Finish {
+        node: usize,
+    },
+    Route {
+        node: usize,
+        partition: usize,
+        batch: Batch,
+    },
+    Event {
+        node: usize,
+        partition: usize,
+        event: Event,
+    },
+    /// The step below waits for the outside. What its operator has emitted lies above and is passed on first.
+    Wait,
 }
 
 /// Why [`Chain::run`] returned.
@@ -84,6 +111,7 @@ pub(crate) struct Chain {
     pub(crate) partitions: Vec<ResultPartition>,
     stack: Vec<Step>,
     out: Output,
+    /// Whether the step on top waits for the outside.
     waiting_outside: bool,
     finished: bool,
     /// The operator that was called last: the one to blame for a panic.
@@ -168,14 +196,20 @@ impl Chain {
     /// Pushes the processing-time timers that are due. True when there are any.
     pub(crate) fn push_timers(&mut self, now: Timestamp) -> bool {
         let before = self.stack.len();
-        for (index, node) in self.nodes.iter().enumerate().rev() {
-            if let Work::Operator(operator) = &node.work
-                && operator.next_processing_time().is_some_and(|due| due <= now)
-            {
+        for index in (0..self.nodes.len()).rev() {
+            if self.timer_of(index).is_some_and(|due| due <= now) {
                 self.stack.push(Step::Timer { node: index, now });
             }
         }
         self.stack.len() > before
+    }
+
+    /// When an operator's processing-time timer is due, unless it is being fired already.
+    fn timer_of(&self, index: usize) -> Option<Timestamp> {
+        let Work::Operator(operator) = &self.nodes[index].work else { return None };
+        let due = operator.next_processing_time()?;
+        let fires = |step: &Step| matches!(step, Step::Timer { node, .. } if *node == index);
+        (!self.stack.iter().any(fires)).then_some(due)
     }
 
     /// Pushes the operators that were woken from outside. True when there are any.
@@ -191,13 +225,7 @@ impl Chain {
 
     /// When the next processing-time timer is due.
     pub(crate) fn next_processing_time(&self) -> Option<Timestamp> {
-        self.nodes
-            .iter()
-            .filter_map(|node| match &node.work {
-                Work::Operator(operator) => operator.next_processing_time(),
-                Work::Source(_) => None,
-            })
-            .min()
+        (0..self.nodes.len()).filter_map(|index| self.timer_of(index)).min()
     }
 
     /// The source at the head, if the chain has one, with the output to poll it with.
@@ -227,10 +255,14 @@ impl Chain {
         cancelled: impl Fn() -> bool,
     ) -> Result<ChainState, NodeFailure> {
         if std::mem::take(&mut self.waiting_outside) {
-            // Whoever waited is asked again only after somebody woke it, or its deadline passed.
+            // Whoever was woken hears of it before the call that waited is made again.
             self.push_woken();
         }
         while let Some(step) = self.stack.pop() {
+            if matches!(step, Step::Wait) {
+                self.waiting_outside = true;
+                return Ok(ChainState::Outside);
+            }
             let needs_room = !matches!(step, Step::Event { .. });
             if needs_room && !self.has_room() {
                 self.stack.push(step);
@@ -240,15 +272,19 @@ impl Chain {
                 self.stack.push(step);
                 return Ok(ChainState::Cancelled);
             }
-            if self.step(step, now)? == Progress::Wait {
-                self.waiting_outside = true;
-                return Ok(ChainState::Outside);
+            self.step(step, now)?;
+            if let Some(deadline) = self.flush_deadline() {
+                // Whoever has much to say must not hold back what it said first.
+                let now = Instant::now();
+                if deadline <= now {
+                    self.flush_due(now)?;
+                }
             }
         }
         Ok(ChainState::Idle)
     }
 
-    fn step(&mut self, step: Step, now: Instant) -> Result<Progress, NodeFailure> {
+    fn step(&mut self, step: Step, now: Instant) -> Result<(), NodeFailure> {
         match step {
             Step::Batch { node, input, batch } => {
                 let count = batch.len() as u64;
@@ -256,9 +292,9 @@ impl Chain {
                 let kept = self.out.take_kept();
                 let left = kept.as_ref().map_or(0, Batch::len) as u64;
                 self.nodes[node].metrics.records_in.add(count.saturating_sub(left));
-                match (progress, kept) {
-                    (Progress::Done, None) => {}
-                    (_, Some(batch)) => self.stack.push(Step::Batch { node, input, batch }),
+                let again = match (progress, kept) {
+                    (Progress::Done, None) => None,
+                    (_, Some(batch)) => Some(Step::Batch { node, input, batch }),
                     (_, None) => {
                         let error = OperatorError::new(
                             "TM-OPERATOR-CONTRACT",
@@ -267,34 +303,34 @@ impl Chain {
                         );
                         return Err(NodeFailure { node, error });
                     }
-                }
+                };
                 self.recycle(node);
-                self.dispatch(node);
-                Ok(progress)
+                self.again(node, progress, again);
             }
             Step::Watermark { node, watermark } => {
                 self.nodes[node].metrics.input_watermark.set(watermark.0);
                 let progress = self.call(node, |operator, out| operator.watermark(watermark, out))?;
-                self.again(node, progress, Step::Watermark { node, watermark })
+                self.again(node, progress, Some(Step::Watermark { node, watermark }));
             }
             Step::Idle { node, idle } => {
                 let progress = self.call(node, |operator, out| operator.idle(idle, out))?;
-                self.again(node, progress, Step::Idle { node, idle })
+                self.again(node, progress, Some(Step::Idle { node, idle }));
             }
             Step::Timer { node, now } => {
                 let progress = self.call(node, |operator, out| operator.processing_time(now, out))?;
-                self.again(node, progress, Step::Timer { node, now })
+                self.again(node, progress, Some(Step::Timer { node, now }));
             }
             Step::Woken { node } => {
                 let progress = self.call(node, |operator, out| operator.woken(out))?;
                 // Having been woken is not a wait: whoever has nothing to say yet is woken again.
                 let progress = if progress == Progress::Wait { Progress::Done } else { progress };
-                self.again(node, progress, Step::Woken { node })
+                self.again(node, progress, Some(Step::Woken { node }));
             }
             Step::Finish { node } => {
                 let progress = self.call(node, |operator, out| operator.finish(out))?;
                 if progress != Progress::Done {
-                    return self.again(node, progress, Step::Finish { node });
+                    self.again(node, progress, Some(Step::Finish { node }));
+                    return Ok(());
                 }
                 for index in (0..self.nodes[node].links.len()).rev() {
                     self.stack.push(match self.nodes[node].links[index].target {
@@ -305,7 +341,6 @@ impl Chain {
                     });
                 }
                 self.dispatch(node);
-                Ok(Progress::Done)
             }
             Step::Route { node, partition, batch } => {
                 let written = self.partitions[partition].write(batch, now);
@@ -314,15 +349,16 @@ impl Chain {
                 {
                     self.stack.push(Step::Route { node, partition, batch });
                 }
-                Ok(Progress::Done)
             }
             Step::Event { node, partition, event } => {
                 self.partitions[partition]
                     .broadcast(event)
                     .map_err(|error| NodeFailure { node, error: error.into() })?;
-                Ok(Progress::Done)
             }
+            // Taken from the stack by `run`.
+            Step::Wait => {}
         }
+        Ok(())
     }
 
     fn call(
@@ -353,12 +389,17 @@ impl Chain {
         }
     }
 
-    fn again(&mut self, node: usize, progress: Progress, step: Step) -> Result<Progress, NodeFailure> {
-        if progress != Progress::Done {
-            self.stack.push(step);
+    /// Sees that a call that is not done is made again, after what it has emitted so far was passed on.
+    fn again(&mut self, node: usize, progress: Progress, step: Option<Step>) {
+        match progress {
+            Progress::Done => {}
+            Progress::More => self.stack.extend(step),
+            Progress::Wait => {
+                self.stack.extend(step);
+                self.stack.push(Step::Wait);
+            }
         }
         self.dispatch(node);
-        Ok(progress)
     }
 
     /// Puts what the operator has emitted on the stack, so that the first is done first.

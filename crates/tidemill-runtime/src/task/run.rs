@@ -1,5 +1,6 @@
 //! The loop of a task.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,11 +38,23 @@ pub(crate) enum TaskEnd {
     Failed { node: usize, error: OperatorError, panicked_at: Option<Option<String>> },
 }
 
+impl TaskEnd {
+    /// The end of a task that panicked outside of any call of an operator.
+    pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
+        Self::of_panic(0, &*payload)
+    }
+
+    fn of_panic(node: usize, payload: &(dyn Any + Send)) -> Self {
+        let error = OperatorError::new("TM-USER-PANIC", tidemill_core::Fault::User, panics::message(payload));
+        TaskEnd::Failed { node, error, panicked_at: Some(panics::take_location()) }
+    }
+}
+
 /// How long a task sleeps at most before it looks around: a safety net, not a way to be woken.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 impl Task {
-    /// Runs to the end; never unwinds.
+    /// Runs to the end. Unwinds only when an operator panics while it is dropped.
     pub(crate) fn run(mut self) -> TaskEnd {
         self.waker.attach();
         panics::enter_task();
@@ -56,21 +69,9 @@ impl Task {
                     TaskEnd::Failed { node, error, panicked_at: None }
                 }
             }
-            Err(payload) => {
-                let error = OperatorError::new(
-                    "TM-USER-PANIC",
-                    tidemill_core::Fault::User,
-                    panics::message(&*payload),
-                );
-                TaskEnd::Failed {
-                    node: self.chain.current(),
-                    error,
-                    panicked_at: Some(panics::take_location()),
-                }
-            }
+            Err(payload) => TaskEnd::of_panic(self.chain.current(), &*payload),
         };
-        // An operator that panicked may panic again when it is closed; nothing is lost by that.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.close()));
+        self.close();
         self.metrics.times.enter(Waiting::Input);
         self.metrics.unwatch();
         self.metrics.set_state(match end {
@@ -83,10 +84,11 @@ impl Task {
 
     fn close(&mut self) {
         for node in &mut self.chain.nodes {
-            match &mut node.work {
+            // An operator that panicked may panic again when it is closed; the others are closed nevertheless.
+            let _ = catch_unwind(AssertUnwindSafe(|| match &mut node.work {
                 Work::Operator(operator) => operator.close(),
                 Work::Source(source) => source.close(),
-            }
+            }));
         }
     }
 
@@ -123,6 +125,10 @@ impl Task {
                     continue;
                 }
                 ChainState::Outside => {
+                    // A wait that has a time limit ends by a timer.
+                    if self.chain.push_timers(self.clock.now()) {
+                        continue;
+                    }
                     self.wait(Waiting::Outside, &[], None, |_| true);
                     continue;
                 }
@@ -178,6 +184,8 @@ impl Task {
         self.chain.after_source();
         match polled {
             SourcePoll::Ready => {}
+            // What it said before it had to wait goes first.
+            SourcePoll::Wait(_) if !self.chain.is_idle() => {}
             SourcePoll::Wait(deadline) => self.wait(Waiting::Input, &[], deadline, |_| true),
             SourcePoll::End => self.chain.push_finish_behind(),
         }
@@ -211,15 +219,16 @@ impl Task {
         for due in [deadline, self.chain.flush_deadline()].into_iter().flatten() {
             until = until.min(due);
         }
-        // In the middle of something timers are not fired, so they must not cut the sleep short either.
-        let may_fire = matches!(state, Waiting::Input | Waiting::Output) || self.chain.is_idle();
-        if let Some(timer) = self.chain.next_processing_time().filter(|_| may_fire) {
+        // In the middle of some output neither timers are fired nor wakers looked at, so they must not cut the sleep
+        // short either.
+        let within = state == Waiting::OutputWithin;
+        if let Some(timer) = self.chain.next_processing_time().filter(|_| !within) {
             let ms = timer.saturating_sub(self.clock.now()).max(0);
             until = until.min(now + Duration::from_millis(ms.unsigned_abs()).min(LONGEST_SLEEP));
         }
         self.metrics.times.enter(state);
         self.waker.wait(interest, Some(until), || {
-            !self.cancel.load(Ordering::Relaxed) && !self.chain.is_woken() && still_waiting(self)
+            !self.cancel.load(Ordering::Relaxed) && (within || !self.chain.is_woken()) && still_waiting(self)
         });
         self.metrics.times.enter(Waiting::No);
     }

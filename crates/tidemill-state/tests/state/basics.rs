@@ -243,3 +243,43 @@ fn memory_is_counted_and_bounded() {
     drop(b);
     assert_eq!(budget.used(), 0);
 }
+
+#[test]
+fn large_tables_find_what_they_hold() {
+    let mut b = backend::<u64>();
+    let count = b.register_value::<(), u64>(ValueStateDescriptor::new("count")).unwrap();
+    let windowed = b.register_value::<i64, u64>(ValueStateDescriptor::new("windowed")).unwrap();
+    let keys: Vec<u64> = (0..200_000).map(|i| i * 7919 % 50_021).collect();
+    let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    let windows: Vec<i64> = keys.iter().map(|key| *key as i64 % 3).collect();
+    let columns = || keys.chunks(1000).zip(hashes.chunks(1000)).zip(windows.chunks(1000));
+    let add = |slots: Slots<'_>, counts: &mut [u64]| {
+        slots.slots.iter().for_each(|slot| counts[*slot as usize] += 1);
+    };
+    for ((keys, hashes), windows) in columns() {
+        b.prefetch(hashes);
+        count.update_batch(&mut b, &KeyBatch::new(hashes, keys).unwrap(), |_| 0, add).unwrap();
+        let batch = KeyBatch::with_namespaces(hashes, keys, Namespaces::Each(windows)).unwrap();
+        windowed.update_batch(&mut b, &batch, |_| 0, add).unwrap();
+    }
+    let mut expected = std::collections::HashMap::new();
+    keys.iter().for_each(|key| *expected.entry(*key).or_insert(0u64) += 1);
+    let full = b.bytes();
+    let (odd, even): (Vec<u64>, Vec<u64>) = expected.keys().partition(|key| **key % 2 == 1);
+    for keys in odd.chunks(999) {
+        let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+        count.clear_batch(&mut b, &KeyBatch::new(&hashes, keys).unwrap()).unwrap();
+    }
+    for key in 0..60_000 {
+        at(&mut b, &key);
+        let total = expected.get(&key).copied();
+        assert_eq!(count.get(&mut b).unwrap(), total.filter(|_| key % 2 == 0), "{key}");
+        assert_eq!(windowed.get_in(&mut b, &(key as i64 % 3)).unwrap(), total, "{key}");
+        assert_eq!(windowed.get_in(&mut b, &(key as i64 % 3 + 1)).unwrap(), None, "{key}");
+    }
+    let references: Vec<&u64> = even.iter().collect();
+    let hashes: Vec<u64> = even.iter().map(RoutingHash::routing_hash).collect();
+    count.clear_batch(&mut b, &KeyBatch::new(&hashes, &references).unwrap()).unwrap();
+    assert!(b.keys("count", &()).unwrap().is_empty());
+    assert!(b.bytes() < full * 2 / 3, "{} of {full} bytes are left", b.bytes());
+}

@@ -39,7 +39,12 @@ struct SumSink {
 }
 
 impl Operator for SumSink {
-    fn process(&mut self, _input: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+    fn process(
+        &mut self,
+        _input: usize,
+        mut batch: Batch,
+        out: &mut Output,
+    ) -> Result<Progress, OperatorError> {
         let records = batch.downcast_mut::<TypedBatch<u64>>()?;
         let sum = records.values.iter().fold(0u64, |sum, value| sum.wrapping_add(*value));
         self.sum.fetch_add(sum, Ordering::Relaxed);
@@ -98,9 +103,8 @@ fn plain(templates: &[Vec<u64>]) -> (f64, u64) {
 }
 
 pub(crate) fn run() {
-    let templates: Vec<Vec<u64>> = (0..16u64)
-        .map(|t| (0..BATCH as u64).map(|i| scramble(t * BATCH as u64 + i)).collect())
-        .collect();
+    let templates: Vec<Vec<u64>> =
+        (0..16u64).map(|t| (0..BATCH as u64).map(|i| scramble(t * BATCH as u64 + i)).collect()).collect();
     let templates = Arc::new(templates);
     let (_, expected) = plain(&templates);
     let mut ratios = Vec::new();
@@ -114,9 +118,18 @@ pub(crate) fn run() {
         plains.push(plain_seconds);
     }
     let records = (BATCH * BATCHES) as f64 / 1e6;
-    println!("\nA chain of map, filter, map, filter over {records:.0} M records of 8 bytes, batches of {BATCH}, median of {ROUNDS}");
+    println!(
+        "\nA chain of map, filter, map, filter over {records:.0} M records of 8 bytes, batches of {BATCH}, median of {ROUNDS}"
+    );
     println!("| what | seconds | M records/s |\n|---|---:|---:|");
-    println!("| one plain loop per operator, reused vectors | {:.3} | {:.0} |", median(plains.clone()), records / median(plains));
+    println!(
+        "| one plain loop per operator, reused vectors | {:.3} | {:.0} |",
+        median(plains.clone()),
+        records / median(plains)
+    );
     println!("| Tidemill | {:.3} | {:.0} |", median(engines.clone()), records / median(engines));
-    println!("Tidemill keeps {:.0} % of the plain loops' throughput (aim: 80 % or more)", median(ratios) * 100.0);
+    println!(
+        "Tidemill keeps {:.0} % of the plain loops' throughput (aim: 80 % or more)",
+        median(ratios) * 100.0
+    );
 }

@@ -56,7 +56,8 @@ impl SourceReader for Reader {
         }
         let now = Instant::now();
         let begun = *self.begun.get_or_insert(now);
-        let due = (now.duration_since(begun).as_nanos() as u64 * PER_SECOND / 1_000_000_000).min(self.records);
+        let due =
+            (now.duration_since(begun).as_nanos() as u64 * PER_SECOND / 1_000_000_000).min(self.records);
         if due <= self.emitted {
             let next = Duration::from_nanos((self.emitted + 1) * 1_000_000_000 / PER_SECOND);
             return Ok(ReaderStatus::Pending(Some(begun + next)));
@@ -121,7 +122,8 @@ fn measure(timeout: &str, chained: bool, seconds: u64) -> (f64, f64) {
         }
     }
     let shared = Arc::clone(&latencies);
-    let sink = stream.sink_to("latency", boxed(move || LatencySink { start, latencies: Arc::clone(&shared) }));
+    let sink =
+        stream.sink_to("latency", boxed(move || LatencySink { start, latencies: Arc::clone(&shared) }));
     if !chained {
         sink.disable_chaining();
     }
@@ -136,7 +138,9 @@ fn measure(timeout: &str, chained: bool, seconds: u64) -> (f64, f64) {
 
 pub(crate) fn run() {
     println!("\nLatency over {HOPS} hops at {PER_SECOND} records/s of 8 bytes, segment size 32 KiB");
-    println!("| execution.buffer-timeout | p50 ms, unchained | p99 ms, unchained | p50 ms, chained | p99 ms, chained |");
+    println!(
+        "| execution.buffer-timeout | p50 ms, unchained | p99 ms, unchained | p50 ms, chained | p99 ms, chained |"
+    );
     println!("|---:|---:|---:|---:|---:|");
     for (timeout, seconds) in [("0", 3), ("1 ms", 3), ("10 ms", 3), ("100 ms", 6), ("-1", 12)] {
         let (p50, p99) = measure(timeout, false, seconds);

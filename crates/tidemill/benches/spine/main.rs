@@ -1,10 +1,11 @@
-//! What the engine costs over hand-written loops, measured in one run. `cargo bench --bench spine [chain|count|latency]`.
+//! What the engine costs over hand-written loops, measured in one run. `cargo bench --bench spine [chain|count|latency|memory]`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod chain;
 mod count;
 mod latency;
+mod memory;
 mod source;
 
 fn main() {
@@ -15,6 +16,9 @@ fn main() {
     }
     if wants("count") {
         count::run();
+    }
+    if wants("memory") {
+        memory::run();
     }
     if wants("latency") {
         latency::run();

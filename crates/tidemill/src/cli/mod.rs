@@ -4,8 +4,8 @@
 
 mod config;
 mod memory;
-mod style;
-mod table;
+pub(crate) mod style;
+pub(crate) mod table;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;

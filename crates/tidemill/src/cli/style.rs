@@ -4,26 +4,26 @@
 use anstyle::{AnsiColor, Style};
 
 /// A heading.
-pub(super) const HEADING: Style = Style::new().bold();
+pub(crate) const HEADING: Style = Style::new().bold();
 /// A key.
-pub(super) const KEY: Style = AnsiColor::Cyan.on_default();
+pub(crate) const KEY: Style = AnsiColor::Cyan.on_default();
 /// What matters less.
-pub(super) const DIM: Style = Style::new().dimmed();
+pub(crate) const DIM: Style = Style::new().dimmed();
 /// A value that was set.
-pub(super) const SET: Style = AnsiColor::Green.on_default();
+pub(crate) const SET: Style = AnsiColor::Green.on_default();
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default().bold();
 
-pub(super) fn error_tag() -> String {
+pub(crate) fn error_tag() -> String {
     format!("{ERROR}error:{ERROR:#}")
 }
 
-pub(super) fn warning_tag() -> String {
+pub(crate) fn warning_tag() -> String {
     format!("{WARNING}warning:{WARNING:#}")
 }
 
-pub(super) fn note_tag() -> String {
+pub(crate) fn note_tag() -> String {
     format!("{NOTE}note:{NOTE:#}")
 }

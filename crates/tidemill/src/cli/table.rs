@@ -8,20 +8,20 @@ use super::style::HEADING;
 
 /// How the text of a column stands in it.
 #[derive(Clone, Copy)]
-pub(super) enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 /// A column: its heading, alignment and style.
-pub(super) struct Column {
-    pub(super) heading: &'static str,
-    pub(super) align: Align,
-    pub(super) style: Style,
+pub(crate) struct Column {
+    pub(crate) heading: &'static str,
+    pub(crate) align: Align,
+    pub(crate) style: Style,
 }
 
 /// Rows of texts, as many each as there are columns.
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Row>,
 }
@@ -34,20 +34,20 @@ enum Row {
 const GAP: &str = "  ";
 
 impl Table {
-    pub(super) fn new(columns: Vec<Column>) -> Self {
+    pub(crate) fn new(columns: Vec<Column>) -> Self {
         Self { columns, rows: Vec::new() }
     }
 
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(Row::Cells(cells));
     }
 
     /// A line of its own over the rows that follow.
-    pub(super) fn heading(&mut self, text: impl Into<String>) {
+    pub(crate) fn heading(&mut self, text: impl Into<String>) {
         self.rows.push(Row::Heading(text.into()));
     }
 
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let widths: Vec<usize> = self
             .columns
             .iter()

@@ -3,6 +3,7 @@
 mod logging;
 mod progress;
 mod signals;
+mod summary;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -20,7 +21,7 @@ use crate::memory::prepare;
 use crate::{Error, cli};
 
 /// An environment for a job, configured by the command line of the process: `-c FILE`, `-D key=value`, and
-/// `--explain` to show the plan instead of running it.
+/// `--explain` to show the plan instead of running it, `--summary` for a table of what each vertex did.
 ///
 /// ```no_run
 /// # fn main() -> tidemill::Result<()> {
@@ -46,6 +47,7 @@ pub fn environment() -> Result<StreamExecutionEnvironment, Error> {
 
 const EXPLAIN_HELP: &str = "\
       --explain[=json] Show the plan instead of running the job
+      --summary        Show at the end what each vertex has done and where its time went
       --help           Show this";
 
 /// Like [`environment`] with arguments given, of which those that are the job's own are returned.
@@ -57,11 +59,13 @@ pub fn environment_from(
 ) -> Result<(StreamExecutionEnvironment, Vec<OsString>), Error> {
     let loaded = load(args)?;
     let mut explain = None;
+    let mut summary = false;
     let mut rest = Vec::new();
     for argument in &loaded.rest {
         match argument.to_str() {
             Some("--explain" | "--explain=text") => explain = Some(Explain::Text),
             Some("--explain=json") => explain = Some(Explain::Json),
+            Some("--summary") => summary = true,
             Some("--help" | "-h") => {
                 writeln!(anstream::stdout(), "Options of a Tidemill job:\n{ARGUMENTS_HELP}\n{EXPLAIN_HELP}")?;
                 std::process::exit(0);
@@ -71,7 +75,7 @@ pub fn environment_from(
     }
     cli::show_remarks(&loaded, &mut anstream::stderr())?;
     logging::start(&loaded.configuration)?;
-    let executor = EmbeddedExecutor { explain };
+    let executor = EmbeddedExecutor { explain, summary };
     Ok((StreamExecutionEnvironment::new(loaded.configuration, executor), rest))
 }
 
@@ -84,6 +88,7 @@ enum Explain {
 /// Runs jobs in this process, sized by the configuration, with a live line and with signals that cancel.
 struct EmbeddedExecutor {
     explain: Option<Explain>,
+    summary: bool,
 }
 
 /// How often the live line is drawn.
@@ -115,6 +120,9 @@ impl Executor for EmbeddedExecutor {
         let ended = watch(&job, &mut live);
         drop(signals);
         live.finish(&job, ended.is_ok());
+        if self.summary {
+            let _ = summary::write(&job, &mut anstream::stderr());
+        }
         tracing::info!(job = job.graph().name, status = ?job.status(), "ended");
         ended.map(|()| JobResult::of(&job))
     }

@@ -1,0 +1,225 @@
+//! Files as a source: a path, a folder or a pattern, in CSV or JSON lines, plain or compressed.
+//!
+//! A file is a split. A large one that is not compressed, of a format whose records end with their line, is cut into
+//! ranges, so that several subtasks can read it. How far a split has been read is a place between two records:
+//! a reader that goes on there sees each of the others once.
+
+pub(crate) mod input;
+mod listing;
+mod reader;
+mod split;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_schema::SchemaRef;
+use parking_lot::Mutex;
+use tidemill_runtime::source::{Source, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator};
+use tidemill_runtime::{OperatorContext, OperatorError};
+
+pub use input::Compression;
+
+use crate::error::ConnectorError;
+use crate::file::reader::FileReader;
+use crate::file::split::FileSplit;
+use crate::format::FileFormat;
+use crate::format::columns::Columns;
+
+/// From this size on a file is cut into ranges, where its format allows that.
+pub const DEFAULT_SPLIT_BYTES: u64 = 64 << 20;
+
+/// Reads files into rows.
+///
+/// ```
+/// use tidemill_connectors::{CsvHeader, CsvOptions, FileSource};
+/// use tidemill_serialization::{ArrowRecord, Record};
+///
+/// #[derive(Record, Clone)]
+/// #[record(arrow)]
+/// struct Airline {
+///     carrier: String,
+///     name: Option<String>,
+/// }
+///
+/// let options = CsvOptions::new().header(CsvHeader::ByName).null_literal("NA");
+/// let source = FileSource::new("data/airlines*.csv", options, Airline::schema())?;
+/// # Ok::<(), tidemill_connectors::ConnectorError>(())
+/// ```
+#[derive(Clone)]
+pub struct FileSource {
+    inner: Arc<FileSourceInner>,
+}
+
+pub(crate) struct FileSourceInner {
+    path: String,
+    pub(crate) format: FileFormat,
+    pub(crate) schema: SchemaRef,
+    pub(crate) compression: Compression,
+    split_bytes: u64,
+    pub(crate) errors: ParseErrors,
+    /// The bytes of all files, once they have been listed.
+    total: AtomicU64,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+impl FileSourceInner {
+    pub(crate) fn total(&self) -> Option<u64> {
+        Some(self.total.load(Ordering::Relaxed)).filter(|total| *total != UNKNOWN)
+    }
+}
+
+impl FileSource {
+    /// Reads the file, the files in and below the folder, or those that match the pattern (`*`, `?`, `[…]` and
+    /// `**`) at `path`. The rows have the columns of `schema`.
+    ///
+    /// The path is looked at when the job starts, not now.
+    ///
+    /// # Errors
+    /// When an option makes no sense, or the schema has a type that the format does not.
+    pub fn new(
+        path: impl Into<String>,
+        format: impl Into<FileFormat>,
+        schema: SchemaRef,
+    ) -> Result<Self, ConnectorError> {
+        let format = format.into();
+        format.validate()?;
+        Columns::new(&schema, format.name())?;
+        Ok(Self {
+            inner: Arc::new(FileSourceInner {
+                path: path.into(),
+                format,
+                schema,
+                compression: Compression::default(),
+                split_bytes: DEFAULT_SPLIT_BYTES,
+                errors: ParseErrors::default(),
+                total: AtomicU64::new(UNKNOWN),
+            }),
+        })
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut FileSourceInner)) -> Self {
+        if Arc::get_mut(&mut self.inner).is_none() {
+            let inner = &*self.inner;
+            self.inner = Arc::new(FileSourceInner {
+                path: inner.path.clone(),
+                format: inner.format.clone(),
+                schema: Arc::clone(&inner.schema),
+                compression: inner.compression,
+                split_bytes: inner.split_bytes,
+                errors: inner.errors.clone(),
+                total: AtomicU64::new(UNKNOWN),
+            });
+        }
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            change(inner);
+        }
+        self
+    }
+
+    /// How the files are compressed (default: by their extensions).
+    pub fn compression(self, compression: Compression) -> Self {
+        self.change(|inner| inner.compression = compression)
+    }
+
+    /// From how many bytes on a file is cut into ranges, which have as many (default: 64 MiB).
+    pub fn split_bytes(self, bytes: u64) -> Self {
+        self.change(|inner| inner.split_bytes = bytes.max(1))
+    }
+
+    /// What was malformed and skipped, while and after the job runs.
+    pub fn parse_errors(&self) -> ParseErrors {
+        self.inner.errors.clone()
+    }
+
+    fn splits(&self, parallelism: u32) -> Result<Vec<FileSplit>, ConnectorError> {
+        let inner = &*self.inner;
+        let mut splits = Vec::new();
+        let mut total = 0u64;
+        for file in listing::list(&inner.path)? {
+            total += file.bytes;
+            let plain = inner.compression.of(Path::new(&file.path))? == Compression::None;
+            if parallelism > 1 && plain && inner.format.is_line_based() && file.bytes > inner.split_bytes {
+                splits.extend(FileSplit::ranges(&file.path, file.bytes, inner.split_bytes));
+            } else {
+                splits.push(FileSplit::whole(file.path, file.bytes));
+            }
+        }
+        inner.total.store(total, Ordering::Relaxed);
+        Ok(splits)
+    }
+}
+
+impl Source for FileSource {
+    fn create_enumerator(
+        &self,
+        parallelism: u32,
+        restored: Option<Vec<SourceSplit>>,
+    ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
+        let splits = match restored {
+            // What the others had is not known any more, so neither is the total.
+            Some(splits) => splits,
+            None => self.splits(parallelism)?.iter().map(FileSplit::to_split).collect(),
+        };
+        Ok(Box::new(FileEnumerator { splits: splits.into() }))
+    }
+
+    fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
+        let counter = context.metrics.counter(RECORDS_IN_ERRORS);
+        Ok(Box::new(FileReader::new(Arc::clone(&self.inner), counter)?))
+    }
+}
+
+/// The counter of malformed records that were skipped.
+pub const RECORDS_IN_ERRORS: &str = "numRecordsInErrors";
+
+struct FileEnumerator {
+    splits: VecDeque<SourceSplit>,
+}
+
+impl SplitEnumerator for FileEnumerator {
+    fn next_split(&mut self, _subtask: u32) -> Result<SplitAssignment, OperatorError> {
+        Ok(self.splits.pop_front().map_or(SplitAssignment::NoMore, SplitAssignment::Split))
+    }
+
+    fn snapshot(&self) -> Vec<SourceSplit> {
+        self.splits.iter().cloned().collect()
+    }
+}
+
+/// The malformed records that a source has skipped: how many, and what was wrong with the first few.
+#[derive(Clone, Debug, Default)]
+pub struct ParseErrors(Arc<Skipped>);
+
+#[derive(Debug, Default)]
+struct Skipped {
+    count: AtomicU64,
+    first: Mutex<Vec<String>>,
+}
+
+impl ParseErrors {
+    /// How many of them are shown.
+    pub const SHOWN: usize = 5;
+
+    /// How many records were skipped.
+    pub fn count(&self) -> u64 {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// What was wrong with the first few: file, line, column, value.
+    pub fn first(&self) -> Vec<String> {
+        self.0.first.lock().clone()
+    }
+
+    /// Counts one; `describe` is asked for the first few only.
+    pub(crate) fn add(&self, describe: impl FnOnce() -> String) {
+        let before = self.0.count.fetch_add(1, Ordering::Relaxed);
+        if before < Self::SHOWN as u64 {
+            let text = describe();
+            tracing::warn!("skipped a malformed record: {text}");
+            self.0.first.lock().push(text);
+        }
+    }
+}

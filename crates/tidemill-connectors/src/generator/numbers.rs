@@ -1,0 +1,233 @@
+//! Sources whose records have numbers: what all of them share.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidemill_core::{Batch, Element, TypedBatch};
+use tidemill_runtime::source::{
+    ReaderStatus, SourceOutput, SourceProgress, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator,
+};
+use tidemill_runtime::{OperatorContext, OperatorError};
+use tidemill_serialization::{Data, Input, Record};
+
+use crate::error::ConnectorError;
+use crate::generator::rate::RateLimit;
+
+/// Makes records of their numbers.
+pub(crate) trait Numbered: Clone + Send + 'static {
+    /// The record.
+    type Item: Element;
+
+    /// The records with the numbers `first`, `first + step`, …, `count` of them.
+    fn make(&mut self, first: u64, step: u64, count: usize) -> TypedBatch<Self::Item>;
+}
+
+/// Numbers from `next` on, each `step` after the one before, below `end`.
+#[derive(Record, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NumberSplit {
+    version: u8,
+    index: u32,
+    next: u64,
+    step: u64,
+    end: u64,
+}
+
+const VERSION: u8 = 1;
+
+/// The end of a source that has none.
+pub(crate) const UNBOUNDED: u64 = u64::MAX;
+
+/// How numbers are dealt to the subtasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deal {
+    /// Each a range.
+    Ranges,
+    /// By turns, so that all subtasks are about as far.
+    Turns,
+}
+
+impl NumberSplit {
+    /// The numbers below `count`, dealt to so many subtasks.
+    pub(crate) fn deal(deal: Deal, count: u64, parallelism: u32) -> Vec<Self> {
+        let parts = u64::from(parallelism.max(1));
+        (0..parallelism.max(1))
+            .map(|index| {
+                let part = u64::from(index);
+                let bound = |part: u64| {
+                    let bound = u128::from(count) * u128::from(part) / u128::from(parts);
+                    u64::try_from(bound).unwrap_or(count)
+                };
+                let (next, step, end) = match deal {
+                    Deal::Turns => (part, parts, count),
+                    Deal::Ranges => (bound(part), 1, bound(part + 1)),
+                };
+                Self { version: VERSION, index, next, step, end }
+            })
+            .filter(|split| split.left() > 0)
+            .collect()
+    }
+
+    fn left(&self) -> u64 {
+        self.end.saturating_sub(self.next).div_ceil(self.step)
+    }
+
+    fn to_split(&self) -> SourceSplit {
+        let mut state = Vec::new();
+        self.encode(&mut state);
+        SourceSplit { id: format!("{}", self.index).into(), state }
+    }
+
+    fn from_split(split: &SourceSplit) -> Result<Self, ConnectorError> {
+        let fail = |detail: String| ConnectorError::State { what: "generator source", detail };
+        let mut input = Input::new(&split.state);
+        let read = Self::decode(&mut input).map_err(|error| fail(error.to_string()))?;
+        input.finish("split of numbers").map_err(|error| fail(error.to_string()))?;
+        if read.version != VERSION {
+            return Err(fail(format!(
+                "it has version {}, this release reads version {VERSION}",
+                read.version
+            )));
+        }
+        if read.step == 0 {
+            return Err(fail("its step is 0".to_owned()));
+        }
+        Ok(read)
+    }
+}
+
+/// Hands out one split a subtask.
+pub(crate) struct NumberEnumerator(VecDeque<SourceSplit>);
+
+impl NumberEnumerator {
+    pub(crate) fn create(
+        deal: Deal,
+        count: u64,
+        parallelism: u32,
+        restored: Option<Vec<SourceSplit>>,
+    ) -> Box<dyn SplitEnumerator> {
+        let splits = restored.unwrap_or_else(|| {
+            NumberSplit::deal(deal, count, parallelism).iter().map(NumberSplit::to_split).collect()
+        });
+        Box::new(Self(splits.into()))
+    }
+}
+
+impl SplitEnumerator for NumberEnumerator {
+    fn next_split(&mut self, _subtask: u32) -> Result<SplitAssignment, OperatorError> {
+        Ok(self.0.pop_front().map_or(SplitAssignment::NoMore, SplitAssignment::Split))
+    }
+
+    fn snapshot(&self) -> Vec<SourceSplit> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+/// Reads splits of numbers, one after the other.
+pub(crate) struct NumberReader<N> {
+    make: N,
+    splits: VecDeque<(Arc<str>, NumberSplit)>,
+    no_more: bool,
+    rate: Option<RateLimit>,
+    start: Option<Instant>,
+    done: u64,
+    total: Option<u64>,
+}
+
+impl<N: Numbered> NumberReader<N> {
+    /// `per_second` is that of all subtasks together.
+    pub(crate) fn create(
+        make: N,
+        count: u64,
+        per_second: Option<f64>,
+        context: &OperatorContext,
+    ) -> Box<dyn SourceReader> {
+        let share = |per_second: f64| RateLimit::new(per_second / f64::from(context.parallelism.max(1)));
+        Box::new(Self {
+            make,
+            splits: VecDeque::new(),
+            no_more: false,
+            rate: per_second.map(share),
+            start: None,
+            done: 0,
+            total: (count != UNBOUNDED).then_some(count),
+        })
+    }
+}
+
+impl<N: Numbered> SourceReader for NumberReader<N> {
+    fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
+        let numbers = NumberSplit::from_split(&split)?;
+        self.splits.push_back((split.id, numbers));
+        Ok(())
+    }
+
+    fn no_more_splits(&mut self) {
+        self.no_more = true;
+    }
+
+    fn poll(&mut self, out: &mut SourceOutput) -> Result<ReaderStatus, OperatorError> {
+        let Some((id, split)) = self.splits.front_mut() else {
+            return Ok(if self.no_more { ReaderStatus::End } else { ReaderStatus::NeedsSplit });
+        };
+        let mut count = split.left().min(out.max_records() as u64);
+        if let (Some(rate), true) = (&mut self.rate, count > 0) {
+            let now = Instant::now();
+            let start = *self.start.get_or_insert(now);
+            let passed = now - start;
+            count = count.min(rate.due(passed));
+            if count == 0 {
+                return Ok(ReaderStatus::Pending(Some(start + rate.next(passed))));
+            }
+            rate.emit(count);
+        }
+        if count > 0 {
+            let records =
+                self.make.make(split.next, split.step, usize::try_from(count).unwrap_or(usize::MAX));
+            out.emit(id, Batch::new(records));
+            split.next = split.next.saturating_add(count.saturating_mul(split.step));
+            self.done += count;
+        }
+        if split.left() == 0 {
+            out.finish_split(id);
+            self.splits.pop_front();
+        }
+        Ok(ReaderStatus::Ready)
+    }
+
+    fn snapshot(&self) -> Vec<SourceSplit> {
+        self.splits.iter().map(|(_, split)| split.to_split()).collect()
+    }
+
+    fn progress(&self) -> SourceProgress {
+        SourceProgress { done: self.done, total: self.total }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_number_is_dealt_once(count in 0u64..500, parallelism in 1u32..9, turns: bool) {
+            let deal = if turns { Deal::Turns } else { Deal::Ranges };
+            let mut all = Vec::new();
+            for split in NumberSplit::deal(deal, count, parallelism) {
+                prop_assert_eq!(NumberSplit::from_split(&split.to_split()).unwrap(), split.clone());
+                let numbers: Vec<u64> = (0..split.left()).map(|i| split.next + i * split.step).collect();
+                prop_assert!(numbers.iter().all(|number| *number < split.end));
+                all.extend(numbers);
+            }
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn damaged_states_do_not_panic(state in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = NumberSplit::from_split(&SourceSplit { id: "0".into(), state });
+        }
+    }
+}

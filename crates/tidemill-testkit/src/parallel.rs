@@ -1,0 +1,245 @@
+//! Several subtasks of one operator, with records dealt to them as the network does.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_network::router::{ByKeyGroup, ScatterRouter};
+use tidemill_network::{RouteTarget, Routed, Router};
+use tidemill_runtime::{OperatorError, OperatorFactory};
+use tidemill_serialization::Data;
+use tidemill_state::SubtaskSnapshot;
+
+use crate::checker::{Contract, checked_with};
+use crate::records::RecordType;
+use crate::rescale::redistribute;
+use crate::subject::{Call, Emitted, Setup, Subject};
+
+/// How the records of one input reach the subtasks.
+#[derive(Clone)]
+pub(crate) struct InputType {
+    pub(crate) records: RecordType,
+    deal: Arc<dyn Fn(Batch, u32, u32) -> Vec<Batch> + Send + Sync>,
+}
+
+impl InputType {
+    /// By the key group of the routing hash that `hash` gives.
+    pub(crate) fn keyed<T: Data + Debug>(hash: impl Fn(&T) -> u64 + Clone + Send + Sync + 'static) -> Self {
+        let deal = move |mut batch: Batch, parallelism: u32, max_parallelism: u32| {
+            let selector = ByKeyGroup::new(hash.clone(), parallelism, max_parallelism);
+            // One buffer holds it all, so that each channel gets one batch.
+            let segment = batch.byte_size() + batch.len() + 1;
+            let mut router = ScatterRouter::<T, _>::new(selector, parallelism as usize, segment);
+            let mut parts = Parts(vec![Batch::new(TypedBatch::<T>::default()); parallelism as usize]);
+            let routed = router.route(&mut batch, &mut parts).expect("a typed batch of the input's type");
+            assert_eq!(routed, Routed::All);
+            router.flush(&mut parts);
+            parts.0
+        };
+        Self { records: RecordType::of::<T>(), deal: Arc::new(deal) }
+    }
+
+    /// In equal parts.
+    pub(crate) fn rebalanced<T: Data + Debug>() -> Self {
+        let deal = |batch: Batch, parallelism: u32, _| {
+            let records = batch.downcast_ref::<TypedBatch<T>>().expect("a batch of the input's type");
+            let mut parts: Vec<TypedBatch<T>> = (0..parallelism).map(|_| TypedBatch::default()).collect();
+            for (index, value) in records.values.iter().enumerate() {
+                parts[index % parallelism as usize].push(value.clone(), records.timestamp(index));
+            }
+            parts.into_iter().map(Batch::new).collect()
+        };
+        Self { records: RecordType::of::<T>(), deal: Arc::new(deal) }
+    }
+
+    /// All to each.
+    pub(crate) fn broadcast<T: Data + Debug>() -> Self {
+        let deal = |batch: Batch, parallelism: u32, _| vec![batch; parallelism as usize];
+        Self { records: RecordType::of::<T>(), deal: Arc::new(deal) }
+    }
+}
+
+struct Parts(Vec<Batch>);
+
+impl RouteTarget for Parts {
+    fn begin(&mut self, _channel: usize) -> bool {
+        true
+    }
+
+    fn full(&mut self, channel: usize, batch: Batch, _bytes: usize) {
+        assert!(self.0[channel].is_empty(), "one batch a channel");
+        self.0[channel] = batch;
+    }
+}
+
+/// Drives all subtasks of an operator. Records of an input are dealt to them by its key, in equal parts, or all to each.
+pub struct ParallelHarness {
+    subjects: Vec<Subject>,
+    setup: Setup,
+    inputs: BTreeMap<usize, InputType>,
+}
+
+impl ParallelHarness {
+    /// Opens `parallelism` subtasks; `max_parallelism` is the number of key groups.
+    ///
+    /// # Errors
+    /// What an operator fails with, as do all other calls.
+    pub fn open(
+        factory: Arc<dyn OperatorFactory>,
+        contract: Contract,
+        parallelism: u32,
+        max_parallelism: u32,
+    ) -> Result<Self, OperatorError> {
+        let setup = Setup { max_parallelism, ..Setup::new(Arc::new(checked_with(factory, contract))) };
+        Self::of(setup, BTreeMap::new(), parallelism)
+    }
+
+    pub(crate) fn of(
+        setup: Setup,
+        inputs: BTreeMap<usize, InputType>,
+        parallelism: u32,
+    ) -> Result<Self, OperatorError> {
+        let mut harness = Self { subjects: Vec::new(), setup, inputs };
+        harness.start(vec![None; parallelism as usize])?;
+        Ok(harness)
+    }
+
+    fn start(&mut self, restored: Vec<Option<SubtaskSnapshot>>) -> Result<(), OperatorError> {
+        let parallelism = restored.len() as u32;
+        for (subtask, restored) in restored.into_iter().enumerate() {
+            let setup = Setup { subtask: subtask as u32, parallelism, ..self.setup.clone() };
+            self.subjects.push(Subject::open(setup, restored)?);
+        }
+        Ok(())
+    }
+
+    /// Deals the records of input `input` by the routing hash of their key.
+    #[must_use]
+    pub fn keyed_input<T: Data + Debug>(
+        mut self,
+        input: usize,
+        hash: impl Fn(&T) -> u64 + Clone + Send + Sync + 'static,
+    ) -> Self {
+        self.inputs.insert(input, InputType::keyed(hash));
+        self
+    }
+
+    /// Deals the records of input `input` in equal parts.
+    #[must_use]
+    pub fn rebalanced_input<T: Data + Debug>(mut self, input: usize) -> Self {
+        self.inputs.insert(input, InputType::rebalanced::<T>());
+        self
+    }
+
+    /// Sends the records of input `input` to every subtask.
+    #[must_use]
+    pub fn broadcast_input<T: Data + Debug>(mut self, input: usize) -> Self {
+        self.inputs.insert(input, InputType::broadcast::<T>());
+        self
+    }
+
+    /// How many subtasks there are.
+    pub fn parallelism(&self) -> u32 {
+        self.subjects.len() as u32
+    }
+
+    /// Sets how many records each subtask emits in one call.
+    pub fn set_batch_records(&mut self, records: usize) {
+        self.setup.batch_records = records;
+        self.subjects.iter_mut().for_each(|subject| subject.set_batch_records(records));
+    }
+
+    /// Processes records of an input.
+    ///
+    /// # Errors
+    /// What an operator fails with.
+    pub fn process<T: Data + Debug>(
+        &mut self,
+        input: usize,
+        batch: TypedBatch<T>,
+    ) -> Result<(), OperatorError> {
+        self.process_batch(input, Batch::new(batch))
+    }
+
+    pub(crate) fn process_batch(&mut self, input: usize, batch: Batch) -> Result<(), OperatorError> {
+        let kind = self.inputs.get(&input).unwrap_or_else(|| panic!("input {input} was not declared"));
+        let parts = (kind.deal)(batch, self.subjects.len() as u32, self.setup.max_parallelism);
+        for (subject, batch) in self.subjects.iter_mut().zip(parts) {
+            if !batch.is_empty() {
+                subject.run(Call::Batch { input, batch, records: kind.records.clone() })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn all(
+        &mut self,
+        mut call: impl FnMut(&mut Subject) -> Result<(), OperatorError>,
+    ) -> Result<(), OperatorError> {
+        self.subjects.iter_mut().try_for_each(&mut call)
+    }
+
+    /// Advances event time at all subtasks.
+    ///
+    /// # Errors
+    /// What an operator fails with.
+    pub fn watermark(&mut self, timestamp: Timestamp) -> Result<(), OperatorError> {
+        self.all(|subject| subject.run(Call::Watermark(Watermark(timestamp))))
+    }
+
+    /// All inputs of all subtasks go idle, or are active again.
+    ///
+    /// # Errors
+    /// What an operator fails with.
+    pub fn idle(&mut self, idle: bool) -> Result<(), OperatorError> {
+        self.all(|subject| subject.run(Call::Idle(idle)))
+    }
+
+    /// Moves processing time to `now` and fires what is due.
+    ///
+    /// # Errors
+    /// What an operator fails with.
+    pub fn processing_time(&mut self, now: Timestamp) -> Result<(), OperatorError> {
+        self.setup.clock.set(now);
+        self.all(Subject::fire_processing_time)
+    }
+
+    /// Ends the input of all subtasks.
+    ///
+    /// # Errors
+    /// What an operator fails with.
+    pub fn finish(&mut self) -> Result<(), OperatorError> {
+        self.all(|subject| subject.run(Call::Finish))
+    }
+
+    /// Snapshots all subtasks and goes on with `parallelism` new ones, restored from that.
+    ///
+    /// # Errors
+    /// What an operator fails with.
+    pub fn rescale(&mut self, parallelism: u32) -> Result<(), OperatorError> {
+        let (watermark, idle) = self.subjects[0].status();
+        let mut snapshots = Vec::new();
+        let mut emitted = Vec::new();
+        for subject in &mut self.subjects {
+            snapshots.push(subject.snapshot()?);
+            emitted.append(&mut subject.emitted);
+        }
+        self.subjects.clear();
+        let dealt = redistribute(&snapshots, parallelism, self.setup.max_parallelism);
+        self.start(dealt.into_iter().map(Some).collect())?;
+        self.subjects[0].emitted = emitted;
+        self.all(|subject| subject.resume_at(watermark, idle))
+    }
+
+    /// How often operators were replaced at random.
+    pub fn restores(&self) -> u64 {
+        self.subjects.iter().map(|subject| subject.restores).sum()
+    }
+
+    /// What each subtask has emitted since it was last taken.
+    pub fn take(&mut self) -> Vec<Vec<Emitted>> {
+        self.subjects.iter_mut().map(|subject| std::mem::take(&mut subject.emitted)).collect()
+    }
+}

@@ -1,0 +1,328 @@
+//! A list of inputs that is run in several ways, which must all end the same.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_runtime::{OperatorError, OperatorFactory};
+use tidemill_serialization::Data;
+
+use crate::checker::{Contract, checked_with};
+use crate::parallel::{InputType, ParallelHarness};
+use crate::random::Random;
+use crate::records::{RecordType, Row};
+use crate::subject::{Emitted, Setup};
+
+/// What an operator promises about the order of its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// At one parallelism, records come in the very same order. At another one, as with [`EachStep`](Order::EachStep).
+    Exact,
+    /// Each step of the script lets out the same records, in any order.
+    EachStep,
+    /// The whole script lets out the same records.
+    Overall,
+}
+
+#[derive(Clone)]
+enum Step {
+    Batch { input: usize, batch: Batch },
+    Watermark(Timestamp),
+    Idle(bool),
+    ProcessingTime(Timestamp),
+    Finish,
+}
+
+/// Inputs in their order, with the types of inputs and outputs.
+#[derive(Clone)]
+pub struct Script {
+    inputs: BTreeMap<usize, InputType>,
+    main: Option<RecordType>,
+    sides: BTreeMap<Arc<str>, RecordType>,
+    steps: Vec<Step>,
+    order: Order,
+    max_parallelism: u32,
+    rescales: bool,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Script {
+    /// A script without steps.
+    pub fn new() -> Self {
+        Self {
+            inputs: BTreeMap::new(),
+            main: None,
+            sides: BTreeMap::new(),
+            steps: Vec::new(),
+            order: Order::EachStep,
+            max_parallelism: 128,
+            rescales: true,
+        }
+    }
+
+    /// Declares an input whose records are dealt by the routing hash of their key.
+    #[must_use]
+    pub fn keyed_input<T: Data + Debug>(
+        mut self,
+        input: usize,
+        hash: impl Fn(&T) -> u64 + Clone + Send + Sync + 'static,
+    ) -> Self {
+        self.inputs.insert(input, InputType::keyed(hash));
+        self
+    }
+
+    /// Declares an input whose records are dealt in equal parts.
+    #[must_use]
+    pub fn rebalanced_input<T: Data + Debug>(mut self, input: usize) -> Self {
+        self.inputs.insert(input, InputType::rebalanced::<T>());
+        self
+    }
+
+    /// Declares an input whose records go to every subtask.
+    #[must_use]
+    pub fn broadcast_input<T: Data + Debug>(mut self, input: usize) -> Self {
+        self.inputs.insert(input, InputType::broadcast::<T>());
+        self
+    }
+
+    /// Declares the type of the main output.
+    #[must_use]
+    pub fn output<U: Data + Debug>(mut self) -> Self {
+        self.main = Some(RecordType::of::<U>());
+        self
+    }
+
+    /// Declares the type of a side output.
+    #[must_use]
+    pub fn side<V: Data + Debug>(mut self, tag: &str) -> Self {
+        self.sides.insert(tag.into(), RecordType::of::<V>());
+        self
+    }
+
+    /// Says what is promised about the order of the output; [`Order::EachStep`] otherwise.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Sets the number of key groups, 128 otherwise.
+    #[must_use]
+    pub fn max_parallelism(mut self, max_parallelism: u32) -> Self {
+        self.max_parallelism = max_parallelism;
+        self
+    }
+
+    /// Says that the operator's output depends on its parallelism, so that only snapshots are tried.
+    #[must_use]
+    pub fn without_rescaling(mut self) -> Self {
+        self.rescales = false;
+        self
+    }
+
+    /// Adds records of an input.
+    #[must_use]
+    pub fn records<T: Data + Debug>(self, input: usize, batch: TypedBatch<T>) -> Self {
+        self.step(Step::Batch { input, batch: Batch::new(batch) })
+    }
+
+    /// Adds a watermark.
+    #[must_use]
+    pub fn watermark(self, timestamp: Timestamp) -> Self {
+        self.step(Step::Watermark(timestamp))
+    }
+
+    /// Adds a change of idleness.
+    #[must_use]
+    pub fn idle(self, idle: bool) -> Self {
+        self.step(Step::Idle(idle))
+    }
+
+    /// Adds a move of processing time to `now`.
+    #[must_use]
+    pub fn processing_time(self, now: Timestamp) -> Self {
+        self.step(Step::ProcessingTime(now))
+    }
+
+    /// Adds the end of a bounded input: the last watermark, and the end.
+    #[must_use]
+    pub fn end(self) -> Self {
+        self.step(Step::Watermark(Watermark::MAX.0)).step(Step::Finish)
+    }
+
+    fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Runs the script straight through, at parallelism 1.
+    ///
+    /// # Errors
+    /// What the operator fails with.
+    pub fn run(&self, factory: &Arc<dyn OperatorFactory>) -> Result<ScriptOutput, OperatorError> {
+        self.run_with(factory, &Plan::default())
+    }
+
+    fn run_with(
+        &self,
+        factory: &Arc<dyn OperatorFactory>,
+        plan: &Plan,
+    ) -> Result<ScriptOutput, OperatorError> {
+        let mut contract = Contract::default();
+        if let Some(main) = &self.main {
+            contract = contract.main(main.name());
+        }
+        for (tag, side) in &self.sides {
+            contract = contract.side(tag, side.name());
+        }
+        let setup = Setup {
+            max_parallelism: self.max_parallelism,
+            snapshot_one_in: plan.snapshot_one_in,
+            batch_records: plan.batch_records.unwrap_or(tidemill_runtime::DEFAULT_BATCH_RECORDS),
+            seed: plan.seed,
+            ..Setup::new(Arc::new(checked_with(Arc::clone(factory), contract)))
+        };
+        let mut random = Random::seeded(plan.seed);
+        let mut rescales = plan.rescales.iter().copied();
+        let first = rescales.next().unwrap_or(1);
+        let mut harness = ParallelHarness::of(setup, self.inputs.clone(), first)?;
+        let every = self.steps.len().div_ceil(plan.rescales.len().max(1)).max(1);
+        let shift = random.below(every as u64) as usize;
+        let mut output = ScriptOutput::default();
+        for (index, step) in self.steps.iter().enumerate() {
+            let over = matches!(step, Step::Finish);
+            if index > 0
+                && (index + shift).is_multiple_of(every)
+                && !over
+                && let Some(next) = rescales.next()
+            {
+                harness.rescale(next)?;
+                output.restores += 1;
+                // New subtasks go on where event time was, without saying so again.
+                let reached = output.reached.last().copied().unwrap_or(Timestamp::MIN);
+                output.watermarks = vec![reached; next as usize];
+            }
+            match step {
+                Step::Batch { input, batch } => harness.process_batch(*input, batch.clone())?,
+                Step::Watermark(timestamp) => harness.watermark(*timestamp)?,
+                Step::Idle(idle) => harness.idle(*idle)?,
+                Step::ProcessingTime(now) => harness.processing_time(*now)?,
+                Step::Finish => harness.finish()?,
+            }
+            self.note(harness.take(), &mut output);
+        }
+        output.restores += harness.restores();
+        Ok(output)
+    }
+
+    fn note(&self, emitted: Vec<Vec<Emitted>>, output: &mut ScriptOutput) {
+        let mut rows = Vec::new();
+        let mut watermark = Timestamp::MAX;
+        for (subtask, emitted) in emitted.into_iter().enumerate() {
+            if output.watermarks.len() <= subtask {
+                output.watermarks.resize(subtask + 1, Timestamp::MIN);
+            }
+            for emission in emitted {
+                match emission {
+                    Emitted::Batch(batch) => {
+                        let main = self.main.as_ref().expect("the script declares the output's type");
+                        rows.extend(main.rows(&batch).into_iter().map(|row| (None, row)));
+                    }
+                    Emitted::Side(tag, batch) => {
+                        let side = self.sides.get(&tag);
+                        let side =
+                            side.unwrap_or_else(|| panic!("the script declares no side output '{tag}'"));
+                        rows.extend(side.rows(&batch).into_iter().map(|row| (Some(Arc::clone(&tag)), row)));
+                    }
+                    Emitted::Watermark(Watermark(timestamp)) => output.watermarks[subtask] = timestamp,
+                    Emitted::Idle(_) => {}
+                }
+            }
+            watermark = watermark.min(output.watermarks[subtask]);
+        }
+        output.steps.push(rows);
+        output.reached.push(watermark);
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Plan {
+    seed: u64,
+    snapshot_one_in: Option<u64>,
+    batch_records: Option<usize>,
+    /// The parallelisms that the run goes through.
+    rescales: Vec<u32>,
+}
+
+/// What a script let out.
+#[derive(Clone, Debug, Default)]
+pub struct ScriptOutput {
+    /// The records after each step: side output or main, and the record.
+    pub steps: Vec<Vec<(Option<Arc<str>>, Row)>>,
+    /// The lowest watermark of all subtasks after each step.
+    pub reached: Vec<Timestamp>,
+    watermarks: Vec<Timestamp>,
+    restores: u64,
+}
+
+impl ScriptOutput {
+    fn assert_equals(&self, other: &Self, order: Order, how: &Plan) {
+        let (mut ours, mut theirs) = (self.steps.clone(), other.steps.clone());
+        if order == Order::Overall {
+            ours = vec![ours.concat()];
+            theirs = vec![theirs.concat()];
+        }
+        for (index, (ours, theirs)) in ours.iter_mut().zip(&mut theirs).enumerate() {
+            if order != Order::Exact {
+                ours.sort();
+                theirs.sort();
+            }
+            assert!(
+                ours == theirs,
+                "step {index} lets out other records with {how:?} than straight through\n  straight: {ours:?}\n  \
+                 then:     {theirs:?}"
+            );
+        }
+        assert_eq!(self.reached, other.reached, "event time after each step, with {how:?}");
+    }
+}
+
+/// Runs a script straight through, with little room for output, with snapshots at random moments, and while the
+/// parallelism changes; all must let out the same. Answers what it was.
+pub fn assert_same_with_snapshots(factory: impl OperatorFactory + 'static, script: &Script) -> ScriptOutput {
+    let factory: Arc<dyn OperatorFactory> = Arc::new(factory);
+    let run = |plan: &Plan| {
+        script
+            .run_with(&factory, plan)
+            .unwrap_or_else(|error| panic!("the operator fails with {plan:?}: {error}"))
+    };
+    let straight = run(&Plan::default());
+    let at_other_parallelism = if script.order == Order::Exact { Order::EachStep } else { script.order };
+    let mut restores = 0;
+    for seed in Random::seeds(6) {
+        let mut random = Random::seeded(seed);
+        let batch_records = Some(1 + random.below(5) as usize);
+        let snapshot_one_in = Some(1 + random.below(4));
+        let small = Plan { seed, batch_records, ..Plan::default() };
+        straight.assert_equals(&run(&small), script.order, &small);
+        let snapshots = Plan { snapshot_one_in, ..small.clone() };
+        let output = run(&snapshots);
+        restores += output.restores;
+        straight.assert_equals(&output, script.order, &snapshots);
+        if script.rescales {
+            for rescales in [vec![1, 2, 3], vec![3, 1], vec![2, 5, 2]] {
+                let plan = Plan { rescales, ..snapshots.clone() };
+                straight.assert_equals(&run(&plan), at_other_parallelism, &plan);
+            }
+        }
+    }
+    assert!(restores > 0 || script.steps.is_empty(), "no run was interrupted by a snapshot");
+    straight
+}
