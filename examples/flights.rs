@@ -406,7 +406,9 @@ fn arguments(rest: Vec<std::ffi::OsString>) -> tidemill::Result<Arguments> {
         let place = match argument.to_str() {
             Some("--data") => &mut arguments.data,
             Some("--output") => &mut arguments.output,
-            _ => return Err(format!("unexpected argument {argument:?}: use --data DIR or --output DIR").into()),
+            _ => {
+                return Err(format!("unexpected argument {argument:?}: use --data DIR or --output DIR").into());
+            }
         };
         *place = rest.next().ok_or_else(|| format!("{} needs a folder", argument.display()))?.into();
     }
@@ -430,15 +432,19 @@ fn main() -> tidemill::Result<()> {
             .with_timestamp_assigner(|weather: &Weather, _| weather.time_hour.0),
         "weather",
     );
-    let planes = env.from_columns(csv::<Plane>(&data, "planes.csv")?, WatermarkStrategy::no_watermarks(), "planes");
+    let planes =
+        env.from_columns(csv::<Plane>(&data, "planes.csv")?, WatermarkStrategy::no_watermarks(), "planes");
 
     // By airport and hour, with the weather of that hour.
     let hourly = flights
         .key_by_ref(|flight| &flight.origin)
         .window(TumblingEventTimeWindows::of(Duration::from_secs(3600)))
-        .aggregate_with(HourStatistics, |origin: &String, window: &TimeWindow, all: Delays, out: &mut Collector<AirportHour>| {
-            out.collect(summarize(origin, window.start, all));
-        })
+        .aggregate_with(
+            HourStatistics,
+            |origin: &String, window: &TimeWindow, all: Delays, out: &mut Collector<AirportHour>| {
+                out.collect(summarize(origin, window.start, all));
+            },
+        )
         .name("by airport and hour")
         .uid("hourly")
         .connect(&weather)
@@ -465,16 +471,22 @@ fn main() -> tidemill::Result<()> {
     let worst = flights
         .key_by(|flight| format!("{}-{}", flight.origin, flight.dest))
         .window(TumblingEventTimeWindows::of(Duration::from_secs(24 * 3600)))
-        .aggregate_with(TotalDelay, |route: &String, window: &TimeWindow, (departures, total): (u64, i64), out: &mut Collector<RouteDay>| {
-            if departures > 0 {
-                out.collect(RouteDay {
-                    day: window.start,
-                    route: route.clone(),
-                    departures,
-                    total_dep_delay: total,
-                });
-            }
-        })
+        .aggregate_with(
+            TotalDelay,
+            |route: &String,
+             window: &TimeWindow,
+             (departures, total): (u64, i64),
+             out: &mut Collector<RouteDay>| {
+                if departures > 0 {
+                    out.collect(RouteDay {
+                        day: window.start,
+                        route: route.clone(),
+                        departures,
+                        total_dep_delay: total,
+                    });
+                }
+            },
+        )
         .name("by route and day")
         .uid("routes")
         .key_by(|route| route.day)

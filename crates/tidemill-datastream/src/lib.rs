@@ -39,4 +39,4 @@ pub use keyed_stream::KeyedStream;
 pub use output_tag::OutputTag;
 pub use stream::{DataStream, Sink};
 pub use watermark::{WatermarkGenerator, WatermarkStrategy};
-pub use windowed_stream::WindowedStream;
+pub use windowed_stream::{AllWindowedStream, WindowedStream};

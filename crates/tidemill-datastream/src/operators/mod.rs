@@ -21,6 +21,7 @@ mod to_columns;
 mod window;
 mod window_batch;
 pub mod window_contents;
+pub mod window_evicting;
 
 pub(crate) use async_calls::{CallBatch, CallEach};
 pub(crate) use async_wait::AsyncWaitOperator;

@@ -50,7 +50,7 @@ fn tumbling() {
     operator.open(&context, None).unwrap();
     let mut out = Output::default();
     let mut batch = TypedBatch::default();
-    for (key, value, timestamp) in [(1, 1, 0), (2, 10, 3), (1, 2, 9), (1, 4, 10)] {
+    for (key, value, timestamp) in [(1u32, 1i64, 0), (2, 10, 3), (1, 2, 9), (1, 4, 10)] {
         batch.push((key, value), timestamp);
     }
     assert_eq!(operator.process(0, Batch::new(batch), &mut out).unwrap(), Progress::Done);
