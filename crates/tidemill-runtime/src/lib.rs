@@ -21,3 +21,4 @@ pub use operator::{
     BoxError, DEFAULT_BATCH_RECORDS, Emission, Operator, OperatorError, OperatorFactory, OperatorWaker,
     Output, Progress,
 };
+pub use task::panics;
