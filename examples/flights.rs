@@ -16,7 +16,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidemill::connectors::{CsvHeader, CsvOptions, CsvOutput, FileSink, FileSource, TableSink};
+use tidemill::connectors::{CsvHeader, CsvOptions, CsvOutput, FileSink, FileSource, FloatFormat, TableSink};
 use tidemill::core::time::format_timestamp;
 use tidemill::prelude::*;
 
@@ -394,7 +394,11 @@ fn csv<T: ArrowRecord>(folder: &Path, file: &str) -> tidemill::Result<FileSource
 }
 
 fn file<T: ArrowRecord>(folder: &Path, name: &str) -> tidemill::Result<FileSink> {
-    Ok(FileSink::single_file(folder.join(name), CsvOutput::new().header(true), T::schema())?)
+    Ok(FileSink::single_file(
+        folder.join(name),
+        CsvOutput::new().header(true).float_format(FloatFormat::Plain),
+        T::schema(),
+    )?)
 }
 
 struct Arguments {
@@ -411,7 +415,9 @@ fn arguments(rest: Vec<std::ffi::OsString>) -> tidemill::Result<Arguments> {
             Some("--data") => &mut arguments.data,
             Some("--output") => &mut arguments.output,
             _ => {
-                return Err(format!("unexpected argument {argument:?}: use --data DIR or --output DIR").into());
+                return Err(
+                    format!("unexpected argument {argument:?}: use --data DIR or --output DIR").into()
+                );
             }
         };
         *place = rest.next().ok_or_else(|| format!("{} needs a folder", argument.display()))?.into();
@@ -446,7 +452,10 @@ fn main() -> tidemill::Result<()> {
         .aggregate_with(
             HourStatistics,
             ApplyFunction::new(
-                |origin: &String, window: &TimeWindow, all: Elements<Delays>, out: &mut Collector<AirportHour>| {
+                |origin: &String,
+                 window: &TimeWindow,
+                 all: Elements<Delays>,
+                 out: &mut Collector<AirportHour>| {
                     all.for_each(|all| out.collect(summarize(origin, window.start, all)));
                     Ok(())
                 },
@@ -481,7 +490,10 @@ fn main() -> tidemill::Result<()> {
         .aggregate_with(
             TotalDelay,
             ApplyFunction::new(
-                |route: &String, window: &TimeWindow, totals: Elements<(u64, i64)>, out: &mut Collector<RouteDay>| {
+                |route: &String,
+                 window: &TimeWindow,
+                 totals: Elements<(u64, i64)>,
+                 out: &mut Collector<RouteDay>| {
                     // A route of which no flight left has no delay.
                     for (departures, total_dep_delay) in totals.filter(|total| total.0 > 0) {
                         let route = route.clone();
@@ -526,23 +538,28 @@ fn main() -> tidemill::Result<()> {
         .uid("gaps-planes");
 
     hourly.sink_columns_to("hourly.csv", file::<HourlyRow>(&output, "hourly.csv")?).set_parallelism(1);
-    worst.sink_columns_to("worst_routes.csv", file::<WorstRouteRow>(&output, "worst_routes.csv")?).set_parallelism(1);
+    worst
+        .sink_columns_to("worst_routes.csv", file::<WorstRouteRow>(&output, "worst_routes.csv")?)
+        .set_parallelism(1);
     gaps.sink_columns_to("plane_gaps.csv", file::<GapRow>(&output, "plane_gaps.csv")?).set_parallelism(1);
 
-    let table = |title: &str| TableSink::new(title).max_rows(12);
+    // What people look at, on the terminal at the end.
     hourly
-        .filter(|hour| hour.cancelled >= 10)
+        .filter(|hour| hour.cancelled >= 5)
         .name("bad hours")
-        .sink_columns_to("table of hours", table("Hours in which an airport cancelled ten flights or more"))
+        .sink_columns_to(
+            "table of hours",
+            TableSink::new("Hours in which an airport cancelled five flights or more"),
+        )
         .set_parallelism(1);
     worst
         .filter(|route| route.rank == 1)
         .name("worst of day")
-        .sink_columns_to("table of routes", table("The route with the largest total delay, by day"))
+        .sink_columns_to("table of routes", TableSink::new("The route with the largest total delay, by day"))
         .set_parallelism(1);
-    gaps.filter(|gap| gap.gap_hours.len() > 6)
+    gaps.filter(|gap| gap.gap_hours.parse::<f64>().is_ok_and(|hours| hours >= 600.0))
         .name("very long gaps")
-        .sink_columns_to("table of gaps", table("Planes that were away for more than 999 hours"))
+        .sink_columns_to("table of gaps", TableSink::new("Planes that were away for 25 days or more"))
         .set_parallelism(1);
 
     env.execute("Flights")?;
