@@ -1,7 +1,7 @@
 //! January 2013 at the airports of New York: 27,004 departures as a stream, by the time at which they should have left.
 //!
 //! ```text
-//! cargo run --release --example flights [-- --data DIR --output DIR -D parallelism.default=2 --explain]
+//! cargo run --release --example flights [-- --seconds 10 --output DIR -D parallelism.default=2 --explain]
 //! ```
 //!
 //! Three questions, answered while the flights come in, up to 19 hours out of order:
@@ -404,33 +404,38 @@ fn file<T: ArrowRecord>(folder: &Path, name: &str) -> tidemill::Result<FileSink>
 struct Arguments {
     data: PathBuf,
     output: PathBuf,
+    /// How long the month takes; `None` plays it as fast as it goes.
+    seconds: Option<f64>,
 }
 
 fn arguments(rest: Vec<std::ffi::OsString>) -> tidemill::Result<Arguments> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data");
-    let mut arguments = Arguments { data: here, output: PathBuf::from("flights-results") };
+    let mut arguments = Arguments { data: here, output: PathBuf::from("flights-results"), seconds: None };
     let mut rest = rest.into_iter();
     while let Some(argument) = rest.next() {
-        let place = match argument.to_str() {
-            Some("--data") => &mut arguments.data,
-            Some("--output") => &mut arguments.output,
-            _ => {
-                return Err(
-                    format!("unexpected argument {argument:?}: use --data DIR or --output DIR").into()
-                );
-            }
-        };
-        *place = rest.next().ok_or_else(|| format!("{} needs a folder", argument.display()))?.into();
+        let value = rest.next().ok_or_else(|| format!("{} needs a value", argument.display()))?;
+        match argument.to_str() {
+            Some("--data") => arguments.data = value.into(),
+            Some("--output") => arguments.output = value.into(),
+            Some("--seconds") => arguments.seconds = Some(value.to_string_lossy().parse()?),
+            _ => return Err(format!("unexpected argument {}: {USAGE}", argument.display()).into()),
+        }
     }
     Ok(arguments)
 }
 
+const USAGE: &str = "this example takes --data DIR, --output DIR and --seconds N (play the month in so long)";
+
 fn main() -> tidemill::Result<()> {
     let (env, rest) = tidemill::environment_from(std::env::args_os().skip(1))?;
-    let Arguments { data, output } = arguments(rest)?;
+    let Arguments { data, output, seconds } = arguments(rest)?;
+    let mut recorded = csv::<Flight>(&data, "flights-2013-01.csv")?;
+    if let Some(seconds) = seconds {
+        recorded = recorded.records_per_second(27_004.0 / seconds)?;
+    }
 
     let flights = env.from_columns(
-        csv::<Flight>(&data, "flights-2013-01.csv")?,
+        recorded,
         WatermarkStrategy::for_bounded_out_of_orderness(Duration::from_secs(19 * 3600))
             .with_timestamp_assigner(|flight: &Flight, _| flight.scheduled()),
         "flights",

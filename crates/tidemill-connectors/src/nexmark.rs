@@ -9,8 +9,8 @@ use tidemill_runtime::{OperatorContext, OperatorError};
 use tidemill_serialization::{Record, TimestampMs};
 
 use crate::error::ConnectorError;
-use crate::generator::check_rate;
 use crate::generator::numbers::{Deal, NumberEnumerator, NumberReader, Numbered, UNBOUNDED};
+use crate::rate::check_rate;
 
 /// Somebody who sells or bids.
 #[derive(Record, Clone, Debug, PartialEq, Eq)]

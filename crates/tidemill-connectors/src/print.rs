@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch, TypedBatch};
+use tidemill_runtime::console;
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
 use tidemill_serialization::Data;
 use tidemill_state::SubtaskSnapshot;
@@ -29,14 +30,22 @@ pub enum PrintTarget {
 impl PrintTarget {
     /// Writes at once, so that lines of different subtasks do not mix.
     pub(crate) fn write(&self, text: &[u8]) -> Result<(), ConnectorError> {
-        let (stream, written) = match self {
-            PrintTarget::Stdout => {
-                let mut out = io::stdout().lock();
-                ("standard output", out.write_all(text).and_then(|()| out.flush()))
-            }
-            PrintTarget::Stderr => ("standard error", io::stderr().lock().write_all(text)),
-            PrintTarget::Writer(writer) => ("the writer of the sink", writer.lock().write_all(text)),
+        let stream = match self {
+            PrintTarget::Stdout => "standard output",
+            PrintTarget::Stderr => "standard error",
+            PrintTarget::Writer(_) => "the writer of the sink",
         };
+        let mut written = Ok(());
+        console::print(|| {
+            written = match self {
+                PrintTarget::Stdout => {
+                    let mut out = io::stdout().lock();
+                    out.write_all(text).and_then(|()| out.flush())
+                }
+                PrintTarget::Stderr => io::stderr().lock().write_all(text),
+                PrintTarget::Writer(writer) => writer.lock().write_all(text),
+            };
+        });
         written.map_err(|source| ConnectorError::Stream { stream, source })
     }
 }

@@ -140,7 +140,7 @@ const NARROWEST: usize = 6;
 const GAP: usize = 2;
 
 fn render(title: &str, all: &Collected, available: Option<usize>) -> String {
-    let mut text = format!("{title}\n");
+    let mut text = format!("\n{title}\n");
     let mut columns = columns(all);
     if let Some(available) = available {
         fit(&mut columns, available);

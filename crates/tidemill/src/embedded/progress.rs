@@ -190,7 +190,8 @@ fn busiest(job: &JobHandle, before: Option<&[TimeTotals]>, now: &[TimeTotals]) -
         .map(|(task, busy)| (shorten(&task.name, 40), busy))
 }
 
-fn shorten(name: &str, limit: usize) -> String {
+/// At most `limit` characters of a name.
+pub(super) fn shorten(name: &str, limit: usize) -> String {
     if name.chars().count() <= limit {
         return name.to_owned();
     }
