@@ -407,7 +407,9 @@ fn arguments(rest: Vec<std::ffi::OsString>) -> tidemill::Result<Arguments> {
             Some("--data") => &mut arguments.data,
             Some("--output") => &mut arguments.output,
             _ => {
-                return Err(format!("unexpected argument {argument:?}: use --data DIR or --output DIR").into());
+                return Err(
+                    format!("unexpected argument {argument:?}: use --data DIR or --output DIR").into()
+                );
             }
         };
         *place = rest.next().ok_or_else(|| format!("{} needs a folder", argument.display()))?.into();
