@@ -22,6 +22,7 @@ mod window;
 mod window_batch;
 pub mod window_contents;
 pub mod window_evicting;
+mod window_join;
 
 pub(crate) use async_calls::{CallBatch, CallEach};
 pub(crate) use async_wait::AsyncWaitOperator;
@@ -41,3 +42,4 @@ pub use process::ProcessOperator;
 pub use timestamps::TimestampsOperator;
 pub use to_columns::ToColumnsOperator;
 pub use window::{Lateness, WindowOperator};
+pub(crate) use window_join::WindowJoinOperator;
