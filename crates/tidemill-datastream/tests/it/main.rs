@@ -4,6 +4,7 @@ mod async_io;
 mod broadcast;
 mod connected;
 mod interval_join;
+mod jobs;
 mod support;
 mod window_join;
 mod windows;
