@@ -30,7 +30,7 @@ demo: ## run the main example over a month of real flights; ARGS="-D key=value" 
 	@scripts/setup
 	@scripts/claim-cache
 	@scripts/announce-build
-	@cargo run --release --locked --example flights -- $(ARGS)
+	@cargo run --release --locked --example flights -- --seconds 10 --summary $(ARGS)
 
 test: ## run all tests, those in the documentation included; ARGS goes to cargo test
 	@scripts/setup

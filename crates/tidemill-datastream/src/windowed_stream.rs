@@ -19,7 +19,9 @@ use crate::operators::window_evicting::{AggregateLeft, Evicted, PassOn, ReduceLe
 use crate::operators::{Lateness, WindowOperator};
 use crate::output_tag::OutputTag;
 use crate::stream::DataStream;
-use crate::windows::{ApplyFunction, Elements, Evictor, ProcessWindowFunction, Trigger, WindowAssigner};
+use crate::windows::{
+    ApplyFunction, Elements, Evictor, ProcessWindowFunction, Trigger, WindowAssigner, WindowContext,
+};
 
 /// A stream whose records are grouped into windows by key. The methods that take a function end the grouping: they make
 /// a stream of the results, each with the last timestamp of its window.
@@ -201,8 +203,8 @@ where
         }
     }
 
-    /// Combines the elements of each window into one and hands that to a function that knows the key and the window; see
-    /// [`aggregate_with`](Self::aggregate_with).
+    /// Combines the elements of each window into one and hands that to a function that may keep state of its own
+    /// and emit to side outputs; see [`reduce_apply`](Self::reduce_apply) for a closure.
     #[track_caller]
     pub fn reduce_with<U: Data, F, P>(self, function: F, process: P) -> DataStream<U>
     where
@@ -282,14 +284,13 @@ where
         }
     }
 
-    /// Aggregates the elements of each window into one accumulator, and hands the result to a function that knows the key
-    /// and the window.
+    /// Aggregates the elements of each window into one accumulator, and hands the result to a closure, with the key and the
+    /// window.
     ///
     /// ```
     /// # use std::time::Duration;
     /// # use tidemill_datastream::DataStream;
     /// # use tidemill_datastream::windows::TumblingEventTimeWindows;
-    /// use tidemill_datastream::windows::{ApplyFunction, Elements, TimeWindow};
     /// # use tidemill_state::AggregateFunction;
     /// # struct Count;
     /// # impl AggregateFunction for Count {
@@ -305,15 +306,37 @@ where
     /// let counts: DataStream<(i64, String, u64)> = pages
     ///     .key_by_ref(|page| page)
     ///     .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
-    ///     .aggregate_with(
-    ///         Count,
-    ///         ApplyFunction::new(|page: &String, window: &TimeWindow, counts: Elements<u64>, out: &mut _| {
-    ///             counts.for_each(|count| out.collect((window.start, page.clone(), count)));
-    ///             Ok(())
-    ///         }),
-    ///     );
+    ///     .aggregate_apply(Count, |page, window, count, out| {
+    ///         out.collect((window.start, page.clone(), count));
+    ///         Ok(())
+    ///     });
     /// # }
     /// ```
+    #[track_caller]
+    pub fn aggregate_apply<U: Data, F, P>(self, function: F, process: P) -> DataStream<U>
+    where
+        F: AggregateFunction<In = T>,
+        F::Out: Data,
+        P: FnMut(&S::Key, &A::Window, F::Out, &mut Collector<U>) -> Result<(), BoxError>,
+        P: Clone + Send + Sync + 'static,
+    {
+        self.aggregate_with(function, EachElement(process))
+    }
+
+    /// Combines the elements of each window into one and hands that to a closure, with the key and the window; see
+    /// [`aggregate_apply`](Self::aggregate_apply).
+    #[track_caller]
+    pub fn reduce_apply<U: Data, F, P>(self, function: F, process: P) -> DataStream<U>
+    where
+        F: ReduceFunction<T>,
+        P: FnMut(&S::Key, &A::Window, T, &mut Collector<U>) -> Result<(), BoxError>,
+        P: Clone + Send + Sync + 'static,
+    {
+        self.reduce_with(function, EachElement(process))
+    }
+
+    /// Aggregates the elements of each window into one accumulator, and hands the result to a function that may keep
+    /// state of its own and emit to side outputs; see [`aggregate_apply`](Self::aggregate_apply) for a closure.
     #[track_caller]
     pub fn aggregate_with<U: Data, F, P>(self, function: F, process: P) -> DataStream<U>
     where
@@ -405,6 +428,26 @@ where
         F: Clone + Send + Sync + 'static,
     {
         self.process(ApplyFunction::new(function))
+    }
+}
+
+/// A [`ProcessWindowFunction`] of a closure that takes one element.
+#[derive(Clone)]
+struct EachElement<P>(P);
+
+impl<In, Out, K, W, P> ProcessWindowFunction<In, Out, K, W> for EachElement<P>
+where
+    P: FnMut(&K, &W, In, &mut Collector<Out>) -> Result<(), BoxError>,
+    P: Clone + Send + Sync + 'static,
+{
+    fn process(
+        &mut self,
+        key: &K,
+        context: &mut WindowContext<'_, K, W>,
+        mut elements: Elements<In>,
+        out: &mut Collector<Out>,
+    ) -> Result<(), BoxError> {
+        elements.try_for_each(|element| (self.0)(key, context.window, element, out))
     }
 }
 

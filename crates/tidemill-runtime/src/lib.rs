@@ -5,6 +5,7 @@
 //! [`operator::Operator`], a source is a [`source::Source`].
 
 pub mod cluster;
+pub mod console;
 pub mod context;
 pub mod error;
 pub mod graph;

@@ -1,11 +1,12 @@
 //! What tests of operators, sources and whole jobs share.
 //!
-//! - [`OperatorHarness`] drives one operator subtask without a cluster, [`ParallelHarness`] several with key routing.
-//!   Both check what they drive, and can snapshot and restore it at random moments.
+//! - [`OperatorHarness`] drives one operator subtask without a cluster, [`ParallelHarness`] several with key routing,
+//!   [`SourceHarness`] a source. They check what they drive, and can snapshot and restore it at random moments.
 //! - [`Script`] is a list of inputs that [`assert_same_with_snapshots`] runs straight through, with random
 //!   snapshots, and at changing parallelism.
-//! - [`checked`] wraps the operators of a whole job in the same checks; [`faults`] has operators and sources that fail,
-//!   block or wait when the test says so.
+//! - [`checked`] wraps the operators of a whole job in the same checks; [`faults`] has operators that fail, block or wait
+//!   when the test says so, [`Log`] is a source that the test fills, [`sinks`] has sinks that it reads and holds up;
+//!   [`jobs`] runs graphs built by hand.
 //!
 //! A check that does not hold panics, as an assertion of the test itself would. Whatever is random comes from a seed
 //! that is printed when the test fails; `TIDEMILL_SEED` repeats one.
@@ -19,18 +20,24 @@
 mod checker;
 pub mod faults;
 mod harness;
+pub mod jobs;
+mod log_source;
 mod parallel;
 mod random;
 mod records;
 mod rescale;
 mod script;
+pub mod sinks;
+mod source_harness;
 mod subject;
 
 pub use checker::{Contract, checked, checked_with};
 pub use harness::OperatorHarness;
+pub use log_source::Log;
 pub use parallel::ParallelHarness;
 pub use random::Random;
 pub use records::{RecordType, Row, stamped, unstamped};
 pub use rescale::redistribute;
 pub use script::{Order, Script, ScriptOutput, assert_same_with_snapshots};
+pub use source_harness::{SourceHarness, SourceState};
 pub use subject::Emitted;

@@ -4,3 +4,4 @@
 mod checks;
 mod operators;
 mod scripts;
+mod sources;

@@ -79,7 +79,7 @@ fn engine(templates: &Arc<Vec<Vec<u64>>>) -> (f64, u64, u64) {
     let sink = Arc::clone(&totals);
     env.from_source(source, WatermarkStrategy::no_watermarks(), "keys")
         .key_by(|key| *key)
-        .window(GlobalWindows::with_end_of_stream_trigger())
+        .window(GlobalWindows::create_with_end_of_stream_trigger())
         .aggregate(Count)
         .sink_to("totals", boxed(move || TotalSink(Arc::clone(&sink))));
     let start = Instant::now();

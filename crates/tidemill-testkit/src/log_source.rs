@@ -1,0 +1,257 @@
+//! A source that a test fills.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_runtime::source::{
+    ReaderStatus, Source, SourceOutput, SourceReader, SourceSpec, SourceSplit, SplitAssignment,
+    SplitEnumerator, SplitStage, SplitStageFactory, WatermarkAlignment, WatermarkSettings,
+};
+use tidemill_runtime::{OperatorContext, OperatorError, OperatorWaker};
+use tidemill_serialization::Data;
+
+/// The splits of a source, each a list of records that the test adds to. Clones are the same lists, and they stay when a job
+/// ends, so that another one can go on where a snapshot was.
+pub struct Log<T> {
+    splits: Arc<Vec<Mutex<LogSplit<T>>>>,
+}
+
+impl<T> Clone for Log<T> {
+    fn clone(&self) -> Self {
+        Self { splits: Arc::clone(&self.splits) }
+    }
+}
+
+struct LogSplit<T> {
+    records: Vec<(T, Timestamp)>,
+    ended: bool,
+    readers: Vec<OperatorWaker>,
+    /// The record that the split cannot be read beyond, and why.
+    broken: Option<(usize, &'static str)>,
+    read: usize,
+}
+
+impl<T: Data + Debug> Log<T> {
+    /// Empty splits that have not ended.
+    pub fn new(splits: usize) -> Self {
+        let split = || {
+            Mutex::new(LogSplit {
+                records: Vec::new(),
+                ended: false,
+                readers: Vec::new(),
+                broken: None,
+                read: 0,
+            })
+        };
+        Self { splits: Arc::new((0..splits).map(|_| split()).collect()) }
+    }
+
+    /// Splits that have these records and nothing more.
+    pub fn bounded(splits: impl IntoIterator<Item = Vec<(T, Timestamp)>>) -> Self {
+        let splits: Vec<_> = splits.into_iter().collect();
+        let log = Self::new(splits.len());
+        for (index, records) in splits.into_iter().enumerate() {
+            log.push(index, records);
+            log.end(index);
+        }
+        log
+    }
+
+    fn change(&self, split: usize, change: impl FnOnce(&mut LogSplit<T>)) {
+        let readers = {
+            let mut split = self.splits[split].lock();
+            change(&mut split);
+            std::mem::take(&mut split.readers)
+        };
+        readers.iter().for_each(OperatorWaker::wake);
+    }
+
+    /// Adds records to a split.
+    pub fn push(&self, split: usize, records: impl IntoIterator<Item = (T, Timestamp)>) {
+        self.change(split, |split| split.records.extend(records));
+    }
+
+    /// Says that nothing follows in a split.
+    pub fn end(&self, split: usize) {
+        self.change(split, |split| split.ended = true);
+    }
+
+    /// Says that nothing follows in any split.
+    pub fn end_all(&self) {
+        (0..self.splits.len()).for_each(|split| self.end(split));
+    }
+
+    /// Lets reading fail at record `at` of a split.
+    pub fn break_at(&self, split: usize, at: usize, message: &'static str) {
+        self.change(split, |split| split.broken = Some((at, message)));
+    }
+
+    /// How many records of a split have been read by the last reader that did.
+    pub fn read(&self, split: usize) -> usize {
+        self.splits[split].lock().read
+    }
+
+    /// How many records have been read of all splits.
+    pub fn read_in_all(&self) -> usize {
+        (0..self.splits.len()).map(|split| self.read(split)).sum()
+    }
+
+    /// A source that reads the log and says, after each batch, that event time has come to its last timestamp.
+    pub fn source(&self) -> Arc<SourceSpec> {
+        self.source_with(None, None)
+    }
+
+    /// As [`source`](Self::source), with splits that go idle, and in an alignment group.
+    pub fn source_with(
+        &self,
+        idleness: Option<Duration>,
+        alignment: Option<WatermarkAlignment>,
+    ) -> Arc<SourceSpec> {
+        Arc::new(SourceSpec {
+            source: Arc::new(LogSource(self.clone())),
+            stage: Arc::new(AscendingStages::<T>(PhantomData)),
+            watermarks: WatermarkSettings { idleness, alignment },
+        })
+    }
+}
+
+struct LogSource<T>(Log<T>);
+
+impl<T: Data + Debug> Source for LogSource<T> {
+    fn create_enumerator(
+        &self,
+        _parallelism: u32,
+        restored: Option<Vec<SourceSplit>>,
+    ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
+        let all = || {
+            let splits = 0..self.0.splits.len();
+            splits.map(|index| SourceSplit { id: format!("log-{index}").into(), state: vec![0; 8] }).collect()
+        };
+        let mut left = restored.unwrap_or_else(all);
+        left.reverse();
+        Ok(Box::new(LogEnumerator(left)))
+    }
+
+    fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
+        Ok(Box::new(LogReader {
+            log: self.0.clone(),
+            waker: context.waker.clone(),
+            splits: Vec::new(),
+            next: 0,
+            no_more: false,
+        }))
+    }
+}
+
+struct LogEnumerator(Vec<SourceSplit>);
+
+impl SplitEnumerator for LogEnumerator {
+    fn next_split(&mut self, _subtask: u32) -> Result<SplitAssignment, OperatorError> {
+        Ok(self.0.pop().map_or(SplitAssignment::NoMore, SplitAssignment::Split))
+    }
+
+    fn snapshot(&self) -> Vec<SourceSplit> {
+        self.0.iter().rev().cloned().collect()
+    }
+}
+
+struct LogReader<T> {
+    log: Log<T>,
+    waker: OperatorWaker,
+    splits: Vec<Position>,
+    next: usize,
+    no_more: bool,
+}
+
+struct Position {
+    id: Arc<str>,
+    index: usize,
+    offset: usize,
+}
+
+impl<T: Data + Debug> SourceReader for LogReader<T> {
+    fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
+        let index = split.id.trim_start_matches("log-").parse().map_err(OperatorError::user)?;
+        let offset: [u8; 8] = split.state.as_slice().try_into().map_err(OperatorError::user)?;
+        self.splits.push(Position { id: split.id, index, offset: u64::from_le_bytes(offset) as usize });
+        Ok(())
+    }
+
+    fn no_more_splits(&mut self) {
+        self.no_more = true;
+    }
+
+    fn poll(&mut self, out: &mut SourceOutput) -> Result<ReaderStatus, OperatorError> {
+        if !self.no_more {
+            // All splits are read at once, so that a subtask can have several.
+            return Ok(ReaderStatus::NeedsSplit);
+        }
+        for _ in 0..self.splits.len() {
+            self.next = (self.next + 1) % self.splits.len();
+            let position = &mut self.splits[self.next];
+            let mut split = self.log.splits[position.index].lock();
+            if let Some((at, message)) = split.broken
+                && position.offset >= at
+            {
+                return Err(OperatorError::user(message));
+            }
+            let end = (position.offset + out.max_records()).min(split.records.len());
+            let end = split.broken.map_or(end, |(at, _)| end.min(at));
+            if end > position.offset {
+                let mut batch = TypedBatch::<T>::default();
+                for (value, timestamp) in &split.records[position.offset..end] {
+                    batch.push(value.clone(), *timestamp);
+                }
+                position.offset = end;
+                split.read = end;
+                out.emit(&position.id, Batch::new(batch));
+                return Ok(ReaderStatus::Ready);
+            }
+            if split.ended {
+                drop(split);
+                let ended = self.splits.remove(self.next);
+                out.finish_split(&ended.id);
+                return Ok(ReaderStatus::Ready);
+            }
+            split.readers.push(self.waker.clone());
+        }
+        Ok(if self.splits.is_empty() { ReaderStatus::End } else { ReaderStatus::Pending(None) })
+    }
+
+    fn snapshot(&self) -> Vec<SourceSplit> {
+        let splits = self.splits.iter();
+        splits
+            .map(|position| SourceSplit {
+                id: Arc::clone(&position.id),
+                state: (position.offset as u64).to_le_bytes().to_vec(),
+            })
+            .collect()
+    }
+}
+
+/// Event time comes to the last timestamp of each batch.
+struct AscendingStages<T>(PhantomData<fn() -> T>);
+
+impl<T: Data + Debug> SplitStageFactory for AscendingStages<T> {
+    fn create(&self) -> Box<dyn SplitStage> {
+        Box::new(AscendingStage::<T>(PhantomData))
+    }
+}
+
+struct AscendingStage<T>(PhantomData<fn() -> T>);
+
+impl<T: Data + Debug> SplitStage for AscendingStage<T> {
+    fn process(&mut self, batch: Batch) -> Result<(Batch, Option<Watermark>), OperatorError> {
+        let last = batch.downcast_ref::<TypedBatch<T>>()?.timestamps.iter().max().copied();
+        Ok((batch, last.map(Watermark)))
+    }
+
+    fn periodic(&mut self) -> Option<Watermark> {
+        None
+    }
+}
