@@ -6,7 +6,7 @@ use std::borrow::Borrow;
 use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Data, Input, Key};
 
-use crate::batch::{Address, KeyBatch, NO_SLOT, Slots};
+use crate::batch::{Address, KeyBatch, Slots};
 use crate::codec::{get_entry, get_stamp, in_state, put_entry, put_stamp};
 use crate::error::StateError;
 use crate::heap::HeapTable;

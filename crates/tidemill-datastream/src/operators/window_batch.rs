@@ -86,7 +86,7 @@ where
     fn part_late(
         &mut self,
         records: &mut TypedBatch<T>,
-        windows: &mut Vec<A::Window>,
+        windows: &mut [A::Window],
     ) -> Result<(), OperatorError> {
         let mut on_time = TypedBatch::default();
         let mut fires_late = TypedBatch::default();
