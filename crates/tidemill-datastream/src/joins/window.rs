@@ -80,6 +80,21 @@ impl<A: Data> DataStream<A> {
 
 impl<A: Data, B: Data, M> TwoStreams<A, B, M> {
     /// Finds the key of records of the first stream.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_key(|order| order.0.clone())
+    ///         .equal_to(|payment| payment.0.clone())
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     pub fn where_key<K: Key, F>(self, key: F) -> Where<A, B, ByValue<F, K>, M>
     where
         F: Fn(&A) -> K + Clone + Send + Sync + 'static,
@@ -88,6 +103,21 @@ impl<A: Data, B: Data, M> TwoStreams<A, B, M> {
     }
 
     /// Like [`where_key`](Self::where_key) for a key that is a part of the record, which then is not copied.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_key_ref(|order| &order.0)
+    ///         .equal_to_ref(|payment| &payment.0)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     pub fn where_key_ref<K: Key, F>(self, key: F) -> Where<A, B, ByRef<F, K>, M>
     where
         F: Fn(&A) -> &K + Clone + Send + Sync + 'static,
@@ -96,6 +126,22 @@ impl<A: Data, B: Data, M> TwoStreams<A, B, M> {
     }
 
     /// Like [`where_key`](Self::where_key) with a selector of its own type.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::ByValue;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_selector(ByValue::new(|order: &(String, i64)| order.0.clone()))
+    ///         .equal_to_selector(ByValue::new(|payment: &(String, i64)| payment.0.clone()))
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     pub fn where_selector<S: KeySelector<A>>(self, selector: S) -> Where<A, B, S, M> {
         Where { streams: self, selector }
     }
@@ -109,6 +155,21 @@ pub struct Where<A, B, S, M> {
 
 impl<A: Data, B: Data, S: KeySelector<A>, M> Where<A, B, S, M> {
     /// Finds the key of records of the second stream.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_key(|order| order.0.clone())
+    ///         .equal_to(|payment| payment.0.clone())
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     pub fn equal_to<F>(self, key: F) -> EqualTo<A, B, S, ByValue<F, S::Key>, M>
     where
         F: Fn(&B) -> S::Key + Clone + Send + Sync + 'static,
@@ -117,6 +178,21 @@ impl<A: Data, B: Data, S: KeySelector<A>, M> Where<A, B, S, M> {
     }
 
     /// Like [`equal_to`](Self::equal_to) for a key that is a part of the record, which then is not copied.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_key_ref(|order| &order.0)
+    ///         .equal_to_ref(|payment| &payment.0)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     pub fn equal_to_ref<F>(self, key: F) -> EqualTo<A, B, S, ByRef<F, S::Key>, M>
     where
         F: Fn(&B) -> &S::Key + Clone + Send + Sync + 'static,
@@ -125,6 +201,22 @@ impl<A: Data, B: Data, S: KeySelector<A>, M> Where<A, B, S, M> {
     }
 
     /// Like [`equal_to`](Self::equal_to) with a selector of its own type.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::ByValue;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_selector(ByValue::new(|order: &(String, i64)| order.0.clone()))
+    ///         .equal_to_selector(ByValue::new(|payment: &(String, i64)| payment.0.clone()))
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     pub fn equal_to_selector<R: KeySelector<B, Key = S::Key>>(self, selector: R) -> EqualTo<A, B, S, R, M> {
         let Self { streams, selector: first } = self;
         EqualTo { streams, selector: TaggedSelector::new(first, selector) }
@@ -145,6 +237,21 @@ where
     R: KeySelector<B, Key = S::Key>,
 {
     /// Groups the records of both streams into windows.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_key(|order| order.0.clone())
+    ///         .equal_to(|payment| payment.0.clone())
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     #[track_caller]
     pub fn window<W: WindowAssigner<Tagged<A, B>>>(
         self,
@@ -178,6 +285,23 @@ where
     T: Trigger<Tagged<A, B>, W::Window>,
 {
     /// Fires windows by another trigger than the assigner's.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{EventTimeTrigger, PurgingTrigger};
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_key(|order| order.0.clone())
+    ///         .equal_to(|payment| payment.0.clone())
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .trigger(PurgingTrigger::of(EventTimeTrigger))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     pub fn trigger<Q: Trigger<Tagged<A, B>, W::Window>>(
         self,
         trigger: Q,
@@ -187,6 +311,22 @@ where
 
     /// Keeps windows for `lateness` after event time has passed their end; records that come until then fire the window
     /// again, with all that it has.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_key(|order| order.0.clone())
+    ///         .equal_to(|payment| payment.0.clone())
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .allowed_lateness(Duration::from_secs(5))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
         Self { windowed: self.windowed.allowed_lateness(lateness), ..self }
     }
@@ -202,6 +342,25 @@ where
     T: Trigger<Tagged<A, B>, W::Window>,
 {
     /// Hands the records of both streams to a function, once for each key and window, with key and window.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .co_group(payments)
+    ///         .where_key_ref(|order| &order.0)
+    ///         .equal_to_ref(|payment| &payment.0)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|_customer, _window, orders, payments, out| {
+    ///             let sum = |records: Vec<(String, i64)>| records.iter().map(|record| record.1).sum::<i64>();
+    ///             out.collect(sum(orders) - sum(payments));
+    ///             Ok(())
+    ///         })
+    /// }
+    /// ```
     #[track_caller]
     pub fn apply<U: Data, F>(self, function: F) -> DataStream<U>
     where
@@ -222,6 +381,21 @@ where
     T: Trigger<Tagged<A, B>, W::Window>,
 {
     /// One record from each pair; it has the last timestamp of the window.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// fn example(orders: &DataStream<(String, i64)>, payments: &DataStream<(String, i64)>) -> DataStream<i64> {
+    ///     orders
+    ///         .join(payments)
+    ///         .where_key(|order| order.0.clone())
+    ///         .equal_to(|payment| payment.0.clone())
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .apply(|order, payment| order.1 - payment.1)
+    /// }
+    /// ```
     #[track_caller]
     pub fn apply<U: Data, F>(self, mut function: F) -> DataStream<U>
     where

@@ -50,11 +50,11 @@ impl CoProcessFunction<u32, u32, u32> for Above {
         context: &mut ProcessContext<'_>,
         out: &mut Collector<u32>,
     ) -> Result<(), BoxError> {
-        if number > self.0 {
-            Ok(out.collect(number))
-        } else {
-            context.output(&OutputTag::new("below"), number)
+        if number <= self.0 {
+            return context.output(&OutputTag::new("below"), number);
         }
+        out.collect(number);
+        Ok(())
     }
 
     fn process2(

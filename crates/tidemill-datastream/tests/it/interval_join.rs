@@ -199,7 +199,11 @@ impl ProcessJoinFunction<Record, Record, i64> for Far {
             return Err("no zeros".into());
         }
         let apart = context.right_timestamp() - context.left_timestamp();
-        if apart.abs() > 5 { context.output(&OutputTag::new("far"), apart) } else { Ok(out.collect(apart)) }
+        if apart.abs() > 5 {
+            return context.output(&OutputTag::new("far"), apart);
+        }
+        out.collect(apart);
+        Ok(())
     }
 }
 

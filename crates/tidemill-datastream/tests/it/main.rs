@@ -1,10 +1,13 @@
 //! Tests of the DataStream API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is tests")]
+
 mod async_io;
 mod broadcast;
 mod connected;
 mod interval_join;
+mod jobs;
 mod operators;
 mod support;
 mod window_functions;
