@@ -104,7 +104,7 @@ where
     sides: Sides,
     merging: MergingWindowSet<A::Window>,
     windows: Vec<A::Window>,
-    merges: Vec<Merge<A::Window>>,
+    merge: Merge<A::Window>,
     pub(crate) scratch: Scratch<T, S::Key, A::Window>,
     types: PhantomData<fn() -> U>,
 }
@@ -142,7 +142,7 @@ where
             sides: Sides::default(),
             merging: MergingWindowSet::new(),
             windows: Vec::new(),
-            merges: Vec::new(),
+            merge: Merge::default(),
             scratch: Scratch::default(),
             types: PhantomData,
         }
@@ -245,24 +245,23 @@ where
 
     /// Adds a window to those of the current key; answers which one it is in now.
     fn merge_in(&mut self, window: A::Window) -> Result<A::Window, OperatorError> {
-        let mut merges = std::mem::take(&mut self.merges);
+        let mut merge = std::mem::take(&mut self.merge);
         let assigner = &self.assigner;
-        let window = self.merging.add(window, |windows| assigner.merge(windows), &mut merges);
-        for merge in merges.drain(..) {
-            self.check_merged(&merge.result)?;
-            self.ask(&merge.result, |trigger, context| {
-                trigger.on_merge(&merge.result, &merge.merged, context)
-            })?;
+        let window = self.merging.add(window, |one, other| assigner.merge(one, other), &mut merge);
+        if let Some((state_window, sources)) = merge.state_windows.split_first() {
+            self.check_merged(&window)?;
+            self.ask(&window, |trigger, context| trigger.on_merge(&window, &merge.merged, context))?;
             for merged in &merge.merged {
                 self.ask(merged, |trigger, context| trigger.clear(merged, context))?;
                 self.delete_cleanup(merged)?;
             }
-            if let Some(opened) = &mut self.opened {
-                let sources = &merge.merged_state_windows;
-                self.contents.merge(&mut opened.backend, &merge.state_window, sources)?;
+            if let Some(opened) = &mut self.opened
+                && !sources.is_empty()
+            {
+                self.contents.merge(&mut opened.backend, state_window, sources)?;
             }
         }
-        self.merges = merges;
+        self.merge = merge;
         Ok(window)
     }
 

@@ -19,6 +19,8 @@ use crate::windows::{Elements, ProcessWindowFunction, Window, WindowContext};
 pub(crate) const CONTENTS: &str = "window-contents";
 
 /// The contents of the windows of one subtask, by key and window, together with the function that they are for.
+///
+/// What fails here is either the state, whose memory may be used up or whose store may fail, or the function.
 pub trait WindowContents<T: Data, U: Data, K: Key, W: Window>: Send {
     /// Declares the state.
     fn open(&mut self, backend: &mut KeyedStateBackend<K>) -> Result<(), OperatorError>;

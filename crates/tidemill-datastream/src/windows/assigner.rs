@@ -88,10 +88,11 @@ pub trait WindowAssigner<T>: Clone + Send + Sync + 'static {
     /// Whether windows end by event time; otherwise they end by the time of the machine.
     fn is_event_time(&self) -> bool;
 
-    /// The groups of `windows` that merge, each with the window that it merges into; only groups of two and more.
-    fn merge(&self, windows: &[Self::Window]) -> Vec<(Self::Window, Vec<Self::Window>)> {
-        let _ = windows;
-        Vec::new()
+    /// The window that two windows of a key merge into; none when they stay apart. The same whichever comes first, and
+    /// never less than both.
+    fn merge(&self, one: &Self::Window, other: &Self::Window) -> Option<Self::Window> {
+        let _ = (one, other);
+        None
     }
 }
 

@@ -6,30 +6,31 @@ use tidemill_state::{KeyedStateBackend, ValueState, ValueStateDescriptor};
 
 use crate::windows::window::Window;
 
-/// Per key: the windows there are, each with the window under which its contents are stored. When windows merge, the
+/// The windows that the current key has, each with the window under which its contents are stored. When windows merge, the
 /// contents stay where those of one of them are, so that a session that grows by an element copies nothing.
-#[derive(Clone)]
 pub(crate) struct MergingWindowSet<W> {
     stored: Option<ValueState<Vec<(W, W)>>>,
     mapping: Vec<(W, W)>,
     changed: bool,
-    scratch: Vec<W>,
 }
 
 /// Windows that have become one.
 pub(crate) struct Merge<W> {
-    pub(crate) result: W,
     /// The windows that were there before.
     pub(crate) merged: Vec<W>,
-    /// Where the contents of the result are.
-    pub(crate) state_window: W,
-    /// Where contents are that have to go there.
-    pub(crate) merged_state_windows: Vec<W>,
+    /// Where the contents of the merged window are, then where those are that have to go there.
+    pub(crate) state_windows: Vec<W>,
+}
+
+impl<W> Default for Merge<W> {
+    fn default() -> Self {
+        Self { merged: Vec::new(), state_windows: Vec::new() }
+    }
 }
 
 impl<W: Window> MergingWindowSet<W> {
     pub(crate) fn new() -> Self {
-        Self { stored: None, mapping: Vec::new(), changed: false, scratch: Vec::new() }
+        Self { stored: None, mapping: Vec::new(), changed: false }
     }
 
     pub(crate) fn open<K: Key>(&mut self, backend: &mut KeyedStateBackend<K>) -> Result<(), OperatorError> {
@@ -73,56 +74,77 @@ impl<W: Window> MergingWindowSet<W> {
         self.changed = true;
     }
 
-    /// Adds a window, merges what `merge` says, and answers which window the new one is in now.
-    pub(crate) fn add(
-        &mut self,
-        new: W,
-        merge: impl FnOnce(&[W]) -> Vec<(W, Vec<W>)>,
-        merges: &mut Vec<Merge<W>>,
-    ) -> W {
-        if self.state_window(&new).is_some() {
-            return new;
-        }
-        let mut groups = Vec::new();
-        if !self.mapping.is_empty() {
-            self.scratch.clear();
-            self.scratch.extend(self.mapping.iter().map(|(window, _)| window.clone()));
-            self.scratch.push(new.clone());
-            groups = merge(&self.scratch);
-        }
-        let mut within = None;
-        for (result, mut merged) in groups {
-            let before = merged.len();
-            merged.retain(|window| *window != new);
-            if merged.len() < before {
-                within = Some(result.clone());
+    /// Adds a window and merges it with those that it meets; answers which window it is in now. `merge` gets the windows
+    /// that were there and are no more, and none when the new one is apart from all, or within one.
+    pub(crate) fn add(&mut self, new: W, meet: impl Fn(&W, &W) -> Option<W>, merge: &mut Merge<W>) -> W {
+        let Merge { merged, state_windows } = merge;
+        merged.clear();
+        state_windows.clear();
+        let mut result = new;
+        loop {
+            let met = self
+                .mapping
+                .iter()
+                .enumerate()
+                .find_map(|(place, (window, _))| meet(&result, window).map(|covering| (place, covering)));
+            let Some((place, covering)) = met else { break };
+            if merged.is_empty() && covering == self.mapping[place].0 {
+                // Within one that is there, and so apart from the others.
+                return covering;
             }
-            if let [only] = &merged[..]
-                && *only == result
-            {
-                // The new window lies within one that is there.
-                continue;
-            }
-            let mut state_windows: Vec<W> = Vec::with_capacity(merged.len());
-            self.mapping.retain(|(window, state_window)| {
-                let stays = !merged.contains(window);
-                if !stays {
-                    state_windows.push(state_window.clone());
+            let (window, state_window) = self.mapping.remove(place);
+            merged.push(window);
+            state_windows.push(state_window);
+            result = covering;
+        }
+        let state_window = state_windows.first().unwrap_or(&result).clone();
+        self.mapping.push((result.clone(), state_window));
+        self.changed = true;
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::windows::TimeWindow;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Point by point, with the halves between them: a window of [start, end) touches the point `end`.
+        #[test]
+        fn the_set_covers_what_was_added(added in prop::collection::vec((0i64..200, 1i64..20), 0..30)) {
+            let mut set = MergingWindowSet::new();
+            let mut merge = Merge::default();
+            let mut all: Vec<TimeWindow> = Vec::new();
+            for (start, gap) in added {
+                let new = TimeWindow::new(start, start + gap);
+                let before = set.mapping.clone();
+                let meet = |one: &TimeWindow, other: &TimeWindow| one.intersects(other).then(|| one.cover(other));
+                let within = set.add(new, meet, &mut merge);
+                prop_assert!(within.start <= new.start && new.end <= within.end);
+                prop_assert_eq!(merge.merged.len(), merge.state_windows.len());
+                for (window, state_window) in merge.merged.iter().zip(&merge.state_windows) {
+                    prop_assert!(before.contains(&(*window, *state_window)));
+                    prop_assert!(*window == within || set.state_window(window).is_none());
                 }
-                stays
-            });
-            if state_windows.is_empty() {
-                continue;
+                all.push(new);
             }
-            let state_window = state_windows.remove(0);
-            self.mapping.push((result.clone(), state_window.clone()));
-            self.changed = true;
-            merges.push(Merge { result, merged, state_window, merged_state_windows: state_windows });
+            let now: Vec<TimeWindow> = set.mapping.iter().map(|(window, _)| *window).collect();
+            let covered = |windows: &[TimeWindow], half: i64| {
+                windows.iter().any(|window| window.start * 2 <= half && half <= window.end * 2)
+            };
+            for half in 0..450 {
+                prop_assert_eq!(covered(&all, half), covered(&now, half));
+            }
+            for (place, one) in now.iter().enumerate() {
+                prop_assert!(now[place + 1..].iter().all(|other| !one.intersects(other)));
+            }
+            // No two windows keep their contents in the same place.
+            let mut places: Vec<TimeWindow> = set.mapping.iter().map(|(_, place)| *place).collect();
+            places.sort();
+            places.dedup();
+            prop_assert_eq!(places.len(), now.len());
         }
-        within.unwrap_or_else(|| {
-            self.mapping.push((new.clone(), new.clone()));
-            self.changed = true;
-            new
-        })
     }
 }

@@ -57,23 +57,9 @@ impl<T> Gap<T> {
     }
 }
 
-/// The groups of windows that have a timestamp in common or touch.
-fn merge(windows: &[TimeWindow]) -> Vec<(TimeWindow, Vec<TimeWindow>)> {
-    let mut sorted = windows.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    let mut groups: Vec<(TimeWindow, Vec<TimeWindow>)> = Vec::new();
-    for window in sorted {
-        match groups.last_mut() {
-            Some((covered, group)) if covered.intersects(&window) => {
-                *covered = covered.cover(&window);
-                group.push(window);
-            }
-            _ => groups.push((window, vec![window])),
-        }
-    }
-    groups.retain(|(_, group)| group.len() > 1);
-    groups
+/// What two sessions become that have a timestamp in common or touch.
+fn merge(one: &TimeWindow, other: &TimeWindow) -> Option<TimeWindow> {
+    one.intersects(other).then(|| one.cover(other))
 }
 
 /// Sessions by event time: elements that follow each other within a gap are in one window, from the first of them until the
@@ -144,8 +130,8 @@ impl<T: Clone + 'static> WindowAssigner<T> for EventTimeSessionWindows<T> {
         true
     }
 
-    fn merge(&self, windows: &[TimeWindow]) -> Vec<(TimeWindow, Vec<TimeWindow>)> {
-        merge(windows)
+    fn merge(&self, one: &TimeWindow, other: &TimeWindow) -> Option<TimeWindow> {
+        merge(one, other)
     }
 }
 
@@ -208,37 +194,7 @@ impl<T: Clone + 'static> WindowAssigner<T> for ProcessingTimeSessionWindows<T> {
         false
     }
 
-    fn merge(&self, windows: &[TimeWindow]) -> Vec<(TimeWindow, Vec<TimeWindow>)> {
-        merge(windows)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn merged_windows_are_the_union(starts in prop::collection::vec((0i64..200, 1i64..20), 0..30)) {
-            let windows: Vec<_> =
-                starts.iter().map(|(start, gap)| TimeWindow::new(*start, start + gap)).collect();
-            let mut after: Vec<_> = merge(&windows).into_iter().map(|(window, _)| window).collect();
-            let alone = windows.iter().filter(|one| !after.iter().any(|all| all.intersects(one)));
-            let alone: Vec<_> = alone.copied().collect();
-            after.extend(alone);
-            after.sort();
-            after.dedup();
-            // Point by point; a window of [start, end) touches the point `end`.
-            let covered = |windows: &[TimeWindow], half: i64| {
-                windows.iter().any(|window| window.start * 2 <= half && half <= window.end * 2)
-            };
-            for half in 0..450 {
-                prop_assert_eq!(covered(&windows, half), covered(&after, half));
-            }
-            for pair in after.windows(2) {
-                prop_assert!(!pair[0].intersects(&pair[1]));
-            }
-        }
+    fn merge(&self, one: &TimeWindow, other: &TimeWindow) -> Option<TimeWindow> {
+        merge(one, other)
     }
 }

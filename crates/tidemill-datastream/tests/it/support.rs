@@ -9,7 +9,7 @@ use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory
 use tidemill_serialization::Data;
 
 /// A source of a job that is never run.
-struct Never;
+pub(crate) struct Never;
 
 fn never<A>() -> Result<A, OperatorError> {
     Err(OperatorError::new("TM-TEST", Fault::Internal, "this source is never read"))
@@ -47,7 +47,7 @@ pub(crate) fn operator<U: Data>(stream: &DataStream<U>) -> Arc<dyn OperatorFacto
 }
 
 /// The same, where a factory is taken by value.
-pub(crate) struct Shared(Arc<dyn OperatorFactory>);
+pub(crate) struct Shared(pub(crate) Arc<dyn OperatorFactory>);
 
 impl OperatorFactory for Shared {
     fn create(&self, subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
