@@ -28,21 +28,25 @@ setup: ## install what is missing on this machine (the other commands do it too)
 
 demo: ## run the main example over a month of real flights; ARGS="-D key=value" goes to it
 	@scripts/setup
+	@scripts/claim-cache
 	@scripts/announce-build
-	@cargo run --release --locked --example flights -- $(ARGS)
+	@cargo run --release --locked --example flights -- --seconds 10 --summary $(ARGS)
 
 test: ## run all tests, those in the documentation included; ARGS goes to cargo test
 	@scripts/setup
+	@scripts/claim-cache
 	@scripts/announce-build
 	@cargo test --release --locked --workspace $(ARGS)
 
 bench: ## run the benchmarks; ARGS goes to cargo bench
 	@scripts/setup
+	@scripts/claim-cache
 	@scripts/announce-build
 	@cargo bench --locked --workspace $(ARGS)
 
 doc: ## build the documentation of the API, warnings denied
 	@scripts/setup
+	@scripts/claim-cache
 	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 	@echo "See $(CARGO_TARGET_DIR)/doc"
 
@@ -53,6 +57,7 @@ fmt: ## format the code
 lint: ## check formatting, clippy and the lengths of files
 	@scripts/setup lint
 	@scripts/check-lengths
+	@scripts/claim-cache
 	@cargo fmt --all --check
 	@cargo clippy --release --locked --workspace --all-targets -- -D warnings
 

@@ -1,7 +1,7 @@
 //! January 2013 at the airports of New York: 27,004 departures as a stream, by the time at which they should have left.
 //!
 //! ```text
-//! cargo run --release --example flights [-- --data DIR --output DIR -D parallelism.default=2 --explain]
+//! cargo run --release --example flights [-- --seconds 10 --output DIR -D parallelism.default=2 --explain]
 //! ```
 //!
 //! Three questions, answered while the flights come in, up to 19 hours out of order:
@@ -16,7 +16,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidemill::connectors::{CsvHeader, CsvOptions, FileSink, FileSource, TableSink};
+use tidemill::connectors::{CsvHeader, CsvOptions, CsvOutput, FileSink, FileSource, FloatFormat, TableSink};
 use tidemill::core::time::format_timestamp;
 use tidemill::prelude::*;
 
@@ -358,7 +358,7 @@ where
     ) -> Result<(), BoxError> {
         let due = context.timestamp().ok_or("a record to enrich needs a timestamp")?;
         context.register_event_time_timer(due)?;
-        self.waiting.modify(context.state(), &due, Vec::new, |records| records.push(record))?;
+        self.waiting.modify(context.state(), due, Vec::new, |records| records.push(record))?;
         Ok(())
     }
 
@@ -393,32 +393,49 @@ fn csv<T: ArrowRecord>(folder: &Path, file: &str) -> tidemill::Result<FileSource
     Ok(FileSource::new(folder.join(file).display().to_string(), options, T::schema())?)
 }
 
+fn file<T: ArrowRecord>(folder: &Path, name: &str) -> tidemill::Result<FileSink> {
+    Ok(FileSink::single_file(
+        folder.join(name),
+        CsvOutput::new().header(true).float_format(FloatFormat::Plain),
+        T::schema(),
+    )?)
+}
+
 struct Arguments {
     data: PathBuf,
     output: PathBuf,
+    /// How long the month takes; `None` plays it as fast as it goes.
+    seconds: Option<f64>,
 }
 
 fn arguments(rest: Vec<std::ffi::OsString>) -> tidemill::Result<Arguments> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data");
-    let mut arguments = Arguments { data: here, output: PathBuf::from("flights-results") };
+    let mut arguments = Arguments { data: here, output: PathBuf::from("flights-results"), seconds: None };
     let mut rest = rest.into_iter();
     while let Some(argument) = rest.next() {
-        let place = match argument.to_str() {
-            Some("--data") => &mut arguments.data,
-            Some("--output") => &mut arguments.output,
-            _ => return Err(format!("unexpected argument {argument:?}: use --data DIR or --output DIR").into()),
-        };
-        *place = rest.next().ok_or_else(|| format!("{} needs a folder", argument.display()))?.into();
+        let value = rest.next().ok_or_else(|| format!("{} needs a value", argument.display()))?;
+        match argument.to_str() {
+            Some("--data") => arguments.data = value.into(),
+            Some("--output") => arguments.output = value.into(),
+            Some("--seconds") => arguments.seconds = Some(value.to_string_lossy().parse()?),
+            _ => return Err(format!("unexpected argument {}: {USAGE}", argument.display()).into()),
+        }
     }
     Ok(arguments)
 }
 
+const USAGE: &str = "this example takes --data DIR, --output DIR and --seconds N (play the month in so long)";
+
 fn main() -> tidemill::Result<()> {
     let (env, rest) = tidemill::environment_from(std::env::args_os().skip(1))?;
-    let Arguments { data, output } = arguments(rest)?;
+    let Arguments { data, output, seconds } = arguments(rest)?;
+    let mut recorded = csv::<Flight>(&data, "flights-2013-01.csv")?;
+    if let Some(seconds) = seconds {
+        recorded = recorded.records_per_second(27_004.0 / seconds)?;
+    }
 
     let flights = env.from_columns(
-        csv::<Flight>(&data, "flights-2013-01.csv")?,
+        recorded,
         WatermarkStrategy::for_bounded_out_of_orderness(Duration::from_secs(19 * 3600))
             .with_timestamp_assigner(|flight: &Flight, _| flight.scheduled()),
         "flights",
@@ -430,15 +447,25 @@ fn main() -> tidemill::Result<()> {
             .with_timestamp_assigner(|weather: &Weather, _| weather.time_hour.0),
         "weather",
     );
-    let planes = env.from_columns(csv::<Plane>(&data, "planes.csv")?, WatermarkStrategy::no_watermarks(), "planes");
+    let planes =
+        env.from_columns(csv::<Plane>(&data, "planes.csv")?, WatermarkStrategy::no_watermarks(), "planes");
 
     // By airport and hour, with the weather of that hour.
     let hourly = flights
         .key_by_ref(|flight| &flight.origin)
         .window(TumblingEventTimeWindows::of(Duration::from_secs(3600)))
-        .aggregate_with(HourStatistics, |origin: &String, window: &TimeWindow, all: Delays, out: &mut Collector<AirportHour>| {
-            out.collect(summarize(origin, window.start, all));
-        })
+        .aggregate_with(
+            HourStatistics,
+            ApplyFunction::new(
+                |origin: &String,
+                 window: &TimeWindow,
+                 all: Elements<Delays>,
+                 out: &mut Collector<AirportHour>| {
+                    all.for_each(|all| out.collect(summarize(origin, window.start, all)));
+                    Ok(())
+                },
+            ),
+        )
         .name("by airport and hour")
         .uid("hourly")
         .connect(&weather)
@@ -465,16 +492,22 @@ fn main() -> tidemill::Result<()> {
     let worst = flights
         .key_by(|flight| format!("{}-{}", flight.origin, flight.dest))
         .window(TumblingEventTimeWindows::of(Duration::from_secs(24 * 3600)))
-        .aggregate_with(TotalDelay, |route: &String, window: &TimeWindow, (departures, total): (u64, i64), out: &mut Collector<RouteDay>| {
-            if departures > 0 {
-                out.collect(RouteDay {
-                    day: window.start,
-                    route: route.clone(),
-                    departures,
-                    total_dep_delay: total,
-                });
-            }
-        })
+        .aggregate_with(
+            TotalDelay,
+            ApplyFunction::new(
+                |route: &String,
+                 window: &TimeWindow,
+                 totals: Elements<(u64, i64)>,
+                 out: &mut Collector<RouteDay>| {
+                    // A route of which no flight left has no delay.
+                    for (departures, total_dep_delay) in totals.filter(|total| total.0 > 0) {
+                        let route = route.clone();
+                        out.collect(RouteDay { day: window.start, route, departures, total_dep_delay });
+                    }
+                    Ok(())
+                },
+            ),
+        )
         .name("by route and day")
         .uid("routes")
         .key_by(|route| route.day)
@@ -497,7 +530,7 @@ fn main() -> tidemill::Result<()> {
         .name("long gaps")
         .uid("gaps")
         .connect(&planes)
-        .key_by(|gap| gap.tailnum.clone(), |plane| plane.tailnum.clone())
+        .key_by(|gap| gap.tailnum.clone(), |plane: &Plane| plane.tailnum.clone())
         .process(Enrich::by(|gap: Gap, plane: Option<&Plane>| GapRow {
             gap_hours: two_places((gap.to - gap.from) / MINUTE, 60),
             tailnum: gap.tailnum,
@@ -509,25 +542,29 @@ fn main() -> tidemill::Result<()> {
         .name("with plane")
         .uid("gaps-planes");
 
-    let file = |name: &str| FileSink::single(output.join(name), CsvOptions::new().header(CsvHeader::ByName));
-    hourly.sink_columns_to("hourly.csv", file("hourly.csv")).set_parallelism(1);
-    worst.sink_columns_to("worst_routes.csv", file("worst_routes.csv")).set_parallelism(1);
-    gaps.sink_columns_to("plane_gaps.csv", file("plane_gaps.csv")).set_parallelism(1);
+    hourly.sink_columns_to("hourly.csv", file::<HourlyRow>(&output, "hourly.csv")?).set_parallelism(1);
+    worst
+        .sink_columns_to("worst_routes.csv", file::<WorstRouteRow>(&output, "worst_routes.csv")?)
+        .set_parallelism(1);
+    gaps.sink_columns_to("plane_gaps.csv", file::<GapRow>(&output, "plane_gaps.csv")?).set_parallelism(1);
 
-    let table = |title: &str| TableSink::new(title).max_rows(12);
+    // What people look at, on the terminal at the end.
     hourly
-        .filter(|hour| hour.cancelled >= 10)
+        .filter(|hour| hour.cancelled >= 5)
         .name("bad hours")
-        .sink_columns_to("table of hours", table("Hours in which an airport cancelled ten flights or more"))
+        .sink_columns_to(
+            "table of hours",
+            TableSink::new("Hours in which an airport cancelled five flights or more"),
+        )
         .set_parallelism(1);
     worst
         .filter(|route| route.rank == 1)
         .name("worst of day")
-        .sink_columns_to("table of routes", table("The route with the largest total delay, by day"))
+        .sink_columns_to("table of routes", TableSink::new("The route with the largest total delay, by day"))
         .set_parallelism(1);
-    gaps.filter(|gap| gap.gap_hours.len() > 6)
+    gaps.filter(|gap| gap.gap_hours.parse::<f64>().is_ok_and(|hours| hours >= 600.0))
         .name("very long gaps")
-        .sink_columns_to("table of gaps", table("Planes that were away for more than 999 hours"))
+        .sink_columns_to("table of gaps", TableSink::new("Planes that were away for 25 days or more"))
         .set_parallelism(1);
 
     env.execute("Flights")?;

@@ -67,7 +67,7 @@ impl<T: 'static, K: Key, F: Fn(&T) -> K + Clone + Send + Sync + 'static> KeySele
     type Ref<'a> = K;
 
     #[inline(always)]
-    fn key<'a>(&self, record: &'a T) -> K {
+    fn key(&self, record: &T) -> K {
         (self.select)(record)
     }
 }

@@ -22,6 +22,8 @@ use crate::operators::{
 };
 use crate::output_tag::OutputTag;
 use crate::watermark::WatermarkStrategy;
+use crate::windowed_stream::{AllWindowedStream, WindowedStream};
+use crate::windows::{CountTrigger, GlobalWindow, GlobalWindows, PurgingTrigger, WindowAssigner};
 
 /// Where records of a stream come from.
 #[derive(Clone)]
@@ -101,12 +103,45 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Adds an operator of the user's own: the way to everything that has no method here.
+    ///
+    /// ```
+    /// use tidemill_core::Batch;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_runtime::operator::boxed;
+    /// use tidemill_runtime::{Operator, OperatorError, Output, Progress};
+    ///
+    /// /// Passes every other batch.
+    /// #[derive(Default)]
+    /// struct Half(bool);
+    ///
+    /// impl Operator for Half {
+    ///     fn process(&mut self, _: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+    ///         self.0 = !self.0;
+    ///         if self.0 {
+    ///             out.emit(batch);
+    ///         }
+    ///         Ok(Progress::Done)
+    ///     }
+    /// }
+    ///
+    /// fn half(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.transform("half", boxed(Half::default))
+    /// }
+    /// ```
     #[track_caller]
     pub fn transform<U: Data>(&self, name: &str, factory: impl OperatorFactory + 'static) -> DataStream<U> {
         self.add_operator(name, factory, Location::caller())
     }
 
     /// One record from each.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn lengths(words: &DataStream<String>) -> DataStream<u64> {
+    ///     words.map(|word| word.len() as u64)
+    /// }
+    /// ```
     #[track_caller]
     pub fn map<U: Data, F>(&self, function: F) -> DataStream<U>
     where
@@ -116,6 +151,14 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Only the records for which `passes` answers true.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn even(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.filter(|number| number % 2 == 0)
+    /// }
+    /// ```
     #[track_caller]
     pub fn filter<F>(&self, passes: F) -> DataStream<T>
     where
@@ -125,6 +168,18 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Any number of records from each: those that the function hands to the collector.
+    ///
+    /// ```
+    /// use tidemill_datastream::{Collector, DataStream};
+    ///
+    /// fn words(lines: &DataStream<String>) -> DataStream<String> {
+    ///     lines.flat_map(|line: String, out: &mut Collector<String>| {
+    ///         for word in line.split_whitespace() {
+    ///             out.collect(word.to_owned());
+    ///         }
+    ///     })
+    /// }
+    /// ```
     #[track_caller]
     pub fn flat_map<U: Data, F>(&self, mut function: F) -> DataStream<U>
     where
@@ -141,6 +196,19 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Like [`flat_map`](Self::flat_map) with a function that may fail, which fails the job.
+    ///
+    /// ```
+    /// use tidemill_datastream::{Collector, DataStream};
+    ///
+    /// fn numbers(lines: &DataStream<String>) -> DataStream<i64> {
+    ///     lines.try_flat_map(|line: String, out: &mut Collector<i64>| {
+    ///         for number in line.split(',') {
+    ///             out.collect(number.parse()?);
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
     #[track_caller]
     pub fn try_flat_map<U: Data, F>(&self, function: F) -> DataStream<U>
     where
@@ -150,6 +218,14 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Like [`map`](Self::map) with a function that may fail, which fails the job.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn numbers(texts: &DataStream<String>) -> DataStream<i64> {
+    ///     texts.try_map(|text| Ok(text.parse()?))
+    /// }
+    /// ```
     #[track_caller]
     pub fn try_map<U: Data, F>(&self, mut function: F) -> DataStream<U>
     where
@@ -178,6 +254,37 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Any number of records from each, with timestamps and side outputs.
+    ///
+    /// ```
+    /// use tidemill_datastream::{Collector, DataStream, OutputTag, ProcessContext, ProcessFunction};
+    /// use tidemill_runtime::BoxError;
+    ///
+    /// /// Sends what is negative elsewhere.
+    /// #[derive(Clone)]
+    /// struct Split(OutputTag<i64>);
+    ///
+    /// impl ProcessFunction<i64, i64> for Split {
+    ///     fn process(
+    ///         &mut self,
+    ///         number: i64,
+    ///         context: &mut ProcessContext<'_>,
+    ///         out: &mut Collector<i64>,
+    ///     ) -> Result<(), BoxError> {
+    ///         if number < 0 {
+    ///             context.output(&self.0, number)?;
+    ///         } else {
+    ///             out.collect(number);
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// fn split(numbers: &DataStream<i64>) -> (DataStream<i64>, DataStream<i64>) {
+    ///     let negative = OutputTag::new("negative");
+    ///     let rest = numbers.process(Split(negative.clone()));
+    ///     (rest.side_output(&negative), rest)
+    /// }
+    /// ```
     #[track_caller]
     pub fn process<U: Data, F: ProcessFunction<T, U>>(&self, function: F) -> DataStream<U> {
         self.add_operator(
@@ -188,6 +295,18 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Replaces the event time of the stream.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::{DataStream, WatermarkStrategy};
+    ///
+    /// /// (when, what), from a source that knows nothing of event time.
+    /// fn timed(events: &DataStream<(i64, String)>) -> DataStream<(i64, String)> {
+    ///     let strategy = WatermarkStrategy::for_bounded_out_of_orderness(Duration::from_secs(5))
+    ///         .with_timestamp_assigner(|event: &(i64, String), _| event.0);
+    ///     events.assign_timestamps_and_watermarks(strategy)
+    /// }
+    /// ```
     #[track_caller]
     pub fn assign_timestamps_and_watermarks(&self, strategy: WatermarkStrategy<T>) -> DataStream<T> {
         let interval = self.env.building.borrow().configuration.get(&options::AUTO_WATERMARK_INTERVAL);
@@ -201,6 +320,14 @@ impl<T: Data> DataStream<T> {
     }
 
     /// The records of this stream and of others of the same type, in no particular order.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn all(a: &DataStream<u64>, b: &DataStream<u64>, c: &DataStream<u64>) -> DataStream<u64> {
+    ///     a.union(&[b, c])
+    /// }
+    /// ```
     pub fn union(&self, others: &[&DataStream<T>]) -> DataStream<T> {
         let mut united = self.clone();
         for other in others {
@@ -210,6 +337,14 @@ impl<T: Data> DataStream<T> {
     }
 
     /// The records that the operator added last has emitted to a side output.
+    ///
+    /// ```
+    /// use tidemill_datastream::{DataStream, OutputTag};
+    ///
+    /// fn late(results: &DataStream<u64>) -> DataStream<String> {
+    ///     results.side_output(&OutputTag::new("late"))
+    /// }
+    /// ```
     pub fn side_output<S: Data>(&self, tag: &OutputTag<S>) -> DataStream<S> {
         let mut side = DataStream::of_node(self.env.clone(), 0);
         side.origins = self
@@ -222,6 +357,15 @@ impl<T: Data> DataStream<T> {
 
     /// Deals records to subtasks by the key that `key` makes of them: all records of one key come to one subtask, and state
     /// is kept by key.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// /// The running sum of each remainder.
+    /// fn sums(numbers: &DataStream<(u64, u64)>) -> DataStream<(u64, u64)> {
+    ///     numbers.key_by(|number| number.0 % 10).reduce(|sum, next| sum.1 += next.1)
+    /// }
+    /// ```
     pub fn key_by<K: Key, F>(&self, key: F) -> KeyedStream<T, ByValue<F, K>>
     where
         F: Fn(&T) -> K + Clone + Send + Sync + 'static,
@@ -230,6 +374,14 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Like [`key_by`](Self::key_by) for a key that is a part of the record, such as a `String`, which then is not copied.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn sums(amounts: &DataStream<(String, u64)>) -> DataStream<(String, u64)> {
+    ///     amounts.key_by_ref(|amount| &amount.0).reduce(|sum, next| sum.1 += next.1)
+    /// }
+    /// ```
     pub fn key_by_ref<K: Key, F>(&self, key: F) -> KeyedStream<T, ByRef<F, K>>
     where
         F: Fn(&T) -> &K + Clone + Send + Sync + 'static,
@@ -238,8 +390,53 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Like [`key_by`](Self::key_by) with a selector of its own type.
+    ///
+    /// ```
+    /// use tidemill_datastream::{ByValue, DataStream};
+    ///
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.key_by_selector(ByValue::new(|number: &u64| number % 2)).reduce(|sum, next| *sum += next)
+    /// }
+    /// ```
     pub fn key_by_selector<S: KeySelector<T>>(&self, selector: S) -> KeyedStream<T, S> {
         KeyedStream::new(self.clone(), selector)
+    }
+
+    /// Groups all records into windows, whatever their key. One subtask does all the work.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// # fn example(amounts: DataStream<u64>) {
+    /// let totals = amounts
+    ///     .window_all(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///     .reduce(|total: &mut u64, amount| *total += amount);
+    /// # }
+    /// ```
+    pub fn window_all<A: WindowAssigner<T>>(
+        &self,
+        assigner: A,
+    ) -> AllWindowedStream<T, A, A::DefaultTrigger> {
+        let no_key: fn(&T) = |_| ();
+        WindowedStream::new(self.key_by(no_key), assigner).of_all()
+    }
+
+    /// Groups all records into windows of `size` records each.
+    ///
+    /// ```
+    /// # use tidemill_datastream::DataStream;
+    /// # fn example(amounts: DataStream<u64>) {
+    /// let sums_of_ten = amounts.count_window_all(10).reduce(|sum: &mut u64, amount| *sum += amount);
+    /// # }
+    /// ```
+    pub fn count_window_all(
+        &self,
+        size: u64,
+    ) -> AllWindowedStream<T, GlobalWindows, PurgingTrigger<CountTrigger<GlobalWindow>>> {
+        let trigger = PurgingTrigger::of(CountTrigger::of(size));
+        self.window_all(GlobalWindows::create()).trigger(trigger)
     }
 
     fn with_strategy(&self, strategy: ShipStrategy) -> DataStream<T> {
@@ -247,37 +444,93 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Subtask i sends to subtask i of the next operator, which must have the same parallelism.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.forward().map(|number| number * 2)
+    /// }
+    /// ```
     pub fn forward(&self) -> DataStream<T> {
         self.with_strategy(ShipStrategy::Forward)
     }
 
     /// Deals records to all subtasks of the next operator in turn.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.rebalance().map(|number| number * 2)
+    /// }
+    /// ```
     pub fn rebalance(&self) -> DataStream<T> {
         self.with_strategy(ShipStrategy::Rebalance)
     }
 
     /// Deals records in turn to those subtasks of the next operator that belong to this one.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.rescale().map(|number| number * 2)
+    /// }
+    /// ```
     pub fn rescale(&self) -> DataStream<T> {
         self.with_strategy(ShipStrategy::Rescale)
     }
 
     /// Sends every record to every subtask of the next operator.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.broadcast().map(|number| number * 2)
+    /// }
+    /// ```
     pub fn broadcast(&self) -> DataStream<T> {
         self.with_strategy(ShipStrategy::Broadcast)
     }
 
     /// Deals records to random subtasks of the next operator.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.shuffle().map(|number| number * 2)
+    /// }
+    /// ```
     pub fn shuffle(&self) -> DataStream<T> {
         self.with_strategy(ShipStrategy::Shuffle)
     }
 
     /// Sends everything to the first subtask of the next operator.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.global().map(|number| number * 2)
+    /// }
+    /// ```
     pub fn global(&self) -> DataStream<T> {
         self.with_strategy(ShipStrategy::Global)
     }
 
     /// Deals records by a function from the record and the number of subtasks to a subtask. One that does not exist fails
     /// the job.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn by_length(words: &DataStream<String>) -> DataStream<String> {
+    ///     words.partition_custom(|word, subtasks| word.len() % subtasks).filter(|word| !word.is_empty())
+    /// }
+    /// ```
     pub fn partition_custom<C>(&self, channel: C) -> DataStream<T>
     where
         C: Fn(&T, usize) -> usize + Clone + Send + Sync + 'static,
@@ -320,41 +573,106 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Names the operator, for people.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.map(|number| number * 2).name("double")
+    /// }
+    /// ```
     pub fn name(&self, name: &str) -> DataStream<T> {
         self.change(|node| node.name = name.to_owned())
     }
 
     /// Names the operator for its state: it finds it again by this when the job is changed.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.map(|number| number * 2).uid("double")
+    /// }
+    /// ```
     pub fn uid(&self, uid: &str) -> DataStream<T> {
         self.change(|node| node.uid = Some(uid.to_owned()))
     }
 
     /// Sets the parallelism of the operator.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.map(|number| number * 2).set_parallelism(4)
+    /// }
+    /// ```
     pub fn set_parallelism(&self, parallelism: u32) -> DataStream<T> {
         self.change(|node| node.parallelism = Some(parallelism))
     }
 
     /// Sets how many key groups the operator has, the limit of its parallelism.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.map(|number| number * 2).set_max_parallelism(1024)
+    /// }
+    /// ```
     pub fn set_max_parallelism(&self, max_parallelism: u32) -> DataStream<T> {
         self.change(|node| node.max_parallelism = Some(max_parallelism))
     }
 
     /// Sets the slot sharing group of the operator: operators of different groups never share a slot.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.map(|number| number * 2).slot_sharing_group("heavy")
+    /// }
+    /// ```
     pub fn slot_sharing_group(&self, group: &str) -> DataStream<T> {
         self.change(|node| node.slot_sharing_group = Some(group.to_owned()))
     }
 
     /// Sets how long a partly filled buffer of this operator's output may wait.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_runtime::graph::BufferTimeout;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.map(|number| number * 2).set_buffer_timeout(BufferTimeout::Immediate)
+    /// }
+    /// ```
     pub fn set_buffer_timeout(&self, timeout: BufferTimeout) -> DataStream<T> {
         self.change(|node| node.buffer_timeout = Some(timeout))
     }
 
     /// Never chains the operator to its neighbours.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.map(|number| number * 2).disable_chaining()
+    /// }
+    /// ```
     pub fn disable_chaining(&self) -> DataStream<T> {
         self.change(|node| node.chaining = ChainingStrategy::Never)
     }
 
     /// Never chains the operator to the one before.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    ///
+    /// fn doubled(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers.map(|number| number * 2).start_new_chain()
+    /// }
+    /// ```
     pub fn start_new_chain(&self) -> DataStream<T> {
         self.change(|node| node.chaining = ChainingStrategy::Head)
     }

@@ -5,6 +5,7 @@
 //! [`operator::Operator`], a source is a [`source::Source`].
 
 pub mod cluster;
+pub mod console;
 pub mod context;
 pub mod error;
 pub mod graph;
@@ -20,3 +21,4 @@ pub use operator::{
     BoxError, DEFAULT_BATCH_RECORDS, Emission, Operator, OperatorError, OperatorFactory, OperatorWaker,
     Output, Progress,
 };
+pub use task::panics;

@@ -131,6 +131,15 @@ impl<K: Key, N: Key, V: Data> ValueTable<K, N, V> {
     }
 
     #[inline]
+    pub(crate) fn take_batch<B: Borrow<K>, R>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+        f: impl FnOnce(&[u32], &[V]) -> R,
+    ) -> Result<R, StateError> {
+        on_form!(self, table => table.take_batch(batch, f))
+    }
+
+    #[inline]
     pub(crate) fn update_batch<B: Borrow<K>, R>(
         &mut self,
         batch: &KeyBatch<'_, B, N>,

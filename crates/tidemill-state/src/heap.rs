@@ -359,6 +359,27 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         value
     }
 
+    /// Removes the entries that the last [`find_batch`](Self::find_batch) found.
+    pub(crate) fn remove_found(&mut self) {
+        let mut found: Vec<u32> = self.slots.iter().copied().filter(|slot| *slot != NO_SLOT).collect();
+        // From the last to the first, for the last entry moves into each place that is freed.
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
+        for block in found.chunks(BLOCK) {
+            // The entries that will move are looked up in the index, all at once they miss the caches but once.
+            let movers = &self.hashes[self.hashes.len().saturating_sub(block.len())..];
+            let mut candidates: [Option<&Bucket<K, N>>; BLOCK] = [None; BLOCK];
+            for (hash, candidate) in movers.iter().zip(&mut candidates) {
+                *candidate = self.index.find(*hash, |_| true);
+            }
+            let touch = |sum: u32, bucket: &Bucket<K, N>| sum.wrapping_add(bucket.slot);
+            std::hint::black_box(candidates.iter().copied().flatten().fold(0, touch));
+            for slot in block {
+                self.remove(*slot as usize);
+            }
+        }
+    }
+
     /// Counts anew a value that has changed.
     #[inline]
     pub(crate) fn reweigh(&mut self, slot: usize) -> Result<(), StateError> {

@@ -182,15 +182,26 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
         batch: &KeyBatch<'_, B, N>,
     ) -> Result<(), StateError> {
         self.rows.find_batch(batch);
-        let (slots, _) = self.rows.found();
-        let mut found: Vec<u32> = slots.iter().copied().filter(|slot| *slot != NO_SLOT).collect();
-        // From the last to the first, for the last entry moves into each place that is freed.
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        found.dedup();
-        for slot in found {
-            self.rows.remove(slot as usize);
-        }
+        self.rows.remove_found();
         Ok(())
+    }
+
+    /// As [`read_batch`](Self::read_batch), then removes what was found.
+    pub(crate) fn take_batch<B: Borrow<K>, R>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+        f: impl FnOnce(&[u32], &[V]) -> R,
+    ) -> Result<R, StateError> {
+        if self.ttl.is_some() {
+            let result = self.read_batch(batch, f)?;
+            self.remove_batch(batch)?;
+            return Ok(result);
+        }
+        self.rows.find_batch(batch);
+        let (slots, values) = self.rows.found();
+        let result = f(slots, values);
+        self.rows.remove_found();
+        Ok(result)
     }
 
     /// Shows all entries that have not expired; their times stay as they are.

@@ -200,6 +200,17 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         Ok(result)
     }
 
+    /// As [`read_batch`](Self::read_batch), then removes what was found.
+    pub(crate) fn take_batch<B: Borrow<K>, R>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+        f: impl FnOnce(&[u32], &[V]) -> R,
+    ) -> Result<R, StateError> {
+        let result = self.read_batch(batch, f)?;
+        self.remove_batch(batch)?;
+        Ok(result)
+    }
+
     pub(crate) fn update_batch<B: Borrow<K>, R>(
         &mut self,
         batch: &KeyBatch<'_, B, N>,

@@ -59,8 +59,11 @@ struct Bucket<K, N> {
     /// The first that may still be there.
     head: usize,
     live: usize,
-    /// Places in `timers`; also of timers that are gone, which match nothing.
+    /// Places in `timers`; also of timers that are gone, which match nothing. Made when a timer is searched for: those
+    /// of windows mostly never are.
     index: HashTable<u32>,
+    /// The first place that the index does not have.
+    indexed: usize,
 }
 
 #[inline]
@@ -70,15 +73,22 @@ fn bucket_hash<N: Key>(hash: u64, namespace: &N) -> u64 {
 
 impl<K: Key, N: Key> Bucket<K, N> {
     fn new() -> Self {
-        Self { timers: Vec::new(), head: 0, live: 0, index: HashTable::new() }
+        Self { timers: Vec::new(), head: 0, live: 0, index: HashTable::new(), indexed: 0 }
     }
 
-    fn find(&self, hash: u64, key: &K, namespace: &N) -> Option<usize> {
+    fn find(&mut self, hash: u64, key: &K, namespace: &N) -> Option<usize> {
+        let searched = self.timers.len() - self.head <= SEARCHED;
+        if !searched {
+            for place in self.indexed.max(self.head)..self.timers.len() {
+                self.add_to_index(place);
+            }
+            self.indexed = self.timers.len();
+        }
         let same = |place: usize| {
             let ordered = &self.timers[place];
             ordered.hash == hash && ordered.timer.as_ref().is_some_and(|(k, n)| k == key && n == namespace)
         };
-        if self.index.is_empty() {
+        if searched {
             return (self.head..self.timers.len()).find(|place| same(*place));
         }
         let found = self.index.find(bucket_hash(hash, namespace), |place| same(*place as usize));
@@ -89,14 +99,8 @@ impl<K: Key, N: Key> Bucket<K, N> {
         if self.timers.len() > 2 * SEARCHED && self.live < self.timers.len() / 2 {
             self.compact();
         }
-        let place = self.timers.len();
         self.timers.push(Ordered { hash, timer: Some((key.clone(), namespace.clone())) });
         self.live += 1;
-        if !self.index.is_empty() {
-            self.add_to_index(place);
-        } else if self.timers.len() - self.head > SEARCHED {
-            (self.head..self.timers.len()).for_each(|place| self.add_to_index(place));
-        }
     }
 
     fn add_to_index(&mut self, place: usize) {
@@ -116,9 +120,7 @@ impl<K: Key, N: Key> Bucket<K, N> {
         self.timers.retain(|ordered| ordered.timer.is_some());
         self.head = 0;
         self.index.clear();
-        if self.timers.len() > SEARCHED {
-            (0..self.timers.len()).for_each(|place| self.add_to_index(place));
-        }
+        self.indexed = 0;
     }
 
     fn remove(&mut self, place: usize) -> Option<(K, N)> {
@@ -191,6 +193,24 @@ impl<K: Key, N: Key> TimerService<K, N> {
         self.count[domain as usize] += 1;
         self.account.change(weight(key, namespace), 0)?;
         Ok(true)
+    }
+
+    /// Registers a timer that is known not to be there, such as that of a window which has just got its first element.
+    /// One that is there all the same fires twice.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn register_new(
+        &mut self,
+        domain: TimeDomain,
+        timestamp: Timestamp,
+        (key, hash): (&K, u64),
+        namespace: &N,
+    ) -> Result<(), StateError> {
+        self.scope.check_hash(hash)?;
+        self.queues[domain as usize].entry(timestamp).or_insert_with(Bucket::new).push(hash, key, namespace);
+        self.count[domain as usize] += 1;
+        self.account.change(weight(key, namespace), 0)
     }
 
     /// Deletes a timer. Returns whether it was there.

@@ -145,6 +145,20 @@ impl<V: Data, N: Key> ValueState<V, N> {
         backend.state::<ValueTable<K, N, V>, ()>(self.index)?.table.read_batch(batch, f)
     }
 
+    /// As [`read_batch`](Self::read_batch), then removes the values that were found, which is faster than
+    /// [`clear_batch`](Self::clear_batch) after it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn take_batch<K: Key, B: Borrow<K>, R>(
+        self,
+        backend: &mut KeyedStateBackend<K>,
+        batch: &KeyBatch<'_, B, N>,
+        f: impl FnOnce(&[u32], &[V]) -> R,
+    ) -> Result<R, StateError> {
+        backend.state::<ValueTable<K, N, V>, ()>(self.index)?.table.take_batch(batch, f)
+    }
+
     /// Looks up a batch and makes the values that are missing: `make(i)` for record `i`. Then `f` may change
     /// the values, each in its place of the column.
     ///

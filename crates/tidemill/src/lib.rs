@@ -24,6 +24,7 @@ pub mod memory;
 pub use embedded::{environment, environment_from};
 pub use error::Error;
 pub use failure::{Failure, Result};
+pub use tidemill_connectors as connectors;
 pub use tidemill_core as core;
 pub use tidemill_datastream as datastream;
 pub use tidemill_runtime as runtime;
@@ -32,6 +33,7 @@ pub use tidemill_state as state;
 
 /// What most jobs need.
 pub mod prelude {
+    pub use tidemill_datastream::windows::*;
     pub use tidemill_datastream::*;
     pub use tidemill_runtime::BoxError;
     pub use tidemill_serialization::{ArrowRecord, Data, Date, Key, Record, RoutingHash, TimestampMs};
@@ -40,3 +42,8 @@ pub mod prelude {
         ReduceFunction, StateTtlConfig, ValueState, ValueStateDescriptor,
     };
 }
+
+/// The job in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -26,6 +26,7 @@ use crate::file::reader::FileReader;
 use crate::file::split::FileSplit;
 use crate::format::FileFormat;
 use crate::format::columns::Columns;
+use crate::rate::{RateLimit, check_rate};
 
 /// From this size on a file is cut into ranges, where its format allows that.
 pub const DEFAULT_SPLIT_BYTES: u64 = 64 << 20;
@@ -58,6 +59,7 @@ pub(crate) struct FileSourceInner {
     pub(crate) schema: SchemaRef,
     pub(crate) compression: Compression,
     split_bytes: u64,
+    pub(crate) per_second: Option<f64>,
     pub(crate) errors: ParseErrors,
     /// The bytes of all files, once they have been listed.
     total: AtomicU64,
@@ -94,6 +96,7 @@ impl FileSource {
                 schema,
                 compression: Compression::default(),
                 split_bytes: DEFAULT_SPLIT_BYTES,
+                per_second: None,
                 errors: ParseErrors::default(),
                 total: AtomicU64::new(UNKNOWN),
             }),
@@ -109,6 +112,7 @@ impl FileSource {
                 schema: Arc::clone(&inner.schema),
                 compression: inner.compression,
                 split_bytes: inner.split_bytes,
+                per_second: inner.per_second,
                 errors: inner.errors.clone(),
                 total: AtomicU64::new(UNKNOWN),
             });
@@ -127,6 +131,16 @@ impl FileSource {
     /// From how many bytes on a file is cut into ranges, which have as many (default: 64 MiB).
     pub fn split_bytes(self, bytes: u64) -> Self {
         self.change(|inner| inner.split_bytes = bytes.max(1))
+    }
+
+    /// How many rows all subtasks together read in a second (default: as many as they can): to replay what was recorded.
+    /// After a pause, at most what one second would have given is made up for.
+    ///
+    /// # Errors
+    /// When it is not more than 0.
+    pub fn records_per_second(self, per_second: f64) -> Result<Self, ConnectorError> {
+        let per_second = check_rate(per_second)?;
+        Ok(self.change(|inner| inner.per_second = Some(per_second)))
     }
 
     /// What was malformed and skipped, while and after the job runs.
@@ -168,7 +182,9 @@ impl Source for FileSource {
 
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
         let counter = context.metrics.counter(RECORDS_IN_ERRORS);
-        Ok(Box::new(FileReader::new(Arc::clone(&self.inner), counter)?))
+        let share = f64::from(context.parallelism.max(1));
+        let rate = self.inner.per_second.map(|per_second| RateLimit::new(per_second / share));
+        Ok(Box::new(FileReader::new(Arc::clone(&self.inner), counter, rate)?))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tidemill_core::{ArrowBatch, Batch};
 use tidemill_runtime::OperatorError;
@@ -17,6 +18,7 @@ use crate::file::split::FileSplit;
 use crate::file::{FileSourceInner, ParseErrors};
 use crate::format::columns::Columns;
 use crate::format::{Decoded, Decoder, Malformed};
+use crate::rate::RateLimit;
 
 /// A batch ends after so many bytes of the file, however few rows they are.
 const STEP_BYTES: u64 = 2 << 20;
@@ -30,6 +32,9 @@ pub(crate) struct FileReader {
     /// Bytes of the splits that have been read to their ends.
     done: u64,
     counter: Arc<Counter>,
+    rate: Option<RateLimit>,
+    /// When the reader was first polled: what its rate is counted from.
+    began: Option<Instant>,
 }
 
 struct OpenSplit {
@@ -44,7 +49,11 @@ struct OpenSplit {
 }
 
 impl FileReader {
-    pub(crate) fn new(source: Arc<FileSourceInner>, counter: Arc<Counter>) -> Result<Self, ConnectorError> {
+    pub(crate) fn new(
+        source: Arc<FileSourceInner>,
+        counter: Arc<Counter>,
+        rate: Option<RateLimit>,
+    ) -> Result<Self, ConnectorError> {
         let columns = Columns::new(&source.schema, source.format.name())?;
         Ok(Self {
             source,
@@ -54,6 +63,8 @@ impl FileReader {
             no_more: false,
             done: 0,
             counter,
+            rate,
+            began: None,
         })
     }
 
@@ -96,22 +107,33 @@ impl SourceReader for FileReader {
     }
 
     fn poll(&mut self, out: &mut SourceOutput) -> Result<ReaderStatus, OperatorError> {
-        let Some(open) = &mut self.current else {
-            return Ok(match self.waiting.pop_front() {
-                Some(split) => {
-                    self.current = Some(OpenSplit::open(&self.source, split)?);
-                    ReaderStatus::Ready
-                }
-                None if self.no_more => ReaderStatus::End,
-                None => ReaderStatus::NeedsSplit,
-            });
-        };
+        if self.current.is_none() {
+            let Some(split) = self.waiting.front() else {
+                return Ok(if self.no_more { ReaderStatus::End } else { ReaderStatus::NeedsSplit });
+            };
+            self.current = Some(OpenSplit::open(&self.source, split.clone())?);
+            self.waiting.pop_front();
+        }
+        let Some(open) = &mut self.current else { return Ok(ReaderStatus::Ready) };
         if !open.reach_start()? {
             return Ok(ReaderStatus::Ready);
         }
         let id = Arc::clone(&open.id);
-        let (batch, ended) = self.read_batch(out.max_records())?;
+        let mut max_records = out.max_records();
+        if let Some(rate) = &mut self.rate {
+            let now = Instant::now();
+            let began = *self.began.get_or_insert(now);
+            let due = rate.due(now - began);
+            if due == 0 {
+                return Ok(ReaderStatus::Pending(Some(began + rate.next(now - began))));
+            }
+            max_records = max_records.min(usize::try_from(due).unwrap_or(usize::MAX));
+        }
+        let (batch, ended) = self.read_batch(max_records)?;
         if let Some(batch) = batch {
+            if let Some(rate) = &mut self.rate {
+                rate.emit(batch.len() as u64);
+            }
             out.emit(&id, batch);
         }
         if ended && let Some(open) = self.current.take() {

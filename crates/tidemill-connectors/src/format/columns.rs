@@ -195,6 +195,8 @@ impl Values {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn bad<T>(text: &[u8], reason: &'static str) -> Result<T, BadValue> {
     Err(BadValue::new(text, reason))
 }

@@ -4,6 +4,7 @@ pub(crate) mod columns;
 mod csv;
 mod json;
 pub(crate) mod text;
+mod write;
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use arrow_schema::SchemaRef;
 pub use csv::{CsvHeader, CsvOptions};
 pub use json::JsonOptions;
 pub use text::TimestampFormat;
+pub(crate) use write::RowEncoder;
+pub use write::{CsvOutput, JsonOutput, OutputFormat};
 
 use crate::error::ConnectorError;
 use crate::file::input::ByteInput;

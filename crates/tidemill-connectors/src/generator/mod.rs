@@ -1,7 +1,6 @@
 //! Records that are made: by a function of their number, the numbers themselves, or what is at hand in a vector.
 
 pub(crate) mod numbers;
-mod rate;
 
 use std::sync::Arc;
 
@@ -12,17 +11,7 @@ use tidemill_serialization::Data;
 
 use crate::error::ConnectorError;
 use crate::generator::numbers::{Deal, NumberEnumerator, NumberReader, Numbered, UNBOUNDED};
-
-/// Checks a rate.
-pub(crate) fn check_rate(per_second: f64) -> Result<f64, ConnectorError> {
-    if per_second.is_finite() && per_second > 0.0 {
-        Ok(per_second)
-    } else {
-        Err(ConnectorError::InvalidOption(format!(
-            "a source cannot emit {per_second} records per second: say more than 0"
-        )))
-    }
-}
+use crate::rate::check_rate;
 
 /// Makes each record by a function of its number: 0, 1, 2, …
 ///

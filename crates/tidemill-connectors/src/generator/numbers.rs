@@ -12,7 +12,7 @@ use tidemill_runtime::{OperatorContext, OperatorError};
 use tidemill_serialization::{Data, Input, Record};
 
 use crate::error::ConnectorError;
-use crate::generator::rate::RateLimit;
+use crate::rate::RateLimit;
 
 /// Makes records of their numbers.
 pub(crate) trait Numbered: Clone + Send + 'static {

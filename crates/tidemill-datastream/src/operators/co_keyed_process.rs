@@ -56,14 +56,6 @@ impl<K: Key> KeyedCore<K> {
         Ok(core)
     }
 
-    pub(crate) fn watermark(&self) -> Watermark {
-        self.watermark
-    }
-
-    pub(crate) fn sides(&mut self) -> &mut Sides {
-        &mut self.sides
-    }
-
     pub(crate) fn next_processing_time(&self) -> Option<Timestamp> {
         self.next_processing_time
     }
@@ -102,6 +94,33 @@ impl<K: Key> KeyedCore<K> {
         out.emit_typed(collector.batch);
         self.sides.emit(out);
         self.note_timer()?;
+        Ok(progress)
+    }
+
+    /// Calls `call` with each record, which has no key, and all keyed state, until a batch of output is full.
+    pub(crate) fn take_unkeyed<T: Data, U: Data>(
+        &mut self,
+        batch: Batch,
+        out: &mut Output,
+        mut call: impl FnMut(
+            T,
+            &mut KeyedStateBackend<K>,
+            &mut ProcessContext<'_>,
+            &mut Collector<U>,
+        ) -> Result<(), BoxError>,
+    ) -> Result<Progress, OperatorError> {
+        let enough = out.batch_records();
+        let mut collector = Collector::into(out.fresh());
+        let Self { backend, clock, watermark, sides, .. } = self;
+        backend.clear_current_key();
+        let progress = take_records(batch, out, |record: T, timestamp, _| {
+            collector.timestamp = timestamp;
+            let mut base = ProcessContext { timestamp, watermark: *watermark, clock: &**clock, sides };
+            call(record, backend, &mut base, &mut collector).map_err(OperatorError::user)?;
+            Ok(collector.len() < enough)
+        })?;
+        out.emit_typed(collector.batch);
+        self.sides.emit(out);
         Ok(progress)
     }
 

@@ -141,8 +141,9 @@ where
         let records = batch.downcast_mut::<TypedBatch<T>>()?;
         ensure_hashes(records, &self.selector);
         // The hashes are looked up beside the records, which are taken out of the batch one by one.
-        let hashes = records.hashes.clone();
+        let hashes = std::mem::take(&mut records.hashes);
         let Some(opened) = &mut self.opened else { return Ok(Progress::Done) };
+        opened.backend.prefetch(&hashes);
         let mut collector = Collector::into(out.fresh());
         let Self { selector, function, watermark, sides, .. } = self;
         let mut index = 0;

@@ -54,6 +54,7 @@ where
         let records = batch.downcast_mut::<TypedBatch<T>>()?;
         ensure_hashes(records, &self.selector);
         let TypedBatch { values, hashes, .. } = records;
+        backend.prefetch(hashes);
         for (value, hash) in values.iter_mut().zip(&*hashes) {
             backend.set_current_key(self.selector.key(value).borrow(), *hash)?;
             // The first record of a key is its result as it is; later ones are combined with it.

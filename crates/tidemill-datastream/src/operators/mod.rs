@@ -1,10 +1,16 @@
 //! One operator a file. Each works on whole batches and keeps its state, if it has any, where a snapshot finds it.
 
+mod async_calls;
+mod async_wait;
+mod broadcast_keyed_process;
+mod broadcast_process;
+mod checkpointed_process;
 mod co_each;
 mod co_keyed_process;
 mod co_process;
 mod filter;
 mod flat_map;
+mod interval_join;
 mod keyed_process;
 mod keyed_reduce;
 mod map;
@@ -15,12 +21,20 @@ mod to_columns;
 mod window;
 mod window_batch;
 pub mod window_contents;
+pub mod window_evicting;
+mod window_join;
 
+pub(crate) use async_calls::{CallBatch, CallEach};
+pub(crate) use async_wait::AsyncWaitOperator;
+pub use broadcast_keyed_process::KeyedBroadcastProcessOperator;
+pub use broadcast_process::BroadcastProcessOperator;
+pub use checkpointed_process::CheckpointedProcessOperator;
 pub use co_each::EachInputOperator;
 pub use co_keyed_process::KeyedCoProcessOperator;
 pub use co_process::CoProcessOperator;
 pub use filter::FilterOperator;
 pub use flat_map::FlatMapOperator;
+pub use interval_join::IntervalJoinOperator;
 pub use keyed_process::KeyedProcessOperator;
 pub use keyed_reduce::KeyedReduceOperator;
 pub use map::MapOperator;
@@ -28,3 +42,4 @@ pub use process::ProcessOperator;
 pub use timestamps::TimestampsOperator;
 pub use to_columns::ToColumnsOperator;
 pub use window::{Lateness, WindowOperator};
+pub(crate) use window_join::WindowJoinOperator;

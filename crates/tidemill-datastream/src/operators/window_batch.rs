@@ -196,10 +196,14 @@ where
             let index = index as usize;
             let (key, window) = ((&keys[index], hashes[index]), &windows[index]);
             let end = window.max_timestamp();
-            timers.register(domain, end, key, window)?;
             let cleanup = end.saturating_add(lateness);
-            if cleanup != end && cleanup != Timestamp::MAX {
-                timers.register(domain, cleanup, key, window)?;
+            let cleanup = (cleanup != end && cleanup != Timestamp::MAX).then_some(cleanup);
+            for time in std::iter::once(end).chain(cleanup) {
+                if C::CREATED_ONCE {
+                    timers.register_new(domain, time, key, window)?;
+                } else {
+                    timers.register(domain, time, key, window)?;
+                }
             }
         }
         records.clear();
@@ -241,11 +245,10 @@ where
                 going.push(timer.key, timer.hash, timer.namespace);
             }
         }
+        let all_go = going.shared.len() == firing.keys.len();
         let batch = firing.batch()?;
-        self.contents.fire_batch(&mut opened.backend, &batch, &firing.windows, collector)?;
-        if going.shared.len() == firing.keys.len() {
-            self.contents.clear_batch(&mut opened.backend, &batch)?;
-        } else {
+        self.contents.fire_batch(&mut opened.backend, &batch, &firing.windows, all_go, collector)?;
+        if !all_go {
             for index in std::mem::take(&mut going.shared) {
                 let (key, window) = (firing.keys[index].clone(), firing.windows[index].clone());
                 going.push(key, firing.hashes[index], window);

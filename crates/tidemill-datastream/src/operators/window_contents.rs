@@ -23,6 +23,9 @@ pub trait WindowContents<T: Data, U: Data, K: Key, W: Window>: Send {
     /// Declares the state.
     fn open(&mut self, backend: &mut KeyedStateBackend<K>) -> Result<(), OperatorError>;
 
+    /// Whether `created` of [`add_batch`](Self::add_batch) has each new window once.
+    const CREATED_ONCE: bool = false;
+
     /// Adds one element a record, and empties `elements`. `created` gets the records whose windows may not have been there
     /// before.
     fn add_batch(
@@ -68,15 +71,16 @@ pub trait WindowContents<T: Data, U: Data, K: Key, W: Window>: Send {
         false
     }
 
-    /// Emits the result of each window.
+    /// Emits the result of each window; removes the contents too, when the windows `go`.
     fn fire_batch(
         &mut self,
         backend: &mut KeyedStateBackend<K>,
         batch: &KeyBatch<'_, K, W>,
         windows: &[W],
+        go: bool,
         out: &mut Collector<U>,
     ) -> Result<(), OperatorError> {
-        let _ = (backend, batch, windows, out);
+        let _ = (backend, batch, windows, go, out);
         Ok(())
     }
 
@@ -316,6 +320,8 @@ where
     A: Accumulate<T>,
     F: ResultFunction<A::Out, U, K, W>,
 {
+    const CREATED_ONCE: bool = true;
+
     fn open(&mut self, backend: &mut KeyedStateBackend<K>) -> Result<(), OperatorError> {
         self.state = Some(backend.register_value(ValueStateDescriptor::new(CONTENTS))?);
         self.function.open(backend)
@@ -426,16 +432,22 @@ where
         backend: &mut KeyedStateBackend<K>,
         batch: &KeyBatch<'_, K, W>,
         windows: &[W],
+        go: bool,
         out: &mut Collector<U>,
     ) -> Result<(), OperatorError> {
         let accumulate = &self.accumulate;
-        self.state()?.read_batch(backend, batch, |slots, accumulators| {
+        let emit = |slots: &[u32], accumulators: &[A::Acc]| {
             for (slot, window) in slots.iter().zip(windows) {
                 if let Some(accumulator) = accumulators.get(*slot as usize) {
                     F::emit(accumulate.result(accumulator), window.max_timestamp(), out);
                 }
             }
-        })?;
+        };
+        if go {
+            self.state()?.take_batch(backend, batch, emit)?;
+        } else {
+            self.state()?.read_batch(backend, batch, emit)?;
+        }
         Ok(())
     }
 

@@ -160,6 +160,10 @@ impl<T, W: Window> Trigger<T, W> for EndOfStreamTrigger {
     fn clear<K: Key>(&mut self, window: &W, context: &mut TriggerContext<'_, K, W>) -> Result<(), BoxError> {
         Ok(context.delete_event_time_timer(window.max_timestamp())?)
     }
+
+    fn fires_at_end(&self) -> Option<TimeDomain> {
+        Some(TimeDomain::Event)
+    }
 }
 
 /// Never fires.

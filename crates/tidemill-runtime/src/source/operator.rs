@@ -47,7 +47,6 @@ pub struct SourceOperator {
     interval: Duration,
     next_periodic: Option<Instant>,
     alignment: Option<Alignment>,
-    asked_for_split: bool,
     read_since_check: bool,
     metrics: Option<SourceMetrics>,
 }
@@ -103,7 +102,6 @@ impl SourceOperator {
             interval,
             next_periodic: None,
             alignment,
-            asked_for_split: false,
             read_since_check: false,
             metrics: None,
         }
@@ -185,7 +183,6 @@ impl SourceOperator {
     }
 
     fn ask_for_split(&mut self, now: Instant) -> Result<SourcePoll, OperatorError> {
-        self.asked_for_split = true;
         match self.coordinator.next_split(self.subtask)? {
             SplitAssignment::Split(split) => self.add_split(split)?,
             SplitAssignment::NoMore => {

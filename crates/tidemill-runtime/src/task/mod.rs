@@ -2,7 +2,7 @@
 
 mod chain;
 mod input;
-mod panics;
+pub mod panics;
 mod run;
 
 pub(crate) use chain::{Chain, ChainNode, Link, Target, Work};

@@ -12,7 +12,7 @@ thread_local! {
 static HOOK: Once = Once::new();
 
 /// Makes panics on task threads silent and keeps their location; those of other threads are as they were.
-pub(crate) fn install_hook() {
+pub fn install_hook() {
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -27,17 +27,17 @@ pub(crate) fn install_hook() {
 }
 
 /// Marks the calling thread as one of a task.
-pub(crate) fn enter_task() {
+pub fn enter_task() {
     IN_TASK.set(true);
 }
 
 /// Where the calling thread has panicked last.
-pub(crate) fn take_location() -> Option<String> {
+pub fn take_location() -> Option<String> {
     LOCATION.with(|slot| slot.borrow_mut().take())
 }
 
 /// The message of a panic.
-pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
+pub fn message(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {

@@ -9,8 +9,15 @@ use tidemill_state::*;
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Default)]
-struct TreeStore {
+pub(crate) struct TreeStore {
     tables: Mutex<Vec<(String, Rows)>>,
+}
+
+impl TreeStore {
+    /// How many rows all tables have together.
+    pub(crate) fn rows(&self) -> usize {
+        self.tables.lock().unwrap().iter().map(|(_, rows)| rows.len()).sum()
+    }
 }
 
 impl OrderedStore for TreeStore {
@@ -72,8 +79,9 @@ impl OrderedStore for TreeStore {
     }
 }
 
-/// Keeps state in a [`TreeStore`].
-pub(crate) struct TreeBackend;
+/// Keeps state in a [`TreeStore`]: the one given, or a new one.
+#[derive(Default)]
+pub(crate) struct TreeBackend(pub(crate) Option<Arc<TreeStore>>);
 
 impl StateBackend for TreeBackend {
     fn name(&self) -> &'static str {
@@ -81,6 +89,6 @@ impl StateBackend for TreeBackend {
     }
 
     fn open(&self, _subtask: &SubtaskContext) -> Result<Storage, StateError> {
-        Ok(Storage::Ordered(Arc::new(TreeStore::default())))
+        Ok(Storage::Ordered(self.0.clone().unwrap_or_default()))
     }
 }

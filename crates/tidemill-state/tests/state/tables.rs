@@ -81,7 +81,8 @@ impl World {
                 clock: Arc::new(self.clock.clone()),
                 budget: self.budget.clone(),
             };
-            let backend: &dyn StateBackend = if self.stored { &TreeBackend } else { &HashMapStateBackend };
+            let tree = TreeBackend::default();
+            let backend: &dyn StateBackend = if self.stored { &tree } else { &HashMapStateBackend };
             let mut b = KeyedStateBackend::open(backend, context).unwrap();
             // Half of the subtasks declare their states before they restore, half after.
             if subtask % 2 == 0

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemill_core::budget::MemoryBudget;
-use tidemill_core::{Classified, KeyGroupRange};
+use tidemill_core::{Classified, KeyGroupRange, OperatorId};
 use tidemill_state::*;
 
 use crate::basics::at;
+use crate::store::{TreeBackend, TreeStore};
 
 fn backend(clock: &ManualClock) -> KeyedStateBackend<u64> {
     let clock = Arc::new(clock.clone());
@@ -81,6 +82,36 @@ fn the_cleanup_frees_what_nobody_asks_for() {
     }
     assert!(b.bytes() < full / 20, "{} of {full} bytes are left", b.bytes());
     assert_eq!(state.get(&mut b).unwrap(), Some(1));
+}
+
+#[test]
+fn the_cleanup_frees_rows_of_a_store_one_by_one() {
+    let clock = ManualClock::at(0);
+    let store = Arc::new(TreeStore::default());
+    let context = SubtaskContext {
+        operator: OperatorId::from_name("test"),
+        subtask: 0,
+        key_groups: KeyGroupRange::all(128),
+        max_parallelism: 128,
+        clock: Arc::new(clock.clone()),
+        budget: MemoryBudget::unlimited("test"),
+    };
+    let mut b = KeyedStateBackend::<u64>::open(&TreeBackend(Some(store.clone())), context).unwrap();
+    let ttl = ttl(10).cleanup_incrementally(1);
+    let state = b.register_value::<(), u64>(ValueStateDescriptor::new("s").with_ttl(ttl)).unwrap();
+    for key in 0..100 {
+        // The even ones live longer, and the cleanup has to get past them.
+        clock.set(if key % 2 == 0 { 8 } else { 0 });
+        at(&mut b, &key);
+        state.update(&mut b, key).unwrap();
+    }
+    assert_eq!(store.rows(), 100);
+    clock.set(12);
+    at(&mut b, &0);
+    for _ in 0..210 {
+        assert_eq!(state.get(&mut b).unwrap(), Some(0));
+    }
+    assert_eq!(store.rows(), 50);
 }
 
 #[test]

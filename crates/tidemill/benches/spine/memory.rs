@@ -8,7 +8,6 @@ use tidemill::core::batch::Batch;
 use tidemill::core::config::{Configuration, MemorySize, OptionType, Origin};
 use tidemill::core::memory::TaskManagerMemory;
 use tidemill::datastream::{LocalExecutor, StreamExecutionEnvironment, WatermarkStrategy};
-use tidemill::prelude::*;
 use tidemill::runtime::cluster::TaskManagerResources;
 use tidemill::runtime::operator::boxed;
 use tidemill::runtime::{Operator, OperatorError, Output, Progress};

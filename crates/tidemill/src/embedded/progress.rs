@@ -1,12 +1,14 @@
 //! The live line of a running job: how far it is, how fast, what time it is in the stream, and who is busiest.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidemill_core::config::options::Progress;
 use tidemill_core::time::Watermark;
 use tidemill_runtime::cluster::JobHandle;
+use tidemill_runtime::console;
 use tidemill_runtime::metrics::{TaskState, TimeTotals};
 
 /// How often a line is printed where no terminal can show a live one.
@@ -46,6 +48,8 @@ impl LiveLine {
             _ => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
                 bar.set_style(ProgressStyle::default_spinner());
+                let drawn = bar.clone();
+                console::set_live_line(Some(Arc::new(move |print| drawn.suspend(print))));
                 Style::Live(bar)
             }
         };
@@ -76,6 +80,7 @@ impl LiveLine {
     /// Takes the live line away and says in one line how it ended.
     pub(super) fn finish(&mut self, job: &JobHandle, finished: bool) {
         if let Style::Live(bar) = &self.style {
+            console::set_live_line(None);
             bar.finish_and_clear();
         }
         if matches!(self.style, Style::Silent) || !finished {
@@ -185,7 +190,8 @@ fn busiest(job: &JobHandle, before: Option<&[TimeTotals]>, now: &[TimeTotals]) -
         .map(|(task, busy)| (shorten(&task.name, 40), busy))
 }
 
-fn shorten(name: &str, limit: usize) -> String {
+/// At most `limit` characters of a name.
+pub(super) fn shorten(name: &str, limit: usize) -> String {
     if name.chars().count() <= limit {
         return name.to_owned();
     }

@@ -9,6 +9,7 @@ use tidemill_runtime::cluster::JobHandle;
 use tidemill_runtime::metrics::TaskMetrics;
 
 use crate::cli::table::{Align, Column, Table};
+use crate::embedded::progress::shorten;
 
 /// Writes the table.
 pub(super) fn write(job: &JobHandle, out: &mut dyn Write) -> io::Result<()> {
@@ -20,9 +21,9 @@ pub(super) fn write(job: &JobHandle, out: &mut dyn Write) -> io::Result<()> {
         column("records out", Align::Right),
         column("bytes out", Align::Right),
         column("late", Align::Right),
-        column("busy % (median, max)", Align::Right),
+        column("busy %", Align::Right),
         column("idle %", Align::Right),
-        column("back-pressured %", Align::Right),
+        column("back-pr. %", Align::Right),
         column("outside %", Align::Right),
     ]);
     for vertex in &job.graph().vertices {
@@ -31,7 +32,8 @@ pub(super) fn write(job: &JobHandle, out: &mut dyn Write) -> io::Result<()> {
         table.row(row(vertex, &tasks));
     }
     writeln!(out)?;
-    table.write(out)
+    table.write(out)?;
+    writeln!(out, "Shares of time: of the median subtask, and of the one with the most.")
 }
 
 fn row(vertex: &JobVertex, tasks: &[&TaskMetrics]) -> Vec<String> {
@@ -59,7 +61,7 @@ fn row(vertex: &JobVertex, tasks: &[&TaskMetrics]) -> Vec<String> {
     };
     let both = |(median, max): (f64, f64)| format!("{median:.0}, {max:.0}");
     vec![
-        vertex.name.clone(),
+        shorten(&vertex.name, 48),
         vertex.parallelism.to_string(),
         HumanCount(records_in).to_string(),
         HumanCount(records_out).to_string(),

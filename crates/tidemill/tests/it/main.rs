@@ -6,6 +6,7 @@
 
 mod config_command;
 mod dependencies;
+mod flights;
 mod generated;
 mod loading;
 mod memory_command;

@@ -2,6 +2,19 @@
 
 use std::time::Duration;
 
+use crate::error::ConnectorError;
+
+/// Checks a rate.
+pub(crate) fn check_rate(per_second: f64) -> Result<f64, ConnectorError> {
+    if per_second.is_finite() && per_second > 0.0 {
+        Ok(per_second)
+    } else {
+        Err(ConnectorError::InvalidOption(format!(
+            "a source cannot emit {per_second} records per second: say more than 0"
+        )))
+    }
+}
+
 /// Says how many records a reader may emit. Time is what has passed since it was made.
 #[derive(Clone, Debug)]
 pub(crate) struct RateLimit {

@@ -1,0 +1,198 @@
+//! A sink on the terminal: one record a line.
+
+use std::fmt::{Debug, Display, Write as _};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tidemill_core::batch::RowKind;
+use tidemill_core::{ArrowBatch, Batch, TypedBatch};
+use tidemill_runtime::console;
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
+use tidemill_serialization::Data;
+use tidemill_state::SubtaskSnapshot;
+
+use crate::cells::{Cell, CellStyle, Cells};
+use crate::error::ConnectorError;
+
+/// Where a sink prints to.
+#[derive(Clone, Default)]
+pub enum PrintTarget {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Anything else.
+    Writer(Arc<Mutex<dyn Write + Send>>),
+}
+
+impl PrintTarget {
+    /// Writes at once, so that lines of different subtasks do not mix.
+    pub(crate) fn write(&self, text: &[u8]) -> Result<(), ConnectorError> {
+        let stream = match self {
+            PrintTarget::Stdout => "standard output",
+            PrintTarget::Stderr => "standard error",
+            PrintTarget::Writer(_) => "the writer of the sink",
+        };
+        let mut written = Ok(());
+        console::print(|| {
+            written = match self {
+                PrintTarget::Stdout => {
+                    let mut out = io::stdout().lock();
+                    out.write_all(text).and_then(|()| out.flush())
+                }
+                PrintTarget::Stderr => io::stderr().lock().write_all(text),
+                PrintTarget::Writer(writer) => writer.lock().write_all(text),
+            };
+        });
+        written.map_err(|source| ConnectorError::Stream { stream, source })
+    }
+}
+
+/// Appends the lines of a batch, each behind the prefix.
+type Lines = fn(&Batch, &str, &mut String) -> Result<(), OperatorError>;
+
+/// Prints records, as Flink's `print()`: with several subtasks, the number of the subtask (from 1) and `> ` stand
+/// before each.
+#[derive(Clone)]
+pub struct PrintSink {
+    lines: Lines,
+    name: String,
+    target: PrintTarget,
+}
+
+impl PrintSink {
+    fn new(lines: Lines) -> Self {
+        Self { lines, name: String::new(), target: PrintTarget::default() }
+    }
+
+    /// Prints records by their `Display`.
+    pub fn display<T: Data + Display>() -> Self {
+        Self::new(|batch, prefix, text| {
+            for value in &batch.downcast_ref::<TypedBatch<T>>()?.values {
+                let _ = writeln!(text, "{prefix}{value}");
+            }
+            Ok(())
+        })
+    }
+
+    /// Prints records by their `Debug`.
+    pub fn debug<T: Data + Debug>() -> Self {
+        Self::new(|batch, prefix, text| {
+            for value in &batch.downcast_ref::<TypedBatch<T>>()?.values {
+                let _ = writeln!(text, "{prefix}{value:?}");
+            }
+            Ok(())
+        })
+    }
+
+    /// Prints rows of columns, as Flink does: `+I[JFK, 12, NULL]`.
+    pub fn rows() -> Self {
+        Self::new(print_rows)
+    }
+
+    /// Something that stands before each record, to tell sinks apart.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Where to print to (default: standard output).
+    pub fn target(mut self, target: PrintTarget) -> Self {
+        self.target = target;
+        self
+    }
+}
+
+fn print_rows(batch: &Batch, prefix: &str, text: &mut String) -> Result<(), OperatorError> {
+    let rows = batch.downcast_ref::<ArrowBatch>()?;
+    let columns: Vec<_> =
+        rows.records.columns().iter().map(|array| (array, Cells::of(array.as_ref()))).collect();
+    let mut cell = Vec::new();
+    for row in 0..rows.records.num_rows() {
+        let kind = rows.kinds.as_ref().and_then(|kinds| kinds.get(row)).copied().unwrap_or(RowKind::Insert);
+        let _ = write!(text, "{prefix}{}[", kind_text(kind));
+        for (index, (array, cells)) in columns.iter().enumerate() {
+            if index > 0 {
+                text.push_str(", ");
+            }
+            cell_text(array.is_null(row), cells.as_ref(), row, &mut cell, text);
+        }
+        text.push_str("]\n");
+    }
+    Ok(())
+}
+
+pub(crate) fn kind_text(kind: RowKind) -> &'static str {
+    match kind {
+        RowKind::Insert => "+I",
+        RowKind::UpdateBefore => "-U",
+        RowKind::UpdateAfter => "+U",
+        RowKind::Delete => "-D",
+    }
+}
+
+/// Appends a value for people to read.
+pub(crate) fn cell_text(
+    is_null: bool,
+    cells: Option<&Cells<'_>>,
+    row: usize,
+    scratch: &mut Vec<u8>,
+    text: &mut String,
+) {
+    let Some(cells) = cells else {
+        text.push('?');
+        return;
+    };
+    if is_null || matches!(cells, Cells::Null) {
+        text.push_str("NULL");
+        return;
+    }
+    scratch.clear();
+    match cells.write(row, CellStyle::default(), scratch) {
+        Cell::Text(value) => text.push_str(value),
+        Cell::Binary(bytes) => {
+            text.push_str("x'");
+            for byte in bytes {
+                let _ = write!(text, "{byte:02X}");
+            }
+            text.push('\'');
+        }
+        Cell::Number | Cell::Boolean | Cell::Plain => text.push_str(&String::from_utf8_lossy(scratch)),
+    }
+}
+
+impl OperatorFactory for PrintSink {
+    fn create(&self, _subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
+        Ok(Box::new(PrintOperator { sink: self.clone(), prefix: String::new(), text: String::new() }))
+    }
+}
+
+struct PrintOperator {
+    sink: PrintSink,
+    prefix: String,
+    text: String,
+}
+
+impl Operator for PrintOperator {
+    fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
+        let name = &self.sink.name;
+        let number = context.subtask + 1;
+        self.prefix = match (name.is_empty(), context.parallelism > 1) {
+            (true, false) => String::new(),
+            (true, true) => format!("{number}> "),
+            (false, false) => format!("{name}> "),
+            (false, true) => format!("{name}:{number}> "),
+        };
+        Ok(())
+    }
+
+    fn process(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        self.text.clear();
+        (self.sink.lines)(&batch, &self.prefix, &mut self.text)?;
+        self.sink.target.write(self.text.as_bytes())?;
+        out.recycle(batch);
+        Ok(Progress::Done)
+    }
+}

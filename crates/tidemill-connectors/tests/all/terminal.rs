@@ -1,0 +1,161 @@
+//! Sinks for people and for tests.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use parking_lot::Mutex;
+use tidemill_connectors::{
+    BlackholeSink, CollectSink, NexmarkEvent, NexmarkSource, PrintSink, PrintTarget, TableSink,
+};
+use tidemill_core::batch::RowKind;
+use tidemill_core::{ArrowBatch, Batch, TypedBatch};
+use tidemill_runtime::OperatorFactory;
+
+use crate::harness::{SinkDriver, SourceDriver, failure, read_all};
+
+fn screen() -> (Arc<Mutex<Vec<u8>>>, PrintTarget) {
+    let screen = Arc::new(Mutex::new(Vec::new()));
+    (Arc::clone(&screen), PrintTarget::Writer(screen))
+}
+
+fn shown(screen: &Mutex<Vec<u8>>) -> String {
+    String::from_utf8(std::mem::take(&mut *screen.lock())).unwrap()
+}
+
+fn sink(factory: &dyn OperatorFactory, subtask: u32, parallelism: u32) -> SinkDriver {
+    let mut driver = SinkDriver::new(factory.create(subtask).unwrap(), subtask, parallelism);
+    driver.open(None).unwrap();
+    driver
+}
+
+fn rows(names: &[Option<&str>], numbers: &[i64]) -> ArrowBatch {
+    let names: ArrayRef = Arc::new(StringArray::from(names.to_vec()));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(numbers.to_vec()));
+    let columns = [("name", names, true), ("count", numbers, false)];
+    ArrowBatch::inserts(RecordBatch::try_from_iter_with_nullable(columns).unwrap())
+}
+
+#[test]
+fn records_are_printed_with_their_subtask() {
+    let (out, target) = screen();
+    let numbers = || Batch::new(TypedBatch::from_values(vec![1u32, 22]));
+    let print = PrintSink::display::<u32>().target(target.clone());
+    sink(&print, 0, 1).write(numbers()).unwrap();
+    assert_eq!(shown(&out), "1\n22\n");
+    sink(&print, 1, 4).write(numbers()).unwrap();
+    assert_eq!(shown(&out), "2> 1\n2> 22\n");
+    sink(&print.clone().name("n"), 0, 1).write(numbers()).unwrap();
+    assert_eq!(shown(&out), "n> 1\nn> 22\n");
+    sink(&print.name("n"), 0, 2).write(numbers()).unwrap();
+    assert_eq!(shown(&out), "n:1> 1\nn:1> 22\n");
+    let debug = PrintSink::debug::<Option<u32>>().target(target.clone());
+    sink(&debug, 0, 1).write(Batch::new(TypedBatch::from_values(vec![Some(1u32), None]))).unwrap();
+    assert_eq!(shown(&out), "Some(1)\nNone\n");
+    let mut batch = rows(&[Some("a"), None], &[1, 2]);
+    batch.kinds = Some(vec![RowKind::Insert, RowKind::Delete].into());
+    sink(&PrintSink::rows().target(target), 0, 1).write(Batch::new(batch)).unwrap();
+    assert_eq!(shown(&out), "+I[a, 1]\n-D[NULL, 2]\n");
+    let wrong = failure(sink(&PrintSink::rows(), 0, 1).write(numbers()));
+    assert!(wrong.contains("u32"), "{wrong}");
+}
+
+#[test]
+fn a_table_is_printed_when_the_last_subtask_has_ended() {
+    let (out, target) = screen();
+    let table = TableSink::new("Flights").target(target).max_rows(3);
+    let (mut one, mut two) = (sink(&table, 0, 2), sink(&table, 1, 2));
+    one.write(Batch::new(rows(&[Some("New\tYork"), None], &[5, 12_345]))).unwrap();
+    two.write(Batch::new(rows(&[Some("東京"), Some("x")], &[-1, 7]))).unwrap();
+    one.write(Batch::new(rows(&[Some("y")], &[8]))).unwrap();
+    one.finish().unwrap();
+    assert_eq!(shown(&out), "");
+    two.finish().unwrap();
+    let expected = "Flights\n\
+                    name      count\n\
+                    ────────  ─────\n\
+                    New York      5\n\
+                    NULL      12345\n\
+                    東京         -1\n\
+                    … and 2 more rows\n";
+    assert_eq!(shown(&out), expected);
+    // The same sink in a second execution, without input.
+    let mut one = sink(&table, 0, 1);
+    one.finish().unwrap();
+    assert_eq!(shown(&out), "Flights\n(no rows)\n");
+}
+
+#[test]
+fn a_table_fits_the_terminal_and_shows_changes() {
+    let (out, target) = screen();
+    let table = TableSink::new("T").target(target).width(20);
+    let mut one = sink(&table, 0, 1);
+    let mut batch = rows(&[Some("a text that is far too long"), Some("b")], &[1_000_000, 2]);
+    batch.kinds = Some(vec![RowKind::UpdateBefore, RowKind::UpdateAfter].into());
+    one.write(Batch::new(batch)).unwrap();
+    one.finish().unwrap();
+    let text = shown(&out);
+    assert_eq!(
+        text,
+        "T\n\
+         op  name       count\n\
+         ──  ───────  ───────\n\
+         -U  a text…  1000000\n\
+         +U  b              2\n"
+    );
+}
+
+#[test]
+fn records_are_collected_and_forgotten() {
+    let collect = CollectSink::<u32>::new();
+    let results = collect.results();
+    let numbers = Batch::new(TypedBatch::from_values(vec![1u32, 2]));
+    let kept = numbers.clone();
+    sink(&collect, 0, 1).write(numbers).unwrap();
+    assert_eq!(kept.len(), 2, "a batch that others have too is not emptied");
+    assert_eq!(results.len(), 2);
+    assert_eq!(results.take(), [1, 2]);
+    assert!(results.is_empty());
+    let mut hole = sink(&BlackholeSink, 0, 1);
+    hole.write(kept).unwrap();
+    hole.write(Batch::new(rows(&[None], &[1]))).unwrap();
+    assert_eq!(hole.context.metrics.own_value("numRecordsSend"), Some(3));
+}
+
+fn events(driver: &SourceDriver) -> Vec<(NexmarkEvent, i64)> {
+    let mut all = Vec::new();
+    for (_, batch) in &driver.batches {
+        let batch = batch.downcast_ref::<TypedBatch<NexmarkEvent>>().unwrap();
+        all.extend(batch.values.iter().cloned().zip(batch.timestamps.iter().copied()));
+    }
+    all
+}
+
+#[test]
+fn nexmark_events_are_the_same_in_every_run() {
+    let source = NexmarkSource::bounded(1000).events_per_second(100, false).unwrap();
+    let straight = events(&read_all(&source, 64).unwrap());
+    assert_eq!(straight.len(), 1000);
+    let count =
+        |wanted: fn(&NexmarkEvent) -> bool| straight.iter().filter(|(event, _)| wanted(event)).count();
+    assert_eq!(count(|event| matches!(event, NexmarkEvent::Person(_))), 20);
+    assert_eq!(count(|event| matches!(event, NexmarkEvent::Auction(_))), 60);
+    assert_eq!(count(|event| matches!(event, NexmarkEvent::Bid(_))), 920);
+    assert!(straight.iter().all(|(event, timestamp)| event.date_time().0 == *timestamp));
+    assert_eq!(straight[0].1, 1_436_918_400_000);
+    // 100 events a second: the last of 1000 comes ten seconds after the first.
+    assert_eq!(straight[999].1 - straight[0].1, 9990);
+    // By three subtasks, and with restores.
+    let mut driver = SourceDriver::new(&source, 3, 10).unwrap();
+    while driver.batches.len() < 40 {
+        driver.poll().unwrap();
+    }
+    let mut driver = driver.restore(&source, 3, 17).unwrap();
+    driver.run().unwrap();
+    let mut parallel = events(&driver);
+    let key = |event: &(NexmarkEvent, i64)| format!("{event:?}");
+    let mut straight = straight;
+    parallel.sort_by_key(key);
+    straight.sort_by_key(key);
+    assert_eq!(parallel, straight);
+    assert!(NexmarkSource::bounded(1).events_per_second(0, true).is_err());
+}

@@ -1,0 +1,174 @@
+//! Windows of one size that begin more often than they end.
+
+use std::time::Duration;
+
+use tidemill_core::time::Timestamp;
+use tidemill_runtime::BoxError;
+
+use crate::windows::assigner::{
+    AssignerContext, InvalidWindows, WindowAssigner, at_least_a_millisecond, has_timestamp, millis,
+    offset_within,
+};
+use crate::windows::end_triggers::{EventTimeTrigger, ProcessingTimeTrigger};
+use crate::windows::window::TimeWindow;
+
+/// An element may be in this many windows at most.
+const MOST_WINDOWS: i64 = 10_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sliding {
+    size: i64,
+    slide: i64,
+    offset: i64,
+}
+
+impl Sliding {
+    fn of(size: Duration, slide: Duration) -> Self {
+        Self { size: millis(size), slide: millis(slide), offset: 0 }
+    }
+
+    fn validate(&self, assigner: &'static str) -> Result<(), InvalidWindows> {
+        at_least_a_millisecond(assigner, "size", self.size)?;
+        at_least_a_millisecond(assigner, "slide", self.slide)?;
+        offset_within(assigner, self.offset, "slide", self.slide)?;
+        if self.size / self.slide > MOST_WINDOWS {
+            let reason = format!(
+                "a size of {} ms with a slide of {} ms puts every element into more than {MOST_WINDOWS} windows; \
+                 make the slide longer",
+                self.size, self.slide
+            );
+            return Err(InvalidWindows { assigner, reason });
+        }
+        Ok(())
+    }
+
+    /// The windows of a timestamp, the one that began last first.
+    fn assign(&self, timestamp: Timestamp, windows: &mut Vec<TimeWindow>) {
+        let mut start = TimeWindow::start_with_offset(timestamp, self.offset, self.slide);
+        let before_first = timestamp.saturating_sub(self.size);
+        while start > before_first {
+            windows.push(TimeWindow { start, end: start.saturating_add(self.size) });
+            match start.checked_sub(self.slide) {
+                Some(earlier) => start = earlier,
+                None => break,
+            }
+        }
+    }
+}
+
+/// Windows of one size by event time, of which one begins with every slide. An element is in size ÷ slide of them; with a
+/// slide longer than the size, elements in the gaps are in none.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::windows::SlidingEventTimeWindows;
+///
+/// // The last ten minutes, every minute.
+/// let windows = SlidingEventTimeWindows::of(Duration::from_secs(600), Duration::from_secs(60));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingEventTimeWindows(Sliding);
+
+impl SlidingEventTimeWindows {
+    /// Windows of `size`, one every `slide`, aligned to the epoch.
+    pub fn of(size: Duration, slide: Duration) -> Self {
+        Self(Sliding::of(size, slide))
+    }
+
+    /// Shifts all windows by `offset` milliseconds, which may be negative.
+    pub fn with_offset(self, offset: i64) -> Self {
+        Self(Sliding { offset, ..self.0 })
+    }
+}
+
+const EVENT: &str = "SlidingEventTimeWindows";
+
+impl<T: 'static> WindowAssigner<T> for SlidingEventTimeWindows {
+    type Window = TimeWindow;
+    type DefaultTrigger = EventTimeTrigger;
+
+    fn name(&self) -> &'static str {
+        EVENT
+    }
+
+    fn validate(&self) -> Result<(), InvalidWindows> {
+        self.0.validate(EVENT)
+    }
+
+    fn assign_windows(
+        &self,
+        _element: &T,
+        timestamp: Timestamp,
+        _context: &AssignerContext,
+        windows: &mut Vec<TimeWindow>,
+    ) -> Result<(), BoxError> {
+        has_timestamp(timestamp, EVENT)?;
+        self.0.assign(timestamp, windows);
+        Ok(())
+    }
+
+    fn default_trigger(&self) -> EventTimeTrigger {
+        EventTimeTrigger
+    }
+
+    fn is_event_time(&self) -> bool {
+        true
+    }
+}
+
+/// Windows of one size by the time of the machine, of which one begins with every slide.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::windows::SlidingProcessingTimeWindows;
+///
+/// let windows = SlidingProcessingTimeWindows::of(Duration::from_secs(60), Duration::from_secs(5));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingProcessingTimeWindows(Sliding);
+
+impl SlidingProcessingTimeWindows {
+    /// Windows of `size`, one every `slide`, aligned to the epoch.
+    pub fn of(size: Duration, slide: Duration) -> Self {
+        Self(Sliding::of(size, slide))
+    }
+
+    /// Shifts all windows by `offset` milliseconds, which may be negative.
+    pub fn with_offset(self, offset: i64) -> Self {
+        Self(Sliding { offset, ..self.0 })
+    }
+}
+
+const PROCESSING: &str = "SlidingProcessingTimeWindows";
+
+impl<T: 'static> WindowAssigner<T> for SlidingProcessingTimeWindows {
+    type Window = TimeWindow;
+    type DefaultTrigger = ProcessingTimeTrigger;
+
+    fn name(&self) -> &'static str {
+        PROCESSING
+    }
+
+    fn validate(&self) -> Result<(), InvalidWindows> {
+        self.0.validate(PROCESSING)
+    }
+
+    fn assign_windows(
+        &self,
+        _element: &T,
+        _timestamp: Timestamp,
+        context: &AssignerContext,
+        windows: &mut Vec<TimeWindow>,
+    ) -> Result<(), BoxError> {
+        self.0.assign(context.processing_time, windows);
+        Ok(())
+    }
+
+    fn default_trigger(&self) -> ProcessingTimeTrigger {
+        ProcessingTimeTrigger
+    }
+
+    fn is_event_time(&self) -> bool {
+        false
+    }
+}
