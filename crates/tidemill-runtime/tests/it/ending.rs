@@ -11,7 +11,7 @@ use tidemill_testkit::jobs::{Job, assert_clean, small_cluster, until, wait};
 use tidemill_testkit::sinks::{Arrival, collect, collect_through};
 use tidemill_testkit::{Log, faults};
 
-use crate::functions::{endless, map, numbers};
+use crate::functions::{endless, numbers};
 
 #[test]
 fn a_bounded_input_ends_with_the_last_watermark_through_several_hops() {
@@ -150,8 +150,7 @@ fn dropping_the_handle_cancels_the_job() {
     let mut job = Job::new("dropped");
     let source = job.source("in", log.source());
     let (sink, _) = collect::<u32>();
-    let sink = job.sink("out", map(|_, number: &u32| *number));
-    let _ = source;
+    let sink = job.sink("out", sink);
     job.connect_by::<u32>(source, sink, ShipStrategy::Rebalance);
     let cluster = small_cluster();
     drop(job.submit_to(&cluster).unwrap());
