@@ -174,6 +174,20 @@ struct Position {
     offset: usize,
 }
 
+impl<T> LogReader<T> {
+    /// Whether there is more to read. If not, the reader waits at once, not only when it is polled the next time.
+    fn status(&self) -> ReaderStatus {
+        for position in &self.splits {
+            let mut split = self.log.splits[position.index].lock();
+            if split.ended || split.records.len() > position.offset {
+                return ReaderStatus::Ready;
+            }
+            split.readers.push(self.waker.clone());
+        }
+        ReaderStatus::Pending(None)
+    }
+}
+
 impl<T: Data + Debug> SourceReader for LogReader<T> {
     fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
         let index = split.id.trim_start_matches("log-").parse().map_err(OperatorError::user)?;
@@ -210,7 +224,8 @@ impl<T: Data + Debug> SourceReader for LogReader<T> {
                 position.offset = end;
                 split.read = end;
                 out.emit(&position.id, Batch::new(batch));
-                return Ok(ReaderStatus::Ready);
+                drop(split);
+                return Ok(self.status());
             }
             if split.ended {
                 drop(split);

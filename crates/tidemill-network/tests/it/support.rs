@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_network::{
     BufferTimeout, GateItem, InputGate, LocalBufferPool, NetworkBufferPool, ResultPartition, Router,
-    TaskWaker,
 };
 use tidemill_serialization::TypedBatchSerializer;
 
@@ -46,44 +45,27 @@ pub(crate) struct Exchange {
     pub(crate) partition: ResultPartition,
     pub(crate) gates: Vec<InputGate>,
     pub(crate) gate_pools: Vec<Arc<LocalBufferPool>>,
-    pub(crate) producer: Arc<TaskWaker>,
-    pub(crate) consumers: Vec<Arc<TaskWaker>>,
 }
 
 pub(crate) fn exchange(router: Box<dyn Router>, shape: Shape) -> Exchange {
     let global = NetworkBufferPool::new(1 << 20, SEGMENT);
-    let producer = Arc::new(TaskWaker::new());
     let pool = global
-        .create_pool(
-            0,
-            shape.partition_buffers,
-            shape.partition_buffers,
-            shape.overdraft,
-            Arc::clone(&producer),
-        )
+        .create_pool(0, shape.partition_buffers, shape.partition_buffers, shape.overdraft, Arc::default())
         .unwrap();
     let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
-    let (mut gates, mut senders, mut consumers, mut gate_pools) = (vec![], vec![], vec![], vec![]);
+    let (mut gates, mut senders, mut gate_pools) = (vec![], vec![], vec![]);
     for _ in 0..shape.channels {
-        let consumer = Arc::new(TaskWaker::new());
-        let floating = global
-            .create_pool(shape.exclusive, shape.floating, shape.floating, 0, Arc::new(TaskWaker::new()))
-            .unwrap();
-        let gate = InputGate::new(
-            1,
-            shape.exclusive,
-            Arc::clone(&floating),
-            serializer.clone(),
-            Arc::clone(&consumer),
-        );
+        let floating =
+            global.create_pool(shape.exclusive, shape.floating, shape.floating, 0, Arc::default()).unwrap();
+        let gate =
+            InputGate::new(1, shape.exclusive, Arc::clone(&floating), serializer.clone(), Arc::default());
         senders.push(gate.sender(0, Arc::clone(&pool), shape.max_backlog));
         gates.push(gate);
         gate_pools.push(floating);
-        consumers.push(consumer);
     }
-    let encoder = shape.encoded.then(|| serializer as Arc<dyn tidemill_serialization::BatchSerializer>);
+    let encoder = shape.encoded.then_some(serializer as Arc<dyn tidemill_serialization::BatchSerializer>);
     let partition = ResultPartition::new(router, senders, Arc::clone(&pool), shape.timeout, encoder);
-    Exchange { global, pool, partition, gates, gate_pools, producer, consumers }
+    Exchange { global, pool, partition, gates, gate_pools }
 }
 
 pub(crate) fn batch(values: impl IntoIterator<Item = u32>) -> Batch {

@@ -74,6 +74,7 @@ impl ExecutionPlan {
                 "the job has no operators: add a source and a sink before it is executed".into(),
             ));
         }
+        check_edges(&graph)?;
         check_uids(&graph, settings)?;
         let ids = operator_ids(&graph);
         // Overrides are by vertex, and which vertices there are depends on the parallelism of the operators: the ids of
@@ -95,6 +96,27 @@ impl ExecutionPlan {
         }
         groups
     }
+}
+
+fn check_edges(graph: &StreamGraph) -> Result<(), JobError> {
+    for edge in &graph.edges {
+        if edge.target >= graph.nodes.len() || edge.source >= edge.target {
+            return Err(JobError::InvalidGraph(format!(
+                "an edge leads from operator {} to operator {} of {}: it must lead to one that was added after the other",
+                edge.source + 1,
+                edge.target + 1,
+                graph.nodes.len()
+            )));
+        }
+        if matches!(graph.nodes[edge.target].kind, NodeKind::Source(_)) {
+            let node = &graph.nodes[edge.target];
+            return Err(JobError::InvalidGraph(format!(
+                "source '{}' at {} has an input",
+                node.name, node.location
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_uids(graph: &StreamGraph, settings: &JobSettings) -> Result<(), JobError> {

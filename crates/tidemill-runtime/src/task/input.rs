@@ -28,8 +28,8 @@ pub(crate) enum TaskInput {
         input: usize,
         batch: Batch,
     },
-    Watermark(ValveOutput),
-    Watermarks([ValveOutput; 2]),
+    /// Event time has advanced, or the input has gone idle or is active again, in this order.
+    Status(Vec<ValveOutput>),
     /// Something arrived that means nothing to the operators.
     Nothing,
     /// All channels of all gates have ended.
@@ -79,8 +79,8 @@ impl Gates {
                 TaskInput::Batch { input: gate.input, batch }
             }
             GateItem::Event(Event::Watermark(watermark)) => {
-                let output = gate.valve.watermark(channel, watermark);
-                self.combine(index, [output, None])
+                let outputs = gate.valve.watermark(channel, watermark);
+                self.combine(index, outputs)
             }
             GateItem::Event(Event::Idle(idle)) => {
                 let outputs = gate.valve.idle(channel, idle);
@@ -99,20 +99,13 @@ impl Gates {
     fn combine(&mut self, gate: usize, outputs: [Option<ValveOutput>; 2]) -> TaskInput {
         let mut combined: Vec<ValveOutput> = Vec::new();
         for output in outputs.into_iter().flatten() {
-            match output {
-                ValveOutput::Watermark(watermark) => {
-                    combined.extend(self.combined.watermark(gate, watermark));
-                }
-                ValveOutput::Idle(idle) => {
-                    combined.extend(self.combined.idle(gate, idle).into_iter().flatten());
-                }
-            }
+            let outputs = match output {
+                ValveOutput::Watermark(watermark) => self.combined.watermark(gate, watermark),
+                ValveOutput::Idle(idle) => self.combined.idle(gate, idle),
+            };
+            combined.extend(outputs.into_iter().flatten());
         }
-        match combined.as_slice() {
-            [] => TaskInput::Nothing,
-            [one] => TaskInput::Watermark(*one),
-            [one, two, ..] => TaskInput::Watermarks([*one, *two]),
-        }
+        if combined.is_empty() { TaskInput::Nothing } else { TaskInput::Status(combined) }
     }
 
     /// Gives the last batch's buffers back before the task sleeps.

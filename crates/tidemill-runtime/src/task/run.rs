@@ -158,11 +158,9 @@ impl Task {
                 gates.poll(&self.metrics).map_err(|error| NodeFailure { node: 0, error: error.into() })?;
             match polled {
                 Some(TaskInput::Batch { input, batch }) => self.chain.push_batch(input, batch),
-                Some(TaskInput::Watermark(output)) => self.push_valve(output),
-                Some(TaskInput::Watermarks([first, second])) => {
+                Some(TaskInput::Status(outputs)) => {
                     // The stack runs the last first.
-                    self.push_valve(second);
-                    self.push_valve(first);
+                    outputs.into_iter().rev().for_each(|output| self.push_valve(output));
                 }
                 Some(TaskInput::Nothing) => {}
                 Some(TaskInput::End) => self.chain.push_finish(),

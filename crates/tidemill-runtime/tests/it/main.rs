@@ -1,0 +1,13 @@
+//! Plans, and whole jobs on the embedded cluster.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is tests")]
+
+mod chaining;
+mod ending;
+mod event_time;
+mod explain;
+mod failures;
+mod functions;
+mod pressure;
+mod shapes;
+mod waiting;
