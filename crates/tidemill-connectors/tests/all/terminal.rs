@@ -70,7 +70,7 @@ fn a_table_is_printed_when_the_last_subtask_has_ended() {
     one.finish().unwrap();
     assert_eq!(shown(&out), "");
     two.finish().unwrap();
-    let expected = "Flights\n\
+    let expected = "\nFlights\n\
                     name      count\n\
                     ────────  ─────\n\
                     New York      5\n\
@@ -81,7 +81,7 @@ fn a_table_is_printed_when_the_last_subtask_has_ended() {
     // The same sink in a second execution, without input.
     let mut one = sink(&table, 0, 1);
     one.finish().unwrap();
-    assert_eq!(shown(&out), "Flights\n(no rows)\n");
+    assert_eq!(shown(&out), "\nFlights\n(no rows)\n");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_table_fits_the_terminal_and_shows_changes() {
     let text = shown(&out);
     assert_eq!(
         text,
-        "T\n\
+        "\nT\n\
          op  name       count\n\
          ──  ───────  ───────\n\
          -U  a text…  1000000\n\
