@@ -1,4 +1,4 @@
-//! What tasks and operators count, by Flink's names; see [`registry`] for how it is read.
+//! What tasks and operators count, by Flink's names; [`JobMetrics`] reads it.
 
 mod registry;
 mod times;
