@@ -154,8 +154,8 @@ pub struct KeyedContext<'a, K> {
 impl<K: Key> KeyedContext<'_, K> {
     /// The key that the function is called for.
     ///
-    /// # Panics
-    /// Never: a keyed function is called only with a key.
+    /// # Errors
+    /// When there is none, which does not happen while a record or a timer is processed.
     pub fn key(&self) -> Result<&K, StateError> {
         self.backend.current_key().map(|(key, _)| key).ok_or(StateError::NoCurrentKey)
     }

@@ -353,36 +353,56 @@ impl<T: Element> SingleRouter<T> {
     }
 }
 
-/// Moves records from the front of `from` to `builder` until it is full; true when `from` is empty.
-fn fill<T: Element>(builder: &mut Builder<T>, from: &mut TypedBatch<T>, segment: usize) -> bool {
-    let stamped = !from.timestamps.is_empty();
-    let room = segment.saturating_sub(builder.bytes);
-    let count = match T::FIXED_BYTES {
-        Some(bytes) => room.div_ceil((bytes + if stamped { 8 } else { 0 }).max(1)).min(from.len()),
-        None => {
-            let mut left = room;
-            from.values
-                .iter()
-                .take_while(|value| {
-                    let fits = left > 0;
-                    left = left.saturating_sub(bytes_of(*value, stamped));
-                    fits
-                })
-                .count()
+/// The records of a batch that have yet to be packed. Taking them from the front costs nothing for those behind.
+struct Unpacked<T> {
+    values: std::vec::IntoIter<T>,
+    timestamps: std::vec::IntoIter<Timestamp>,
+    stamped: bool,
+}
+
+impl<T: Element> Unpacked<T> {
+    fn of(records: &mut TypedBatch<T>) -> Self {
+        records.hashes.clear();
+        Self {
+            values: std::mem::take(&mut records.values).into_iter(),
+            stamped: !records.timestamps.is_empty(),
+            timestamps: std::mem::take(&mut records.timestamps).into_iter(),
         }
-    };
-    builder.bytes += from.values[..count].iter().map(|value| bytes_of(value, stamped)).sum::<usize>();
-    if count == from.len() && builder.batch.is_empty() {
-        std::mem::swap(&mut builder.batch, from);
-        builder.batch.hashes.clear();
-        return true;
     }
-    builder.batch.values.extend(from.values.drain(..count));
-    if stamped {
-        builder.batch.timestamps.extend(from.timestamps.drain(..count));
+
+    fn is_empty(&self) -> bool {
+        self.values.len() == 0
     }
-    from.hashes.clear();
-    from.is_empty()
+
+    /// Puts what is left back into the batch.
+    fn put_back(self, records: &mut TypedBatch<T>) {
+        records.values = self.values.collect();
+        records.timestamps = self.timestamps.collect();
+    }
+
+    /// Moves records to the builder until it is full or none is left.
+    fn fill(&mut self, builder: &mut Builder<T>, segment: usize) {
+        let room = segment.saturating_sub(builder.bytes);
+        let left = self.values.as_slice();
+        let (count, bytes) = match T::FIXED_BYTES {
+            Some(bytes) => {
+                let each = bytes + if self.stamped { size_of::<Timestamp>() } else { 0 };
+                let count = room.div_ceil(each.max(1)).min(left.len());
+                (count, count * each)
+            }
+            None => {
+                let (mut count, mut bytes) = (0, 0);
+                while count < left.len() && bytes < room {
+                    bytes += bytes_of(&left[count], self.stamped);
+                    count += 1;
+                }
+                (count, bytes)
+            }
+        };
+        builder.bytes += bytes;
+        builder.batch.values.extend(self.values.by_ref().take(count));
+        builder.batch.timestamps.extend(self.timestamps.by_ref().take(count));
+    }
 }
 
 impl<T: Element> Router for SingleRouter<T> {
@@ -402,11 +422,13 @@ impl<T: Element> Router for SingleRouter<T> {
         {
             to.full(self.channel, batch, bytes);
         }
-        while !records.is_empty() {
+        let mut unpacked = Unpacked::of(records);
+        while !unpacked.is_empty() {
             if builder.batch.is_empty() && !to.begin(self.channel) {
+                unpacked.put_back(records);
                 return Ok(Routed::Rest);
             }
-            fill(builder, records, self.segment_size);
+            unpacked.fill(builder, self.segment_size);
             if builder.bytes >= self.segment_size
                 && let Some((batch, bytes)) = builder.take()
             {
@@ -460,18 +482,20 @@ impl<T: Element> BroadcastRouter<T> {
 impl<T: Element> Router for BroadcastRouter<T> {
     fn route(&mut self, batch: &mut Batch, to: &mut dyn RouteTarget) -> Result<Routed, NetworkError> {
         let records = batch.downcast_mut::<TypedBatch<T>>()?;
-        while !records.is_empty() {
-            let mixed = self.builder.batch.timestamps.is_empty() != records.timestamps.is_empty();
-            if !mixed || self.builder.batch.is_empty() {
-                if self.builder.batch.is_empty() && !self.begin(to) {
-                    return Ok(Routed::Rest);
-                }
-                fill(&mut self.builder, records, self.segment_size);
-                if self.builder.bytes < self.segment_size {
-                    continue;
-                }
-            }
+        if self.builder.batch.timestamps.is_empty() != records.timestamps.is_empty() {
+            // All records of one buffer have a timestamp, or none of them.
             self.flush(to);
+        }
+        let mut unpacked = Unpacked::of(records);
+        while !unpacked.is_empty() {
+            if self.builder.batch.is_empty() && !self.begin(to) {
+                unpacked.put_back(records);
+                return Ok(Routed::Rest);
+            }
+            unpacked.fill(&mut self.builder, self.segment_size);
+            if self.builder.bytes >= self.segment_size {
+                self.flush(to);
+            }
         }
         Ok(Routed::All)
     }

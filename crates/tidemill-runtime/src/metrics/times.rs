@@ -35,6 +35,8 @@ pub struct TaskTimes {
     state: AtomicU64,
     since: AtomicU64,
     totals: [AtomicU64; 5],
+    /// When the task ended, in nanoseconds since its start; `u64::MAX` while it has not.
+    end: AtomicU64,
 }
 
 /// Nanoseconds in each state since the task began, what lasts included.
@@ -101,13 +103,20 @@ impl Default for TaskTimes {
             state: AtomicU64::new(0),
             since: AtomicU64::new(0),
             totals: Default::default(),
+            end: AtomicU64::new(u64::MAX),
         }
     }
 }
 
 impl TaskTimes {
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        let elapsed = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        elapsed.min(self.end.load(Ordering::Relaxed))
+    }
+
+    /// The task has ended: no time passes for it any more.
+    pub fn finish(&self) {
+        self.end.store(self.now(), Ordering::Relaxed);
     }
 
     /// The task's thread begins something else.
