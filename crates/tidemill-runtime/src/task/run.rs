@@ -72,6 +72,7 @@ impl Task {
             Err(payload) => TaskEnd::of_panic(self.chain.current(), &*payload),
         };
         self.close();
+        self.metrics.times.enter(Waiting::Input);
         self.metrics.times.finish();
         self.metrics.unwatch();
         self.metrics.set_state(match end {
