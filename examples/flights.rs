@@ -413,12 +413,20 @@ fn arguments(rest: Vec<std::ffi::OsString>) -> tidemill::Result<Arguments> {
     let mut arguments = Arguments { data: here, output: PathBuf::from("flights-results"), seconds: None };
     let mut rest = rest.into_iter();
     while let Some(argument) = rest.next() {
-        let value = rest.next().ok_or_else(|| format!("{} needs a value", argument.display()))?;
-        match argument.to_str() {
-            Some("--data") => arguments.data = value.into(),
-            Some("--output") => arguments.output = value.into(),
-            Some("--seconds") => arguments.seconds = Some(value.to_string_lossy().parse()?),
-            _ => return Err(format!("unexpected argument {}: {USAGE}", argument.display()).into()),
+        let name = argument.to_string_lossy().into_owned();
+        if !["--data", "--output", "--seconds"].contains(&name.as_str()) {
+            return Err(format!("unexpected argument '{name}': {USAGE}").into());
+        }
+        let value = rest.next().ok_or_else(|| format!("{name} needs a value: {USAGE}"))?;
+        match name.as_str() {
+            "--data" => arguments.data = value.into(),
+            "--output" => arguments.output = value.into(),
+            _ => {
+                let seconds = value.to_str().and_then(|text| text.parse().ok());
+                let valid = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0);
+                arguments.seconds =
+                    Some(valid.ok_or_else(|| format!("--seconds takes a number over 0, not {value:?}"))?);
+            }
         }
     }
     Ok(arguments)
@@ -568,6 +576,9 @@ fn main() -> tidemill::Result<()> {
         .set_parallelism(1);
 
     env.execute("Flights")?;
-    println!("\nResults: {0}/hourly.csv, {0}/worst_routes.csv, {0}/plane_gaps.csv", output.display());
+    println!("\nResults:");
+    for file in ["hourly.csv", "worst_routes.csv", "plane_gaps.csv"] {
+        println!("  {}", output.join(file).display());
+    }
     Ok(())
 }

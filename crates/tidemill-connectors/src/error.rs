@@ -9,13 +9,13 @@ use tidemill_core::{Classified, Fault};
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
     /// Nothing exists at the path of a source.
-    #[error("'{}' does not exist: check the path (it is relative to '{}')", path.display(), working_directory())]
+    #[error("'{}' does not exist: check the path{}", path.display(), relative_to(path))]
     PathNotFound {
         /// The path.
         path: PathBuf,
     },
     /// No file matches a pattern.
-    #[error("no file matches '{pattern}': check the pattern (it is relative to '{}')", working_directory())]
+    #[error("no file matches '{pattern}': check the pattern{}", relative_to(Path::new(pattern)))]
     NoFileMatches {
         /// The pattern.
         pattern: String,
@@ -196,8 +196,12 @@ impl ConnectorError {
     }
 }
 
-fn working_directory() -> String {
-    std::env::current_dir().map_or_else(|_| ".".to_owned(), |path| path.display().to_string())
+/// What a relative path is relative to.
+fn relative_to(path: &Path) -> String {
+    match std::env::current_dir() {
+        Ok(folder) if path.is_relative() => format!(" (it is relative to '{}')", folder.display()),
+        _ => String::new(),
+    }
 }
 
 fn malformed(place: &str, column: Option<&str>, problem: &str, option: Option<&str>) -> String {

@@ -46,6 +46,12 @@ impl PrintTarget {
                 PrintTarget::Writer(writer) => writer.lock().write_all(text),
             };
         });
+        if let Err(error) = &written
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            // Whoever read has enough, as in `job | head`: no reason to fail the job, whose other sinks go on.
+            return Ok(());
+        }
         written.map_err(|source| ConnectorError::Stream { stream, source })
     }
 }

@@ -10,7 +10,7 @@ pub enum NetworkError {
     #[error(
         "Insufficient number of network buffers: required {required}, but only {available} available of {total} \
          (each of {segment_size} bytes). Raise the network memory by 'taskmanager.memory.network.fraction', \
-         'taskmanager.memory.network.min' and 'taskmanager.memory.network.max', or lower the parallelism"
+         'taskmanager.memory.network.min' and 'taskmanager.memory.network.max', or lower 'taskmanager.memory.segment-size' or the parallelism"
     )]
     InsufficientBuffers {
         /// Buffers that must be there for the new channels.

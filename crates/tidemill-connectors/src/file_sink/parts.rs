@@ -122,8 +122,24 @@ fn sync_folder(path: &Path) -> Result<(), ConnectorError> {
     Ok(())
 }
 
-/// Removes a file if it is there.
+/// Locks a part in progress, so that two jobs that are told to write the same file do not mix their rows. The lock goes with
+/// the file; a crash leaves none behind.
+pub(crate) fn lock(file: &File, path: &Path) -> Result<(), ConnectorError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(fs::TryLockError::WouldBlock) => Err(ConnectorError::BadTarget {
+            path: path.to_path_buf(),
+            reason: "another job is writing it: let that one end, or choose another path".to_owned(),
+        }),
+        Err(fs::TryLockError::Error(error)) => Err(ConnectorError::io("lock", path, error)),
+    }
+}
+
+/// Removes a part that an earlier run has left in progress, if it is there and nobody is writing it.
 pub(crate) fn remove(path: &Path) -> Result<(), ConnectorError> {
+    if let Ok(left_over) = File::open(path) {
+        lock(&left_over, path)?;
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(ConnectorError::io("remove", path, error))

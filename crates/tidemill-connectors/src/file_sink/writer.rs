@@ -16,7 +16,7 @@ use tidemill_state::{Clock, OperatorSnapshot, OperatorStateMode, SubtaskSnapshot
 
 use crate::error::ConnectorError;
 use crate::file_sink::Shape;
-use crate::file_sink::parts::{Target, publish, remove, reopen};
+use crate::file_sink::parts::{Target, lock, publish, remove, reopen};
 use crate::format::RowEncoder;
 
 /// Encoded rows are written when they are so many bytes.
@@ -147,12 +147,12 @@ impl FileSinkOperator {
             return Ok(());
         }
         let in_progress = self.shape.target.in_progress(self.subtask, self.next);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&in_progress)
-            .map_err(|error| ConnectorError::io("write", &in_progress, error))?;
+        let fail = |error| ConnectorError::io("write", &in_progress, error);
+        // Emptied only once it is known that nobody else writes it.
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&in_progress).map_err(fail)?;
+        lock(&file, &in_progress)?;
+        file.set_len(0).map_err(fail)?;
         let now = self.now();
         self.part = Some(Part { file, in_progress, written: 0, began: now, last_write: now });
         self.shape.format.header(&self.shape.schema, &mut self.buffer);

@@ -346,8 +346,20 @@ impl CsvDecoder {
 
 impl Decoder for CsvDecoder {
     fn read_header(&mut self, input: &mut ByteInput) -> Result<(), ConnectorError> {
-        if self.header == CsvHeader::None || !self.skip_to_record(input)? {
+        if self.header == CsvHeader::None {
             return Ok(());
+        }
+        if !self.skip_to_record(input)? {
+            return match self.header {
+                CsvHeader::ByName => Err(ConnectorError::Malformed {
+                    place: format!("{} line 1", input.path().display()),
+                    column: None,
+                    problem: "the file is empty, but a header line with the names of the columns is expected"
+                        .to_owned(),
+                    option: None,
+                }),
+                _ => Ok(()),
+            };
         }
         let line = input.line;
         match self.read_record(input)? {

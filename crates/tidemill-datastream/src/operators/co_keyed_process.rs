@@ -148,7 +148,8 @@ impl<K: Key> KeyedCore<K> {
             };
             let timer = FiredTimer { timestamp: timer.timestamp, domain };
             call(timer, &mut context, &mut collector).map_err(OperatorError::user)?;
-            if collector.len() >= enough {
+            // Timers that emit nothing are bounded too: one that registers the next for ever must not hold up a cancel.
+            if collector.len() >= enough || fired as usize >= enough {
                 progress = Progress::More;
                 break;
             }

@@ -86,7 +86,8 @@ where
             };
             let timer = FiredTimer { timestamp: timer.timestamp, domain };
             self.function.on_timer(timer, &mut context, &mut collector).map_err(OperatorError::user)?;
-            if collector.len() >= enough {
+            // Timers that emit nothing are bounded too: one that registers the next for ever must not hold up a cancel.
+            if collector.len() >= enough || fired as usize >= enough {
                 progress = Progress::More;
                 break;
             }

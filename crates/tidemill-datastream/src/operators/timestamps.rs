@@ -42,6 +42,13 @@ impl<T: Data> TimestampsOperator<T> {
         }
     }
 
+    /// The watermark of an idle stream is ignored, and the last one must not be.
+    fn wake(&mut self, out: &mut Output) {
+        if std::mem::take(&mut self.idle) {
+            out.idle(false);
+        }
+    }
+
     fn advance(&mut self, watermark: Option<Watermark>, out: &mut Output) {
         if let Some(watermark) = watermark.filter(|watermark| *watermark > self.last) {
             self.last = watermark;
@@ -69,9 +76,7 @@ impl<T: Data> Operator for TimestampsOperator<T> {
         mut batch: Batch,
         out: &mut Output,
     ) -> Result<Progress, OperatorError> {
-        if std::mem::take(&mut self.idle) {
-            out.idle(false);
-        }
+        self.wake(out);
         self.had_records = true;
         let records = batch.downcast_mut::<TypedBatch<T>>()?;
         let watermark = self.tracker.track(records);
@@ -82,6 +87,7 @@ impl<T: Data> Operator for TimestampsOperator<T> {
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
         if watermark == Watermark::MAX {
+            self.wake(out);
             self.advance(Some(watermark), out);
         }
         Ok(Progress::Done)
@@ -117,6 +123,7 @@ impl<T: Data> Operator for TimestampsOperator<T> {
 
     fn finish(&mut self, out: &mut Output) -> Result<Progress, OperatorError> {
         // The end of the input ends event time, whatever the generator thinks.
+        self.wake(out);
         self.advance(Some(Watermark::MAX), out);
         Ok(Progress::Done)
     }

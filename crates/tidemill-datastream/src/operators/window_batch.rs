@@ -95,7 +95,7 @@ where
         let values = std::mem::take(&mut records.values);
         let mut kept = 0;
         for (index, value) in values.into_iter().enumerate() {
-            let timestamp = timestamps[index];
+            let timestamp = timestamps.get(index).copied().unwrap_or(NO_TIMESTAMP);
             let window = &windows[index];
             let part = if window.max_timestamp() > self.watermark.0 {
                 windows.swap(kept, index);

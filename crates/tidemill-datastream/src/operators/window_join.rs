@@ -16,6 +16,9 @@ use crate::functions::Collector;
 use crate::joins::{Pairs, Tagged};
 use crate::operators::support::operator_state;
 
+/// How many pairs are looked at in one call at most.
+const CALLS: usize = 1 << 16;
+
 /// How many windows are taken at a time to make pairs of.
 const WINDOWS: usize = 16;
 
@@ -69,6 +72,7 @@ where
             return Ok(Progress::Done);
         }
         let enough = out.batch_records();
+        let mut calls = 0;
         let mut collector = Collector::into(out.fresh());
         while let Some(next) = self.pending.front_mut() {
             match next {
@@ -76,10 +80,12 @@ where
                     collector.timestamp = *timestamp;
                     while let Some(a) = first.get(*i as usize) {
                         while let Some(b) = second.get(*j as usize) {
-                            if collector.len() >= enough {
+                            // Pairs of which nothing comes are bounded too, so that a cancel is heard.
+                            if collector.len() >= enough || calls >= CALLS {
                                 out.emit_typed(collector.batch);
                                 return Ok(Progress::More);
                             }
+                            calls += 1;
                             (self.function)(a, b, &mut collector).map_err(OperatorError::user)?;
                             *j += 1;
                         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidemill_core::time::Timestamp;
+use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_runtime::BoxError;
 use tidemill_serialization::Key;
 use tidemill_state::{KeyedStateBackend, ReducingState, ReducingStateDescriptor};
@@ -100,7 +100,10 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger<W> {
             return Ok(TriggerResult::Continue);
         }
         state.clear_in(context.backend, window)?;
-        self.order_next(time, window, context)?;
+        // At the end of the input every interval up to the end of time would be due: once is enough.
+        if context.watermark != Watermark::MAX {
+            self.order_next(time, window, context)?;
+        }
         Ok(TriggerResult::Fire)
     }
 

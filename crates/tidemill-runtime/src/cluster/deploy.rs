@@ -397,7 +397,9 @@ fn start(cluster: &EmbeddedCluster, plan: ExecutionPlan, tasks: Vec<Task>) -> Re
             task.chain.nodes.iter().map(|node| (Arc::clone(&node.name), node.location.clone())).collect();
         let spawned = std::thread::Builder::new().name(name.clone()).spawn(move || {
             // An operator that panics while it is dropped must not leave the job waiting for ever.
+            tracing::debug!(job = job.name, task = %address, "started");
             let end = catch_unwind(AssertUnwindSafe(|| task.run())).unwrap_or_else(TaskEnd::panicked);
+            tracing::debug!(job = job.name, task = %address, end = end.name(), "ended");
             let failure = match end {
                 TaskEnd::Finished | TaskEnd::Cancelled => None,
                 TaskEnd::Failed { node, error, panicked_at } => {

@@ -15,7 +15,7 @@ pub fn explain_text(plan: &ExecutionPlan) -> String {
     let subtasks: u32 = job.vertices.iter().map(|vertex| vertex.parallelism).sum();
     let _ = writeln!(
         text,
-        "Job '{}': {} vertices, {subtasks} subtasks, {slots} slots",
+        "Job '{}': vertices {}, subtasks {subtasks}, slots {slots}",
         job.name,
         job.vertices.len()
     );
@@ -65,6 +65,10 @@ pub fn explain_json(plan: &ExecutionPlan) -> Value {
                 "contents": name,
                 "parallelism": plan.parallelism[index],
             });
+            if let Some(vertex) = plan.vertices.iter().position(|vertex| vertex.nodes.contains(&index)) {
+                // Not in Flink's plan, but what `pipeline.jobvertex-parallelism-overrides` needs.
+                entry["vertex"] = json!(plan.job.vertices[vertex].id);
+            }
             let predecessors: Vec<Value> = graph
                 .inputs(index)
                 .map(|(edge, input)| {

@@ -47,7 +47,11 @@ pub struct SourceOperator {
     interval: Duration,
     next_periodic: Option<Instant>,
     alignment: Option<Alignment>,
-    read_since_check: bool,
+    /// How long, since idleness was checked last, the source was read or waited for records: what was spent waiting for
+    /// those after it does not count.
+    active: Duration,
+    /// Since when the source has waited for records.
+    waiting_since: Option<Instant>,
     metrics: Option<SourceMetrics>,
 }
 
@@ -102,7 +106,8 @@ impl SourceOperator {
             interval,
             next_periodic: None,
             alignment,
-            read_since_check: false,
+            active: Duration::ZERO,
+            waiting_since: None,
             metrics: None,
         }
     }
@@ -144,12 +149,24 @@ impl SourceOperator {
     /// # Errors
     /// When something cannot be read, or a record is malformed.
     pub fn poll(&mut self, out: &mut Output, now: Instant) -> Result<SourcePoll, OperatorError> {
+        if let Some(since) = self.waiting_since.take() {
+            self.active += now.saturating_duration_since(since);
+        }
         self.periodic(out, now);
         if self.alignment.as_ref().is_some_and(Alignment::is_paused) {
             return Ok(SourcePoll::Wait(self.next_periodic));
         }
+        let polled = self.read(out, now)?;
+        let after = Instant::now();
+        self.active += after.saturating_duration_since(now);
+        if matches!(polled, SourcePoll::Wait(_)) {
+            self.waiting_since = Some(after);
+        }
+        Ok(polled)
+    }
+
+    fn read(&mut self, out: &mut Output, now: Instant) -> Result<SourcePoll, OperatorError> {
         let Some(reader) = &mut self.reader else { return Ok(SourcePoll::End) };
-        self.read_since_check = true;
         let status = reader.poll(&mut self.output)?;
         let progress = reader.progress();
         if let Some(metrics) = &self.metrics {
@@ -184,7 +201,10 @@ impl SourceOperator {
 
     fn ask_for_split(&mut self, now: Instant) -> Result<SourcePoll, OperatorError> {
         match self.coordinator.next_split(self.subtask)? {
-            SplitAssignment::Split(split) => self.add_split(split)?,
+            SplitAssignment::Split(split) => {
+                tracing::trace!(subtask = self.subtask, split = &*split.id, "split assigned");
+                self.add_split(split)?;
+            }
             SplitAssignment::NoMore => {
                 if let Some(reader) = &mut self.reader {
                     reader.no_more_splits();
@@ -227,7 +247,7 @@ impl SourceOperator {
     }
 
     fn periodic(&mut self, out: &mut Output, now: Instant) {
-        if self.interval.is_zero() && self.alignment.is_none() {
+        if self.interval.is_zero() && self.alignment.is_none() && self.spec.watermarks.idleness.is_none() {
             return;
         }
         if self.next_periodic.is_some_and(|next| now < next) {
@@ -246,8 +266,7 @@ impl SourceOperator {
                 }
             }
         }
-        let paused = !std::mem::take(&mut self.read_since_check);
-        for update in self.watermarks.check_idleness(now, paused) {
+        for update in self.watermarks.check_idleness(std::mem::take(&mut self.active)) {
             pass_on(out, Some(update));
         }
         if let Some(alignment) = &mut self.alignment {
@@ -257,7 +276,10 @@ impl SourceOperator {
             }
             alignment.samples.push_back(current);
             let reported = if self.watermarks.is_idle() { i64::MAX } else { current };
-            alignment.limit = alignment.group.report(alignment.member, reported, now);
+            // Before its first watermark a source has nothing to say, and holds nobody back.
+            if reported > i64::MIN {
+                alignment.limit = alignment.group.report(alignment.member, reported, now);
+            }
             if let (Some(metrics), true) = (&self.metrics, alignment.limit < i64::MAX) {
                 metrics.drift.set(current.saturating_sub(alignment.limit));
             }

@@ -1,7 +1,7 @@
 //! The watermarks of a reader's splits made one.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemill_core::time::Watermark;
 
@@ -18,8 +18,8 @@ pub enum WatermarkUpdate {
 struct Split {
     id: Arc<str>,
     watermark: Watermark,
-    /// When the idleness clock was started: at the first check that found no new records.
-    quiet_since: Option<Instant>,
+    /// How long the source has been active without records of this split, from the first check that found none.
+    quiet: Option<Duration>,
     had_records: bool,
     idle: bool,
 }
@@ -54,7 +54,7 @@ impl SplitWatermarks {
         self.splits.push(Split {
             id,
             watermark: Watermark::MIN,
-            quiet_since: None,
+            quiet: None,
             had_records: false,
             idle: false,
         });
@@ -76,7 +76,7 @@ impl SplitWatermarks {
     pub fn records(&mut self, id: &str) -> Option<WatermarkUpdate> {
         let split = self.splits.iter_mut().find(|split| &*split.id == id)?;
         split.had_records = true;
-        split.quiet_since = None;
+        split.quiet = None;
         split.idle = false;
         std::mem::take(&mut self.idle).then_some(WatermarkUpdate::Idle(false))
     }
@@ -91,17 +91,17 @@ impl SplitWatermarks {
         self.combine()
     }
 
-    /// Checks for idleness, at every periodic call. `paused` says that the source was not read at all since the last
-    /// check (back pressure, alignment): such time does not count.
-    pub fn check_idleness(&mut self, now: Instant, paused: bool) -> Vec<WatermarkUpdate> {
+    /// Checks for idleness, at every periodic call. `active` is how long, since the last check, the source was read or
+    /// waited for records; back pressure and pauses for alignment do not count.
+    pub fn check_idleness(&mut self, active: Duration) -> Vec<WatermarkUpdate> {
         let Some(timeout) = self.idleness else { return Vec::new() };
         for split in &mut self.splits {
-            if std::mem::take(&mut split.had_records) || paused {
-                split.quiet_since = None;
-            } else if let Some(since) = split.quiet_since {
-                split.idle |= now.duration_since(since) > timeout;
+            if std::mem::take(&mut split.had_records) {
+                split.quiet = None;
             } else {
-                split.quiet_since = Some(now);
+                let quiet = split.quiet.map_or(Duration::ZERO, |quiet| quiet + active);
+                split.quiet = Some(quiet);
+                split.idle |= quiet > timeout;
             }
         }
         let mut updates: Vec<WatermarkUpdate> = self.combine().into_iter().collect();
@@ -153,22 +153,20 @@ mod tests {
 
     #[test]
     fn quiet_splits_go_idle_and_come_back() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut splits = SplitWatermarks::new(Some(Duration::from_secs(5)));
+        let seconds = Duration::from_secs;
+        let mut splits = SplitWatermarks::new(Some(seconds(5)));
         splits.add("a".into());
         splits.add("b".into());
         splits.records("a");
         splits.advance("a", Watermark(100));
-        assert!(splits.check_idleness(at(0), false).is_empty());
+        assert!(splits.check_idleness(seconds(1)).is_empty(), "the check that starts the clock of b");
         splits.records("a");
-        assert!(splits.check_idleness(at(5), false).is_empty());
+        assert!(splits.check_idleness(seconds(5)).is_empty());
         splits.records("a");
-        // "b" has been quiet for six seconds since the check that started its clock.
-        assert_eq!(splits.check_idleness(at(6), false), [WatermarkUpdate::Watermark(Watermark(100))]);
-        assert!(splits.check_idleness(at(20), true).is_empty(), "a pause is not idleness");
-        splits.check_idleness(at(21), false);
-        assert_eq!(splits.check_idleness(at(27), false), [WatermarkUpdate::Idle(true)]);
+        assert_eq!(splits.check_idleness(seconds(1)), [WatermarkUpdate::Watermark(Watermark(100))]);
+        assert!(splits.check_idleness(seconds(0)).is_empty(), "a pause is not idleness");
+        assert!(splits.check_idleness(seconds(4)).is_empty());
+        assert_eq!(splits.check_idleness(seconds(2)), [WatermarkUpdate::Idle(true)]);
         assert_eq!(splits.records("b"), Some(WatermarkUpdate::Idle(false)));
         assert_eq!(splits.advance("b", Watermark(50)), None, "behind what was already said");
     }

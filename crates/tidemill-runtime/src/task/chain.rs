@@ -141,9 +141,11 @@ impl Chain {
         self.current = node;
     }
 
-    /// Whether an operator was woken from outside and has not been called since.
+    /// Whether an operator that may speak was woken from outside and has not been called since.
     pub(crate) fn is_woken(&self) -> bool {
-        self.nodes.iter().any(|node| node.waker.is_woken())
+        let waiting = self.waiting_node();
+        let mut nodes = self.nodes.iter().enumerate();
+        nodes.any(|(index, node)| node.waker.is_woken() && self.may_speak(index, waiting))
     }
 
     /// Whether all partitions have room.
@@ -196,8 +198,9 @@ impl Chain {
     /// Pushes the processing-time timers that are due. True when there are any.
     pub(crate) fn push_timers(&mut self, now: Timestamp) -> bool {
         let before = self.stack.len();
+        let waiting = self.waiting_node();
         for index in (0..self.nodes.len()).rev() {
-            if self.timer_of(index).is_some_and(|due| due <= now) {
+            if self.may_speak(index, waiting) && self.timer_of(index).is_some_and(|due| due <= now) {
                 self.stack.push(Step::Timer { node: index, now });
             }
         }
@@ -215,17 +218,51 @@ impl Chain {
     /// Pushes the operators that were woken from outside. True when there are any.
     pub(crate) fn push_woken(&mut self) -> bool {
         let before = self.stack.len();
-        for (index, node) in self.nodes.iter().enumerate().rev() {
-            if node.waker.take() {
+        let waiting = self.waiting_node();
+        for index in (0..self.nodes.len()).rev() {
+            if self.may_speak(index, waiting) && self.nodes[index].waker.take() {
                 self.stack.push(Step::Woken { node: index });
             }
         }
         self.stack.len() > before
     }
 
+    /// Whether what an operator says now would come in order: nothing waits on its way down the chain. While an operator
+    /// waits in the middle of a batch, only it and those after it may speak.
+    fn may_speak(&self, index: usize, waiting: Option<usize>) -> bool {
+        let Some(waiting) = waiting else { return true };
+        let mut at = Some(index);
+        while let Some(node) = at {
+            if node == waiting {
+                return true;
+            }
+            at = self.nodes[node].parent;
+        }
+        false
+    }
+
+    /// The operator whose call is to be made again after a wait.
+    fn waiting_node(&self) -> Option<usize> {
+        self.stack.last().map(|step| match step {
+            Step::Batch { node, .. }
+            | Step::Watermark { node, .. }
+            | Step::Idle { node, .. }
+            | Step::Timer { node, .. }
+            | Step::Woken { node }
+            | Step::Finish { node }
+            | Step::Route { node, .. }
+            | Step::Event { node, .. } => *node,
+            Step::Wait => 0,
+        })
+    }
+
     /// When the next processing-time timer is due.
     pub(crate) fn next_processing_time(&self) -> Option<Timestamp> {
-        (0..self.nodes.len()).filter_map(|index| self.timer_of(index)).min()
+        let waiting = self.waiting_node();
+        (0..self.nodes.len())
+            .filter(|index| self.may_speak(*index, waiting))
+            .filter_map(|index| self.timer_of(index))
+            .min()
     }
 
     /// The source at the head, if the chain has one, with the output to poll it with.

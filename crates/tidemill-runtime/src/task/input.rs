@@ -1,6 +1,7 @@
 //! Where a task gets its input from.
 
 use tidemill_core::batch::Batch;
+use tidemill_core::time::Watermark;
 use tidemill_network::{Event, GateItem, InputGate, NetworkError};
 
 use crate::metrics::TaskMetrics;
@@ -11,14 +12,15 @@ pub(crate) struct GateInput {
     pub(crate) gate: InputGate,
     /// Which input of the head operator the gate belongs to.
     pub(crate) input: usize,
-    valve: WatermarkValve,
+    /// Where the gate's channels begin among those of its input, which may have several gates (a union).
+    first_channel: usize,
     open_channels: usize,
 }
 
 impl GateInput {
     pub(crate) fn new(gate: InputGate, input: usize) -> Self {
         let channels = gate.channels();
-        Self { gate, input, valve: WatermarkValve::new(channels), open_channels: channels }
+        Self { gate, input, first_channel: 0, open_channels: channels }
     }
 }
 
@@ -36,20 +38,65 @@ pub(crate) enum TaskInput {
     End,
 }
 
+/// Watermark and idleness of the inputs of an operator made one: the minimum over the inputs that are not idle.
+struct Inputs {
+    /// One valve an input, over all channels of all its gates.
+    valves: Vec<WatermarkValve>,
+    watermarks: Vec<Watermark>,
+    idle: Vec<bool>,
+    last: Watermark,
+}
+
+impl Inputs {
+    fn combine(&mut self, input: usize, outputs: [Option<ValveOutput>; 2]) -> Vec<ValveOutput> {
+        let mut combined = Vec::new();
+        for output in outputs.into_iter().flatten() {
+            let all_idle = !self.idle.contains(&false);
+            match output {
+                ValveOutput::Watermark(watermark) => self.watermarks[input] = watermark,
+                ValveOutput::Idle(idle) => self.idle[input] = idle,
+            }
+            let now_idle = !self.idle.contains(&false);
+            if all_idle && !now_idle {
+                combined.push(ValveOutput::Idle(false));
+            }
+            let active = self.watermarks.iter().zip(&self.idle).filter(|(_, idle)| !**idle);
+            if let Some(min) = active.map(|(watermark, _)| *watermark).min().filter(|min| *min > self.last) {
+                self.last = min;
+                combined.push(ValveOutput::Watermark(min));
+            }
+            if !all_idle && now_idle {
+                combined.push(ValveOutput::Idle(true));
+            }
+        }
+        combined
+    }
+}
+
 /// All gates of a task, in turn.
 pub(crate) struct Gates {
     gates: Vec<GateInput>,
-    /// Combines the gates' watermarks.
-    combined: WatermarkValve,
+    inputs: Inputs,
     next: usize,
     open_gates: usize,
 }
 
 impl Gates {
-    pub(crate) fn new(gates: Vec<GateInput>) -> Self {
-        let combined = WatermarkValve::new(gates.len());
+    pub(crate) fn new(mut gates: Vec<GateInput>) -> Self {
+        let count = gates.iter().map(|gate| gate.input + 1).max().unwrap_or(0);
+        let mut channels = vec![0; count];
+        for gate in &mut gates {
+            gate.first_channel = channels[gate.input];
+            channels[gate.input] += gate.open_channels;
+        }
+        let inputs = Inputs {
+            valves: channels.iter().map(|channels| WatermarkValve::new(*channels)).collect(),
+            watermarks: vec![Watermark::MIN; count],
+            idle: vec![false; count],
+            last: Watermark::MIN,
+        };
         let open_gates = gates.len();
-        Self { gates, combined, next: 0, open_gates }
+        Self { gates, inputs, next: 0, open_gates }
     }
 
     /// Whether something waits.
@@ -79,12 +126,14 @@ impl Gates {
                 TaskInput::Batch { input: gate.input, batch }
             }
             GateItem::Event(Event::Watermark(watermark)) => {
-                let outputs = gate.valve.watermark(channel, watermark);
-                self.combine(index, outputs)
+                let (input, channel) = (gate.input, gate.first_channel + channel);
+                let outputs = self.inputs.valves[input].watermark(channel, watermark);
+                self.combine(input, outputs)
             }
             GateItem::Event(Event::Idle(idle)) => {
-                let outputs = gate.valve.idle(channel, idle);
-                self.combine(index, outputs)
+                let (input, channel) = (gate.input, gate.first_channel + channel);
+                let outputs = self.inputs.valves[input].idle(channel, idle);
+                self.combine(input, outputs)
             }
             GateItem::Event(Event::EndOfInput) => {
                 gate.open_channels -= 1;
@@ -96,15 +145,8 @@ impl Gates {
         }
     }
 
-    fn combine(&mut self, gate: usize, outputs: [Option<ValveOutput>; 2]) -> TaskInput {
-        let mut combined: Vec<ValveOutput> = Vec::new();
-        for output in outputs.into_iter().flatten() {
-            let outputs = match output {
-                ValveOutput::Watermark(watermark) => self.combined.watermark(gate, watermark),
-                ValveOutput::Idle(idle) => self.combined.idle(gate, idle),
-            };
-            combined.extend(outputs.into_iter().flatten());
-        }
+    fn combine(&mut self, input: usize, outputs: [Option<ValveOutput>; 2]) -> TaskInput {
+        let combined = self.inputs.combine(input, outputs);
         if combined.is_empty() { TaskInput::Nothing } else { TaskInput::Status(combined) }
     }
 
@@ -113,5 +155,36 @@ impl Gates {
         for gate in &mut self.gates {
             gate.gate.recycle_last();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(count: usize) -> Inputs {
+        Inputs {
+            valves: vec![WatermarkValve::new(1); count],
+            watermarks: vec![Watermark::MIN; count],
+            idle: vec![false; count],
+            last: Watermark::MIN,
+        }
+    }
+
+    #[test]
+    fn an_input_that_comes_back_holds_event_time_where_it_is() {
+        let mut inputs = inputs(2);
+        let wm = |ms| [Some(ValveOutput::Watermark(Watermark(ms))), None];
+        let idle = |idle| [Some(ValveOutput::Idle(idle)), None];
+        assert!(inputs.combine(0, wm(100)).is_empty());
+        assert_eq!(inputs.combine(1, idle(true)), [ValveOutput::Watermark(Watermark(100))]);
+        assert!(inputs.combine(1, idle(false)).is_empty());
+        assert!(inputs.combine(1, wm(50)).is_empty());
+        assert!(inputs.combine(0, wm(200)).is_empty(), "the second input is at 50");
+        assert_eq!(inputs.combine(1, wm(150)), [ValveOutput::Watermark(Watermark(150))]);
+        // When all are idle, nothing more is known than before.
+        assert!(inputs.combine(1, idle(true)).contains(&ValveOutput::Watermark(Watermark(200))));
+        assert_eq!(inputs.combine(0, idle(true)), [ValveOutput::Idle(true)]);
+        assert_eq!(inputs.combine(0, idle(false)), [ValveOutput::Idle(false)]);
     }
 }

@@ -50,6 +50,17 @@ impl TaskEnd {
     }
 }
 
+impl TaskEnd {
+    /// The end in one word, by Flink's names.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            TaskEnd::Finished => "FINISHED",
+            TaskEnd::Cancelled => "CANCELED",
+            TaskEnd::Failed { .. } => "FAILED",
+        }
+    }
+}
+
 /// How long a task sleeps at most before it looks around: a safety net, not a way to be woken.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 

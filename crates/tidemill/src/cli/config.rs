@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use tidemill_core::config::known::{self, Known};
 use tidemill_core::config::render::{sentence, wrap};
 use tidemill_core::config::{AnyOption, Configuration, OptionMeta, Origin, Scope, options};
-use tidemill_core::memory::{MemoryError, TaskManagerMemory};
 
 use super::style::{self, DIM, HEADING, KEY, SET};
 use super::table::{Align, Column, Table};
@@ -229,11 +228,9 @@ fn check(config: &ConfigArgs, strict: bool, out: &mut dyn Write) -> Result<Outco
     let (loaded, diagnosis) = inspect(config)?;
     let mut errors: Vec<String> = diagnosis.errors.iter().map(ToString::to_string).collect();
     if errors.is_empty() {
-        match TaskManagerMemory::derive(&loaded.configuration) {
-            // Nothing about memory is configured: the machine will decide.
-            Err(MemoryError::NotSized { found }) if found.is_empty() => {}
-            Err(error) => errors.push(Error::from(error).to_string()),
-            Ok(_) => {}
+        // As a job would: where nothing sizes the process, this machine does.
+        if let Err(error) = crate::memory::prepare(&mut loaded.configuration.clone()) {
+            errors.push(error.to_string());
         }
     }
     let warnings: Vec<String> =

@@ -77,11 +77,20 @@ pub(crate) fn show_remarks(loaded: &LoadedConfiguration, err: &mut dyn Write) ->
     for warning in &loaded.warnings {
         writeln!(err, "{} {warning}", style::warning_tag())?;
     }
-    let count = loaded.notes.len();
-    if count > 0 {
-        let keys = if count == 1 { "key has" } else { "keys have" };
-        let file = loaded.file.as_ref().map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
-        writeln!(err, "{} {count} {keys} no effect: see tidemill config check {file}", style::note_tag())?;
+    // A few are told in full; many are for `config check`.
+    const TOLD: usize = 3;
+    match (loaded.notes.len(), &loaded.file) {
+        (count, Some(file)) if count > TOLD => writeln!(
+            err,
+            "{} {count} keys have no effect: see tidemill config check {}",
+            style::note_tag(),
+            file.display()
+        )?,
+        _ => {
+            for note in &loaded.notes {
+                writeln!(err, "{} {note}", style::note_tag())?;
+            }
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use tidemill_core::Classified;
 use tidemill_core::config::{Configuration, options};
 use tidemill_core::memory::TaskManagerMemory;
 use tidemill_datastream::{Executor, JobResult, StreamExecutionEnvironment};
@@ -45,8 +46,7 @@ pub fn environment() -> Result<StreamExecutionEnvironment, Error> {
     }
 }
 
-const EXPLAIN_HELP: &str = "\
-      --explain[=json] Show the plan instead of running the job
+const EXPLAIN_HELP: &str = "\x20     --explain[=json] Show the plan instead of running the job
       --summary        Show at the end what each vertex has done and where its time went
       --help           Show this";
 
@@ -65,6 +65,9 @@ pub fn environment_from(
         match argument.to_str() {
             Some("--explain" | "--explain=text") => explain = Some(Explain::Text),
             Some("--explain=json") => explain = Some(Explain::Json),
+            Some(other) if other.starts_with("--explain=") => {
+                return Err(Error::Argument(format!("'{other}': a plan is shown as text or json")));
+            }
             Some("--summary") => summary = true,
             Some("--help" | "-h") => {
                 writeln!(anstream::stdout(), "Options of a Tidemill job:\n{ARGUMENTS_HELP}\n{EXPLAIN_HELP}")?;
@@ -115,7 +118,7 @@ impl Executor for EmbeddedExecutor {
         tracing::info!(job = plan.job.name, slots = needed, "starting");
         let cluster = EmbeddedCluster::new(resources);
         let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
-        let job = cluster.submit(plan)?;
+        let job = cluster.submit(plan).inspect_err(|error| log_failure(error, &configuration))?;
         let signals = signals::cancel_on_signal(job.canceller());
         let ended = watch(&job, &mut live);
         drop(signals);
@@ -124,7 +127,20 @@ impl Executor for EmbeddedExecutor {
             let _ = summary::write(&job, &mut anstream::stderr());
         }
         tracing::info!(job = job.graph().name, status = ?job.status(), "ended");
+        if let Err(error) = &ended {
+            log_failure(error, &configuration);
+        }
         ended.map(|()| JobResult::of(&job))
+    }
+}
+
+/// Tells the log why a job has ended early. Where the log is stderr, the program's own message says the same.
+fn log_failure(error: &JobError, configuration: &Configuration) {
+    match error {
+        _ if !configuration.contains(&options::LOG_FILE) => {}
+        // Somebody wanted it.
+        JobError::Cancelled(job) => tracing::info!(job, "cancelled"),
+        _ => tracing::error!(code = error.code(), fault = %error.fault(), "{error}"),
     }
 }
 

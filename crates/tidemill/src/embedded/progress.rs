@@ -47,7 +47,9 @@ impl LiveLine {
             Progress::Always if !terminal => Style::Lines { next: started },
             _ => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-                bar.set_style(ProgressStyle::default_spinner());
+                if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                    bar.set_style(style);
+                }
                 let drawn = bar.clone();
                 console::set_live_line(Some(Arc::new(move |print| drawn.suspend(print))));
                 Style::Live(bar)

@@ -30,7 +30,9 @@ pub(super) fn cancel_on_signal(canceller: JobCanceller) -> Option<Listening> {
                     std::process::exit(128 + signal);
                 }
                 heard = true;
-                let _ = writeln!(anstream::stderr(), "\nCancelling; once more to stop at once.");
+                tidemill_runtime::console::print(|| {
+                    let _ = writeln!(anstream::stderr(), "Cancelling; once more to stop at once.");
+                });
                 canceller.cancel();
             }
         })

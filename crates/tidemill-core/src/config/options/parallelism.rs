@@ -25,7 +25,8 @@ declare_options! {
     TASK_SLOTS: u32 =
         ConfigOption::new("taskmanager.numberOfTaskSlots").default("1").check(at_least_one);
 
-    /// The number of processor cores to declare, by default the number of slots.
+    /// The number of processor cores to declare, by default the number of slots; the engine checks that it is more than 0, as
+    /// Flink does, and does not bind its threads by it.
     CPU_CORES: f64 = ConfigOption::new("taskmanager.cpu.cores");
 }
 

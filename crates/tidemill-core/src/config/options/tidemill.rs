@@ -14,11 +14,11 @@ config_enum! {
         Error = "error",
         /// Also what should be looked at.
         Warn = "warn",
-        /// Also what a job does: started, finished, restarted.
+        /// Also what a job does: starting, ended, cancelled.
         Info = "info",
-        /// Also what its tasks do.
+        /// Also what its tasks do: started, ended.
         Debug = "debug",
-        /// Everything.
+        /// Also which splits its sources read.
         Trace = "trace",
     }
 }
