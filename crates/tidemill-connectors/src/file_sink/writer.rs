@@ -152,7 +152,9 @@ impl FileSinkOperator {
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).open(&in_progress).map_err(fail)?;
         lock(&file, &in_progress)?;
-        file.set_len(0).map_err(fail)?;
+        if file.metadata().map_err(fail)?.len() > 0 {
+            file.set_len(0).map_err(fail)?;
+        }
         let now = self.now();
         self.part = Some(Part { file, in_progress, written: 0, began: now, last_write: now });
         self.shape.format.header(&self.shape.schema, &mut self.buffer);
@@ -300,11 +302,14 @@ impl Operator for FileSinkOperator {
 
     fn close(&mut self) {
         // A part that a snapshot refers to is needed to go on from there.
-        if let Some(part) = self.part.take()
+        if let Some(Part { file, in_progress, .. }) = self.part.take()
             && !self.is_snapshotted
-            && let Err(error) = remove(&part.in_progress)
         {
-            tracing::warn!("{error}");
+            // With the file goes its lock.
+            drop(file);
+            if let Err(error) = remove(&in_progress) {
+                tracing::warn!("{error}");
+            }
         }
     }
 }

@@ -100,8 +100,8 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger<W> {
             return Ok(TriggerResult::Continue);
         }
         state.clear_in(context.backend, window)?;
-        // At the end of the input every interval up to the end of time would be due: once is enough.
-        if context.watermark != Watermark::MAX {
+        // At the end of the input every interval up to the end of a window would be due; once is enough for one without end.
+        if context.watermark != Watermark::MAX || window.max_timestamp() < Timestamp::MAX {
             self.order_next(time, window, context)?;
         }
         Ok(TriggerResult::Fire)

@@ -38,34 +38,56 @@ pub(crate) enum TaskInput {
     End,
 }
 
-/// Watermark and idleness of the inputs of an operator made one: the minimum over the inputs that are not idle.
+/// Watermark and idleness of the inputs of an operator made one: the minimum over the inputs that are not idle. One that has
+/// ended does not count while another is open: what an idle one will bring is not late yet.
 struct Inputs {
     /// One valve an input, over all channels of all its gates.
     valves: Vec<WatermarkValve>,
     watermarks: Vec<Watermark>,
     idle: Vec<bool>,
     last: Watermark,
+    all_idle: bool,
 }
 
 impl Inputs {
+    fn new(valves: Vec<WatermarkValve>) -> Self {
+        let count = valves.len();
+        Self {
+            valves,
+            watermarks: vec![Watermark::MIN; count],
+            idle: vec![false; count],
+            last: Watermark::MIN,
+            all_idle: false,
+        }
+    }
+
+    /// The watermark of all inputs, or `None` when all that are open are idle.
+    fn watermark(&self) -> Option<Watermark> {
+        let open =
+            || self.watermarks.iter().zip(&self.idle).filter(|(watermark, _)| **watermark < Watermark::MAX);
+        match open().next() {
+            None => Some(Watermark::MAX),
+            Some(_) => open().filter(|(_, idle)| !**idle).map(|(watermark, _)| *watermark).min(),
+        }
+    }
+
     fn combine(&mut self, input: usize, outputs: [Option<ValveOutput>; 2]) -> Vec<ValveOutput> {
         let mut combined = Vec::new();
         for output in outputs.into_iter().flatten() {
-            let all_idle = !self.idle.contains(&false);
             match output {
                 ValveOutput::Watermark(watermark) => self.watermarks[input] = watermark,
                 ValveOutput::Idle(idle) => self.idle[input] = idle,
             }
-            let now_idle = !self.idle.contains(&false);
-            if all_idle && !now_idle {
+            let watermark = self.watermark();
+            let was_idle = std::mem::replace(&mut self.all_idle, watermark.is_none());
+            if was_idle && !self.all_idle {
                 combined.push(ValveOutput::Idle(false));
             }
-            let active = self.watermarks.iter().zip(&self.idle).filter(|(_, idle)| !**idle);
-            if let Some(min) = active.map(|(watermark, _)| *watermark).min().filter(|min| *min > self.last) {
-                self.last = min;
-                combined.push(ValveOutput::Watermark(min));
+            if let Some(watermark) = watermark.filter(|watermark| *watermark > self.last) {
+                self.last = watermark;
+                combined.push(ValveOutput::Watermark(watermark));
             }
-            if !all_idle && now_idle {
+            if !was_idle && self.all_idle {
                 combined.push(ValveOutput::Idle(true));
             }
         }
@@ -89,12 +111,8 @@ impl Gates {
             gate.first_channel = channels[gate.input];
             channels[gate.input] += gate.open_channels;
         }
-        let inputs = Inputs {
-            valves: channels.iter().map(|channels| WatermarkValve::new(*channels)).collect(),
-            watermarks: vec![Watermark::MIN; count],
-            idle: vec![false; count],
-            last: Watermark::MIN,
-        };
+        let valves = channels.iter().map(|channels| WatermarkValve::new(*channels)).collect();
+        let inputs = Inputs::new(valves);
         let open_gates = gates.len();
         Self { gates, inputs, next: 0, open_gates }
     }
@@ -162,18 +180,9 @@ impl Gates {
 mod tests {
     use super::*;
 
-    fn inputs(count: usize) -> Inputs {
-        Inputs {
-            valves: vec![WatermarkValve::new(1); count],
-            watermarks: vec![Watermark::MIN; count],
-            idle: vec![false; count],
-            last: Watermark::MIN,
-        }
-    }
-
     #[test]
     fn an_input_that_comes_back_holds_event_time_where_it_is() {
-        let mut inputs = inputs(2);
+        let mut inputs = Inputs::new(vec![WatermarkValve::new(1); 2]);
         let wm = |ms| [Some(ValveOutput::Watermark(Watermark(ms))), None];
         let idle = |idle| [Some(ValveOutput::Idle(idle)), None];
         assert!(inputs.combine(0, wm(100)).is_empty());

@@ -29,7 +29,7 @@ fn plan() -> ExecutionPlan {
 fn as_text() {
     // The ids are frozen: state would be lost if they changed.
     let expected = "\
-Job 'explained': 3 vertices, 5 subtasks, 2 slots
+Job 'explained': vertices 3, subtasks 5, slots 2
 
 [1] Source: in -> split -> left
     id SOURCE  parallelism 1  max parallelism 128  slot sharing group 'default'
