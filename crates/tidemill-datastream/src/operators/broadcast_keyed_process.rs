@@ -12,7 +12,7 @@ use crate::broadcast_functions::{
     KeyedBroadcastContext, KeyedBroadcastProcessFunction, KeyedReadOnlyContext,
 };
 use crate::key::KeySelector;
-use crate::operators::co_keyed_process::KeyedCore;
+use crate::operators::keyed_core::KeyedCore;
 use crate::operators::support::operator_state;
 
 /// Calls a [`KeyedBroadcastProcessFunction`]; the second input is the broadcast one.

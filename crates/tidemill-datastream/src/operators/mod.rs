@@ -11,6 +11,7 @@ mod co_process;
 mod filter;
 mod flat_map;
 mod interval_join;
+mod keyed_core;
 mod keyed_process;
 mod keyed_reduce;
 mod map;
