@@ -26,6 +26,9 @@ use crate::key::KeySelector;
 use crate::operators::support::{Taken, ensure_hashes, operator_state, take_or_return_records};
 use crate::output_tag::OutputTag;
 
+/// How many pairs are looked at in one call at most.
+const CALLS: usize = 1 << 16;
+
 /// Where a record is kept: its timestamp, and a number that grows from record to record.
 type Row = (Timestamp, u64);
 
@@ -160,11 +163,14 @@ impl<K: Key> JoinCore<K> {
             let to = Bound::Included((timestamp.saturating_add(side.bounds.1), u64::MAX));
             let mut stopped = None;
             let mut called = Ok(());
+            let mut calls = 0;
             let sides = &mut self.sides;
             side.others.scan(&mut self.backend, (from, to), |row, other| {
                 collector.timestamp = timestamp.max(row.0);
                 called = call(&record, other, (timestamp, row.0), sides, &mut collector);
-                if called.is_ok() && collector.len() < enough {
+                calls += 1;
+                // Pairs of which nothing comes are bounded too, so that a cancel is heard.
+                if called.is_ok() && collector.len() < enough && calls < CALLS {
                     return true;
                 }
                 stopped = Some(*row);

@@ -31,12 +31,20 @@ pub struct SplitWatermarks {
     idleness: Option<Duration>,
     last: Watermark,
     idle: bool,
+    /// How long there has been no split at all.
+    without_splits: Duration,
 }
 
 impl SplitWatermarks {
     /// Splits without records for `idleness` do not count.
     pub fn new(idleness: Option<Duration>) -> Self {
-        Self { splits: Vec::new(), idleness, last: Watermark::MIN, idle: false }
+        Self {
+            splits: Vec::new(),
+            idleness,
+            last: Watermark::MIN,
+            idle: false,
+            without_splits: Duration::ZERO,
+        }
     }
 
     /// The last combined watermark.
@@ -104,8 +112,12 @@ impl SplitWatermarks {
                 split.idle |= quiet > timeout;
             }
         }
+        // A source that waits for a split has nothing to say either.
+        self.without_splits =
+            if self.splits.is_empty() { self.without_splits + active } else { Duration::ZERO };
+        let nothing_to_say = !self.splits.is_empty() || self.without_splits > timeout;
         let mut updates: Vec<WatermarkUpdate> = self.combine().into_iter().collect();
-        if !self.idle && !self.splits.is_empty() && self.splits.iter().all(|split| split.idle) {
+        if !self.idle && nothing_to_say && self.splits.iter().all(|split| split.idle) {
             // Nobody is held back by a split that has nothing to say: what the furthest had reached counts.
             let max = self.splits.iter().map(|split| split.watermark).max();
             updates.extend(max.and_then(|max| self.output(max)));
@@ -167,6 +179,11 @@ mod tests {
         assert!(splits.check_idleness(seconds(0)).is_empty(), "a pause is not idleness");
         assert!(splits.check_idleness(seconds(4)).is_empty());
         assert_eq!(splits.check_idleness(seconds(2)), [WatermarkUpdate::Idle(true)]);
+        let mut none = SplitWatermarks::new(Some(seconds(5)));
+        assert!(none.check_idleness(seconds(4)).is_empty());
+        assert_eq!(none.check_idleness(seconds(2)), [WatermarkUpdate::Idle(true)]);
+        none.add("late".into());
+        assert_eq!(none.records("late"), Some(WatermarkUpdate::Idle(false)));
         assert_eq!(splits.records("b"), Some(WatermarkUpdate::Idle(false)));
         assert_eq!(splits.advance("b", Watermark(50)), None, "behind what was already said");
     }
