@@ -90,8 +90,7 @@ impl<T: Element, F: FnMut(&T) -> u64 + Send> Selector<T> for ByKeyGroup<F> {
         hashes.extend(values.iter().map(&mut self.hash));
         let subtasks = &self.subtasks[..];
         if self.max_parallelism.is_power_of_two() {
-            // The division by a power of two that is not known at compile time is worth avoiding: it is half the
-            // cost of this loop.
+            // A mask does what a division by a number that is not known at compile time would.
             let mask = self.max_parallelism - 1;
             targets.extend(hashes.iter().map(|hash| {
                 let group = tidemill_core::key_group::murmur((hash >> 16) as u32) & mask;
