@@ -2,6 +2,7 @@
 
 mod arrow;
 mod attributes;
+mod describe;
 mod record;
 mod routing_hash;
 

@@ -4,6 +4,7 @@ use arrow_schema::{ArrowError, DataType};
 use tidemill_core::batch::WrongBatchType;
 use tidemill_core::{Classified, Fault};
 
+use crate::compatibility::Incompatible;
 use crate::input::DecodeError;
 
 /// A batch that cannot be written or read, or columns that do not fit a record.
@@ -18,6 +19,14 @@ pub enum SerializationError {
         type_name: &'static str,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// Batches were written with a type that the program's cannot be made of.
+    #[error("stored records cannot be read as {type_name}: {source}")]
+    Incompatible {
+        /// The type of the records in the program.
+        type_name: &'static str,
+        /// The differences.
+        source: Incompatible,
     },
     /// The batch is in a format of a later release.
     #[error(
@@ -123,6 +132,7 @@ impl Classified for SerializationError {
     fn code(&self) -> &'static str {
         match self {
             Self::Decode { source, .. } => source.code(),
+            Self::Incompatible { .. } => "TM-SERIALIZATION-INCOMPATIBLE",
             Self::Version { .. } => "TM-SERIALIZATION-VERSION",
             Self::TooLarge { .. } => "TM-SERIALIZATION-TOO-LARGE",
             Self::Timestamps { .. } => "TM-SERIALIZATION-TIMESTAMPS",
@@ -139,7 +149,8 @@ impl Classified for SerializationError {
     fn fault(&self) -> Fault {
         match self {
             Self::Decode { source, .. } => source.fault(),
-            Self::Version { .. }
+            Self::Incompatible { .. }
+            | Self::Version { .. }
             | Self::TooLarge { .. }
             | Self::MissingColumn { .. }
             | Self::ColumnType { .. }

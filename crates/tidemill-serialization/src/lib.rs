@@ -38,18 +38,30 @@
 
 pub mod batch;
 mod columns;
+pub mod compatibility;
 mod compounds;
+pub mod custom;
 pub mod data;
+mod defaults;
 pub mod error;
 pub mod input;
+pub mod migration;
+pub mod opaque;
 mod scalars;
+pub mod schema;
+pub mod snapshot;
 pub mod time;
 
 pub use batch::{BatchSerializer, TypedBatchSerializer, decode_batch, encode_batch};
 pub use columns::{ArrowField, ArrowRecord, ArrowValue};
+pub use compatibility::{Compatibility, Difference, Incompatible};
+pub use custom::{Custom, CustomSerializer};
 pub use data::{Data, Key};
 pub use error::SerializationError;
 pub use input::{DecodeError, Input, MAX_DEPTH};
+pub use migration::{Migration, MigrationError};
+pub use schema::{Schema, SchemaBuilder};
+pub use snapshot::SerializerSnapshot;
 pub use tidemill_core::hash::RoutingHash;
 pub use tidemill_derive::{Record, RoutingHash};
 pub use time::{Date, TimestampMs};
@@ -62,6 +74,9 @@ extern crate self as tidemill_serialization;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::columns::{bind_column, check_rows, column_definition, record_batch, schema};
+    pub use crate::custom;
+    pub use crate::defaults::{Encoded, NoDefault, Probe, WithDefault, encoded, encoded_with};
+    pub use crate::schema::{Body, Definition, Field, Type, Variant};
     pub use arrow_array::RecordBatch;
     pub use arrow_schema::SchemaRef;
     pub use tidemill_core::element::{Element, fixed_same, fixed_sum};

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use tidemill_core::element::Element;
+use tidemill_core::hash::RoutingHash;
 use tidemill_core::time::{Timestamp, civil_from_days, format_timestamp};
 
-use crate::{Record, RoutingHash};
+use crate::data::Data;
+use crate::input::{DecodeError, Input};
+use crate::schema::{SchemaBuilder, Type};
 
 /// An instant, in milliseconds since 1970-01-01T00:00:00Z. As a column: a timestamp in milliseconds.
-#[derive(Record, RoutingHash, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimestampMs(pub Timestamp);
 
 impl fmt::Display for TimestampMs {
@@ -17,7 +21,7 @@ impl fmt::Display for TimestampMs {
 }
 
 /// A day, in days since 1970-01-01. As a column: `Date32`.
-#[derive(Record, RoutingHash, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(pub i32);
 
 impl fmt::Display for Date {
@@ -25,4 +29,45 @@ impl fmt::Display for Date {
         let (year, month, day) = civil_from_days(i64::from(self.0));
         write!(f, "{year:04}-{month:02}-{day:02}")
     }
+}
+
+/// Types that are written as the number in them.
+macro_rules! as_number {
+    ($($t:ident($number:ty): $schema:expr;)*) => {$(
+        impl Element for $t {
+            const FIXED_BYTES: Option<usize> = <$number as Element>::FIXED_BYTES;
+
+            #[inline]
+            fn logical_bytes(&self) -> usize {
+                size_of::<$number>()
+            }
+        }
+
+        impl Data for $t {
+            fn describe(_: &mut SchemaBuilder) -> Type {
+                $schema
+            }
+
+            #[inline]
+            fn encode(&self, out: &mut Vec<u8>) {
+                self.0.encode(out);
+            }
+
+            #[inline]
+            fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+                <$number>::decode(input).map(Self)
+            }
+        }
+
+        impl RoutingHash for $t {
+            #[inline]
+            fn routing_hash(&self) -> u64 {
+                (self.0,).routing_hash()
+            }
+        }
+    )*};
+}
+as_number! {
+    TimestampMs(Timestamp): Type::Timestamp(3);
+    Date(i32): Type::Date;
 }

@@ -6,6 +6,7 @@
 mod batches;
 mod columns;
 mod damage;
+mod evolution;
 mod golden;
 mod records;
 mod round_trip;

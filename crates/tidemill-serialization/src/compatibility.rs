@@ -1,0 +1,291 @@
+//! Whether bytes that one program wrote can be read by another, and how.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::migration::{FieldPlan, Fields, Migration, Pair, Step};
+use crate::opaque::Resolution;
+use crate::schema::{Body, Definition, Field, Schema, Type};
+
+/// What becomes of values that were written with one schema in a program that writes another.
+#[derive(Debug)]
+pub enum Compatibility {
+    /// They can be read as they are.
+    AsIs,
+    /// They can be read once they were migrated.
+    AfterMigration(Migration),
+    /// They cannot be read. All the reasons.
+    Incompatible(Incompatible),
+}
+
+/// All the differences that keep a program from reading what another wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incompatible(pub Vec<Difference>);
+
+impl fmt::Display for Incompatible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, difference) in self.0.iter().enumerate() {
+            write!(f, "{}{difference}", if i == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Incompatible {}
+
+/// A difference that keeps a program from reading what another wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Where: the type, and the way from it to the field.
+    pub path: String,
+    /// The type as stored.
+    pub stored: String,
+    /// The type in the program, or that there is none.
+    pub declared: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, stored, declared, advice } = self;
+        write!(f, "{path} was {stored} and is now {declared} ({advice})")
+    }
+}
+
+impl Schema {
+    /// Compares the schema that values were written with, `stored`, to that of the program, `self`.
+    ///
+    /// The rules, for structs and enums at every depth:
+    /// - fields and variants are matched by name, then by alias; so they may be reordered and renamed;
+    /// - fields may be removed, and added where there is a default;
+    /// - variants may be added;
+    /// - integers may become wider ones that hold all their values, `f32` may become `f64`, `T` may become `Option<T>`;
+    /// - keys of maps and elements of sets stay different from each other: they lose no field.
+    pub fn read_from(&self, stored: &Schema) -> Compatibility {
+        Resolver::resolve(stored, self, false)
+    }
+
+    /// As [`read_from`](Self::read_from), for values that must stay different from each other, such as the keys of
+    /// a map.
+    pub fn read_keys_from(&self, stored: &Schema) -> Compatibility {
+        Resolver::resolve(stored, self, true)
+    }
+}
+
+/// Two definitions, one for the other: their positions, and whether keys are made of them.
+type PairId = (u32, u32, bool);
+
+struct Resolver<'a> {
+    stored: &'a Schema,
+    declared: &'a Schema,
+    positions: HashMap<PairId, usize>,
+    /// Pairs to be resolved, with their paths. A queue, not recursion: a stored schema may be as deep as it likes.
+    waiting: Vec<(PairId, String)>,
+    differences: Vec<Difference>,
+}
+
+impl<'a> Resolver<'a> {
+    fn resolve(stored: &'a Schema, declared: &'a Schema, keys: bool) -> Compatibility {
+        let mut resolver = Resolver {
+            stored,
+            declared,
+            positions: HashMap::new(),
+            waiting: Vec::new(),
+            differences: Vec::new(),
+        };
+        let root = resolver.step(&stored.root, &declared.root, keys, &declared.to_string());
+        let mut pairs = Vec::new();
+        while pairs.len() < resolver.waiting.len() {
+            let (id, path) = resolver.waiting[pairs.len()].clone();
+            let pair = resolver.pair(id, &path);
+            pairs.push(pair);
+        }
+        if !resolver.differences.is_empty() {
+            return Compatibility::Incompatible(Incompatible(resolver.differences));
+        }
+        match Migration::new(stored.clone(), root, pairs) {
+            None => Compatibility::AsIs,
+            Some(migration) => Compatibility::AfterMigration(migration),
+        }
+    }
+
+    fn differ(&mut self, path: &str, stored: String, declared: String, advice: impl Into<String>) -> Step {
+        let advice = advice.into();
+        self.differences.push(Difference { path: path.to_owned(), stored, declared, advice });
+        Step::Copy(Type::Unit)
+    }
+
+    /// How a value of the type `stored` becomes one of the type `declared`.
+    fn step(&mut self, stored: &Type, declared: &Type, key: bool, path: &str) -> Step {
+        match (stored, declared) {
+            (Type::Named(from), Type::Named(to)) => Step::Pair(self.pair_position((*from, *to, key), path)),
+            (Type::Option(from), Type::Option(to)) => Step::Option(Box::new(self.step(from, to, key, path))),
+            (Type::List(from), Type::List(to)) => {
+                Step::Sequence(Box::new(self.step(from, to, key, &format!("{path}[]"))))
+            }
+            (Type::Set(from), Type::Set(to)) => {
+                Step::Sequence(Box::new(self.step(from, to, true, &format!("{path}[]"))))
+            }
+            (Type::Map(from_key, from), Type::Map(to_key, to)) => {
+                let keys = self.step(from_key, to_key, true, &format!("{path}.keys"));
+                let values = self.step(from, to, key, &format!("{path}.values"));
+                Step::Map(Box::new(keys), Box::new(values))
+            }
+            (Type::Array(from, many), Type::Array(to, length)) if many == length => {
+                Step::Array(Box::new(self.step(from, to, key, &format!("{path}[]"))), *length)
+            }
+            (Type::Tuple(from), Type::Tuple(to)) if from.len() == to.len() => {
+                let parts = from.iter().zip(to).enumerate();
+                Step::Tuple(
+                    parts.map(|(i, (from, to))| self.step(from, to, key, &format!("{path}.{i}"))).collect(),
+                )
+            }
+            (Type::Opaque(from), Type::Opaque(to)) if from.serializer == to.serializer => {
+                let resolution = match &to.evolution.0 {
+                    Some(evolution) => evolution.resolve(from, to),
+                    None if from == to => Resolution::AsIs,
+                    None => Resolution::Incompatible("values of this serializer do not evolve".to_owned()),
+                };
+                match resolution {
+                    Resolution::AsIs => Step::Copy(stored.clone()),
+                    Resolution::AfterMigration(migrate) => Step::Opaque(migrate),
+                    Resolution::Incompatible(why) => self.differ(path, from.to_string(), to.to_string(), why),
+                }
+            }
+            _ if stored == declared => Step::Copy(stored.clone()),
+            (from, Type::Option(to)) => Step::Some(Box::new(self.step(from, to, key, path))),
+            _ => match widening(stored, declared) {
+                Some(step) => step,
+                None => {
+                    let names = (self.stored.name(stored), self.declared.name(declared));
+                    let advice = match declared {
+                        Type::Tuple(_) | Type::Array(..) => {
+                            "keep its length, or use a struct, whose fields may be added with a default"
+                        }
+                        _ => {
+                            "keep the type, or add a field with another name and a default; integers may only be widened, f32 become f64, and T become Option<T>"
+                        }
+                    };
+                    self.differ(path, names.0, names.1, advice)
+                }
+            },
+        }
+    }
+
+    fn pair_position(&mut self, id: PairId, path: &str) -> usize {
+        let waiting = &mut self.waiting;
+        *self.positions.entry(id).or_insert_with(|| {
+            waiting.push((id, path.to_owned()));
+            waiting.len() - 1
+        })
+    }
+
+    fn pair(&mut self, (from, to, key): PairId, path: &str) -> Pair {
+        // Both schemas were checked.
+        let (Ok(stored), Ok(declared)) = (self.stored.definition(from), self.declared.definition(to)) else {
+            return Pair::default();
+        };
+        if stored.name != declared.name && !declared.aliases.contains(&stored.name) {
+            let advice = format!("if it was renamed, write #[record(alias = \"{}\")] on it", stored.name);
+            self.differ(path, stored.name.clone(), declared.name.clone(), advice);
+            return Pair::default();
+        }
+        match (&stored.body, &declared.body) {
+            (Body::Struct(from), Body::Struct(to)) => Pair::Struct(self.fields(from, to, key, path)),
+            (Body::Enum(_), Body::Enum(_)) => self.variants(stored, declared, key, path),
+            (Body::Struct(_), Body::Enum(_)) => {
+                self.differ(path, "a struct".into(), "an enum".into(), "give the new type another name");
+                Pair::default()
+            }
+            (Body::Enum(_), Body::Struct(_)) => {
+                self.differ(path, "an enum".into(), "a struct".into(), "give the new type another name");
+                Pair::default()
+            }
+        }
+    }
+
+    fn variants(&mut self, stored: &Definition, declared: &Definition, key: bool, path: &str) -> Pair {
+        let (Body::Enum(from), Body::Enum(to)) = (&stored.body, &declared.body) else {
+            return Pair::default();
+        };
+        let names = |aliased: bool| {
+            to.iter().enumerate().flat_map(move |(i, variant)| {
+                let names = if aliased { &variant.aliases[..] } else { std::slice::from_ref(&variant.name) };
+                names.iter().map(move |name| (name.as_str(), i))
+            })
+        };
+        let (by_name, by_alias): (HashMap<_, _>, HashMap<_, _>) =
+            (names(false).collect(), names(true).collect());
+        let mut variants = Vec::with_capacity(from.len());
+        for variant in from {
+            let name = variant.name.as_str();
+            let Some(&position) = by_name.get(name).or_else(|| by_alias.get(name)) else {
+                let advice =
+                    "keep the variant, or write #[record(alias = \"…\")] on the one that it has become";
+                self.differ(&format!("{path}::{name}"), "a variant".into(), "gone".into(), advice);
+                continue;
+            };
+            let fields = self.fields(&variant.fields, &to[position].fields, key, &format!("{path}::{name}"));
+            variants.push((position as u16, fields));
+        }
+        Pair::Enum(variants)
+    }
+
+    /// Which field becomes which: by name first, then by alias.
+    fn fields(&mut self, stored: &[Field], declared: &[Field], key: bool, path: &str) -> Fields {
+        let positions: HashMap<&str, usize> =
+            stored.iter().enumerate().map(|(i, field)| (field.name.as_str(), i)).collect();
+        let mut sources: Vec<Option<usize>> =
+            declared.iter().map(|field| positions.get(field.name.as_str()).copied()).collect();
+        let mut taken = vec![false; stored.len()];
+        sources.iter().flatten().for_each(|&i| taken[i] = true);
+        for (field, source) in declared.iter().zip(&mut sources).filter(|(_, source)| source.is_none()) {
+            let aliases = field.aliases.iter().filter_map(|alias| positions.get(alias.as_str()));
+            *source = aliases.copied().find(|&i| !taken[i]);
+            source.iter().for_each(|&i| taken[i] = true);
+        }
+        if key {
+            for (field, _) in stored.iter().zip(&taken).filter(|(_, taken)| !**taken) {
+                let advice =
+                    "without it two keys could become one: keep the field, or use another name for the state";
+                let was = self.stored.name(&field.ty);
+                self.differ(&format!("{path}.{}", field.name), was, "gone from a key".into(), advice);
+            }
+        }
+        let mut plans = Vec::with_capacity(declared.len());
+        for (field, source) in declared.iter().zip(sources) {
+            let at = format!("{path}.{}", field.name);
+            match (source, &field.default) {
+                (Some(i), _) => {
+                    let step = self.step(&stored[i].ty, &field.ty, key, &at);
+                    plans.push((field.name.clone(), FieldPlan::From(i, step)));
+                }
+                (None, Some(default)) => {
+                    plans.push((field.name.clone(), FieldPlan::Default(default.clone())))
+                }
+                (None, None) => {
+                    let now = format!("a new {} without a default", self.declared.name(&field.ty));
+                    let advice = "write #[record(default = …)] on it; if it was renamed, #[record(alias = \"old name\")]";
+                    self.differ(&at, "not there".into(), now, advice);
+                }
+            }
+        }
+        Fields::new(stored.iter().map(|field| field.ty.clone()).collect(), plans)
+    }
+}
+
+fn widening(stored: &Type, declared: &Type) -> Option<Step> {
+    let (signed, from, to) = match (stored, declared) {
+        (Type::Int(from), Type::Int(to)) => (true, from, to),
+        (Type::UInt(from), Type::UInt(to) | Type::Int(to)) => (false, from, to),
+        (Type::Float(32), Type::Float(64)) => return Some(Step::Float),
+        (Type::Decimal { precision: from, scale }, Type::Decimal { precision: to, scale: other })
+            if from < to && scale == other =>
+        {
+            return Some(Step::Copy(stored.clone()));
+        }
+        _ => return None,
+    };
+    (from < to).then(|| Step::Integer { signed, from: usize::from(from / 8), to: usize::from(to / 8) })
+}

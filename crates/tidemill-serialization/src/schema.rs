@@ -1,0 +1,362 @@
+//! [`Schema`]: what the values of a type are written as.
+//!
+//! It is stored beside whatever is kept, and is all that is needed to find one's way through the bytes, long after the
+//! program that wrote them is gone.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::Record;
+use crate::data::Data;
+use crate::input::DecodeError;
+use crate::opaque::Opaque;
+
+/// More definitions than any program has; a damaged schema may claim any number.
+const MAX_DEFINITIONS: usize = 10_000;
+
+/// What values are written as.
+#[derive(Record, Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Type {
+    /// No bytes at all.
+    Unit,
+    /// 0 or 1.
+    Bool,
+    /// A signed integer of so many bits: 8, 16, 32, 64 or 128.
+    Int(u8),
+    /// An unsigned integer of so many bits.
+    UInt(u8),
+    /// A floating-point number of 32 or 64 bits.
+    Float(u8),
+    /// A Unicode scalar value.
+    Char,
+    /// UTF-8.
+    Text,
+    /// A span of time.
+    Duration,
+    /// Days since 1970-01-01.
+    Date,
+    /// Time of day; so many digits of a second.
+    Time(u8),
+    /// An instant; so many digits of a second.
+    Timestamp(u8),
+    /// A decimal number.
+    Decimal {
+        /// How many digits at most.
+        precision: u8,
+        /// How many of them are behind the point.
+        scale: u8,
+    },
+    /// A value that may be missing.
+    Option(Box<Type>),
+    /// Values of several types.
+    Tuple(Vec<Type>),
+    /// A fixed number of values.
+    Array(Box<Type>, u32),
+    /// Any number of values.
+    List(Box<Type>),
+    /// Values of which no two are equal.
+    Set(Box<Type>),
+    /// Values by keys of which no two are equal.
+    Map(Box<Type>, Box<Type>),
+    /// The struct or enum with this position in [`Schema::definitions`].
+    Named(u32),
+    /// Bytes that only their own serializer understands, behind their length.
+    Opaque(Opaque),
+}
+
+/// A struct or an enum.
+#[derive(Record, Clone, Debug, PartialEq)]
+pub struct Definition {
+    /// Its name, without the path of its module.
+    pub name: String,
+    /// The names that it had before.
+    pub aliases: Vec<String>,
+    /// What is in it.
+    pub body: Body,
+}
+
+/// What is in a struct or an enum.
+#[derive(Record, Clone, Debug, PartialEq)]
+pub enum Body {
+    /// The fields in the order in which they are written.
+    Struct(Vec<Field>),
+    /// The variants by their positions, which values begin with.
+    Enum(Vec<Variant>),
+}
+
+/// A field. Those of tuples and tuple-like structs are named by their positions, from `0`.
+#[derive(Record, Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// The names that it had before.
+    pub aliases: Vec<String>,
+    /// Its type.
+    pub ty: Type,
+    /// What it is where it is missing: an encoded value.
+    pub default: Option<Vec<u8>>,
+}
+
+/// A variant of an enum.
+#[derive(Record, Clone, Debug, PartialEq)]
+pub struct Variant {
+    /// Its name.
+    pub name: String,
+    /// The names that it had before.
+    pub aliases: Vec<String>,
+    /// Its fields, in the order in which they are written.
+    pub fields: Vec<Field>,
+}
+
+/// The type of some values, and the structs and enums that it is made of.
+///
+/// ```
+/// use tidemill_serialization::{Record, Schema};
+///
+/// #[derive(Record, Clone)]
+/// struct Order {
+///     customer: String,
+///     #[record(alias = "total")]
+///     price: Option<f64>,
+/// }
+///
+/// let schema = Schema::of::<Vec<Order>>();
+/// assert_eq!(schema.to_string(), "Vec<Order>");
+/// assert_eq!(schema.describe(), "Vec<Order>, where Order { customer: String, price: Option<f64> }");
+/// ```
+#[derive(Record, Clone, Debug, PartialEq)]
+pub struct Schema {
+    /// The type of the values.
+    pub root: Type,
+    /// What it refers to.
+    pub definitions: Vec<Definition>,
+}
+
+/// Collects the structs and enums that a type is made of, each once.
+#[derive(Default)]
+pub struct SchemaBuilder {
+    positions: HashMap<TypeId, u32>,
+    /// `None` while the definition is being made.
+    definitions: Vec<Option<Definition>>,
+}
+
+impl SchemaBuilder {
+    /// Refers to the struct or enum `T`, which `make` defines when it is met for the first time.
+    pub fn named<T: 'static>(&mut self, make: impl FnOnce(&mut Self) -> Definition) -> Type {
+        if let Some(&position) = self.positions.get(&TypeId::of::<T>()) {
+            return Type::Named(position);
+        }
+        let position = self.definitions.len();
+        self.positions.insert(TypeId::of::<T>(), position as u32);
+        self.definitions.push(None);
+        let definition = make(self);
+        self.definitions[position] = Some(definition);
+        Type::Named(position as u32)
+    }
+}
+
+impl Schema {
+    /// What values of `T` are written as.
+    pub fn of<T: Data>() -> Self {
+        let mut builder = SchemaBuilder::default();
+        let root = T::describe(&mut builder);
+        Self { root, definitions: builder.definitions.into_iter().flatten().collect() }
+    }
+
+    /// The struct or enum at a position; only a schema that was [checked](Self::check) has all it refers to.
+    pub(crate) fn definition(&self, position: u32) -> Result<&Definition, DecodeError> {
+        let missing = || DecodeError::invalid("schema", format!("it has no definition number {position}"));
+        self.definitions.get(position as usize).ok_or_else(missing)
+    }
+
+    /// Checks that a schema which was read can be worked with.
+    pub(crate) fn check(&self) -> Result<(), DecodeError> {
+        if self.definitions.len() > MAX_DEFINITIONS {
+            let detail =
+                format!("{} definitions, at most {MAX_DEFINITIONS} are read", self.definitions.len());
+            return Err(DecodeError::invalid("schema", detail));
+        }
+        let mut found = Ok(());
+        self.visit(&mut |ty| {
+            let wrong = match ty {
+                Type::Int(bits) | Type::UInt(bits) => !matches!(bits, 8 | 16 | 32 | 64 | 128),
+                Type::Float(bits) => !matches!(bits, 32 | 64),
+                Type::Named(position) => *position as usize >= self.definitions.len(),
+                _ => false,
+            };
+            if wrong {
+                found = Err(DecodeError::invalid("schema", format!("there is no type {ty:?}")));
+            }
+        });
+        found
+    }
+
+    /// Shows every type in it, those within others too.
+    pub fn visit(&self, visit: &mut dyn FnMut(&Type)) {
+        self.root.visit(visit);
+        for definition in &self.definitions {
+            let mut fields = |fields: &[Field]| fields.iter().for_each(|field| field.ty.visit(visit));
+            match &definition.body {
+                Body::Struct(of) => fields(of),
+                Body::Enum(variants) => variants.iter().for_each(|variant| fields(&variant.fields)),
+            }
+        }
+    }
+
+    /// The values in it that the slow generic fallback writes: the names of their types, each once.
+    pub fn generic_types(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.visit(&mut |ty| match ty {
+            Type::Opaque(opaque) if opaque.is_generic() && !names.contains(&opaque.type_name) => {
+                names.push(opaque.type_name.clone());
+            }
+            _ => {}
+        });
+        names
+    }
+
+    /// The type with all its structs and enums spelled out.
+    pub fn describe(&self) -> String {
+        let mut text = self.name(&self.root);
+        for (i, definition) in self.definitions.iter().enumerate() {
+            text.push_str(if i == 0 { ", where " } else { ", " });
+            text.push_str(&definition.name);
+            match &definition.body {
+                Body::Struct(fields) => self.fields(fields, &mut text),
+                Body::Enum(variants) => {
+                    text.push_str(" = ");
+                    for (i, variant) in variants.iter().enumerate() {
+                        text.push_str(if i == 0 { "" } else { " | " });
+                        text.push_str(&variant.name);
+                        self.fields(&variant.fields, &mut text);
+                    }
+                }
+            }
+        }
+        text
+    }
+
+    fn fields(&self, fields: &[Field], text: &mut String) {
+        if fields.is_empty() {
+            return;
+        }
+        let each: Vec<String> =
+            fields.iter().map(|field| format!("{}: {}", field.name, self.name(&field.ty))).collect();
+        text.push_str(&format!(" {{ {} }}", each.join(", ")));
+    }
+
+    /// What a type is called.
+    pub fn name(&self, ty: &Type) -> String {
+        let of = |ty: &Type| self.name(ty);
+        match ty {
+            Type::Unit => "()".to_owned(),
+            Type::Bool => "bool".to_owned(),
+            Type::Int(bits) => format!("i{bits}"),
+            Type::UInt(bits) => format!("u{bits}"),
+            Type::Float(bits) => format!("f{bits}"),
+            Type::Char => "char".to_owned(),
+            Type::Text => "String".to_owned(),
+            Type::Duration => "Duration".to_owned(),
+            Type::Date => "Date".to_owned(),
+            Type::Time(digits) => format!("Time({digits})"),
+            Type::Timestamp(digits) => format!("Timestamp({digits})"),
+            Type::Decimal { precision, scale } => format!("Decimal<{precision}, {scale}>"),
+            Type::Option(value) => format!("Option<{}>", of(value)),
+            Type::Tuple(parts) => match &parts[..] {
+                [one] => format!("({},)", of(one)),
+                _ => format!("({})", parts.iter().map(of).collect::<Vec<_>>().join(", ")),
+            },
+            Type::Array(value, length) => format!("[{}; {length}]", of(value)),
+            Type::List(value) => format!("Vec<{}>", of(value)),
+            Type::Set(value) => format!("Set<{}>", of(value)),
+            Type::Map(key, value) => format!("Map<{}, {}>", of(key), of(value)),
+            Type::Named(position) => match self.definitions.get(*position as usize) {
+                Some(definition) => definition.name.clone(),
+                None => format!("type {position}"),
+            },
+            Type::Opaque(opaque) => opaque.to_string(),
+        }
+    }
+
+    /// The bytes of every value of each definition, where all values take the same.
+    pub(crate) fn fixed_bytes(&self) -> Vec<Option<usize>> {
+        let mut known = vec![None; self.definitions.len()];
+        loop {
+            let mut changed = false;
+            // What a definition is made of mostly stands behind it.
+            for (i, definition) in self.definitions.iter().enumerate().rev() {
+                if known[i].is_some() {
+                    continue;
+                }
+                known[i] = match &definition.body {
+                    Body::Struct(fields) => fixed_sum(fields, &known),
+                    Body::Enum(variants) => {
+                        let mut sizes = variants.iter().map(|variant| fixed_sum(&variant.fields, &known));
+                        let first = sizes.next().flatten();
+                        if sizes.all(|size| size == first) {
+                            first.map(|size| size.saturating_add(2))
+                        } else {
+                            None
+                        }
+                    }
+                };
+                changed |= known[i].is_some();
+            }
+            if !changed {
+                return known;
+            }
+        }
+    }
+}
+
+fn fixed_sum(fields: &[Field], known: &[Option<usize>]) -> Option<usize> {
+    fields.iter().try_fold(0, |sum: usize, field| Some(sum.saturating_add(field.ty.fixed_bytes(known)?)))
+}
+
+impl Type {
+    fn visit(&self, visit: &mut dyn FnMut(&Type)) {
+        visit(self);
+        match self {
+            Type::Option(value) | Type::Array(value, _) | Type::List(value) | Type::Set(value) => {
+                value.visit(visit);
+            }
+            Type::Map(key, value) => {
+                key.visit(visit);
+                value.visit(visit);
+            }
+            Type::Tuple(parts) => parts.iter().for_each(|part| part.visit(visit)),
+            _ => {}
+        }
+    }
+
+    /// The bytes of every value, where all values take the same; `known` has those of the definitions.
+    pub(crate) fn fixed_bytes(&self, known: &[Option<usize>]) -> Option<usize> {
+        match self {
+            Type::Unit => Some(0),
+            Type::Bool => Some(1),
+            Type::Int(bits) | Type::UInt(bits) | Type::Float(bits) => Some(usize::from(bits / 8)),
+            Type::Char | Type::Date => Some(4),
+            Type::Duration => Some(12),
+            Type::Time(_) | Type::Timestamp(_) => Some(8),
+            Type::Decimal { .. } => Some(16),
+            Type::Option(value) => match value.fixed_bytes(known) {
+                Some(0) => Some(1),
+                _ => None,
+            },
+            Type::Tuple(parts) => parts
+                .iter()
+                .try_fold(0, |sum: usize, part| Some(sum.saturating_add(part.fixed_bytes(known)?))),
+            Type::Array(value, length) => Some(value.fixed_bytes(known)?.saturating_mul(*length as usize)),
+            Type::Named(position) => known.get(*position as usize).copied().flatten(),
+            Type::Text | Type::List(_) | Type::Set(_) | Type::Map(..) | Type::Opaque(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name(&self.root))
+    }
+}
