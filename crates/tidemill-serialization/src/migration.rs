@@ -138,6 +138,12 @@ impl Migration {
         Some(Self { fixed: stored.fixed_bytes(), stored, root, pairs })
     }
 
+    /// Goes over values without changing them: for what stands beside values that are changed.
+    pub fn unchanged(schema: &Schema) -> Self {
+        let root = Step::Copy(schema.root.clone());
+        Self { fixed: schema.fixed_bytes(), stored: schema.clone(), root, pairs: Vec::new() }
+    }
+
     /// Reads one value of the old schema and appends it as one of the new.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use tidemill_core::budget::BudgetExceeded;
 use tidemill_core::{Classified, Fault, KeyGroup};
-use tidemill_serialization::DecodeError;
+use tidemill_serialization::{DecodeError, Incompatible, MigrationError};
 
 /// A failure of the state of one operator subtask.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,29 @@ pub enum StateError {
         /// What the snapshot holds.
         stored: String,
         /// What the job declares.
+        declared: String,
+    },
+    /// A snapshot holds values that those of the program cannot be made of.
+    #[error("{part} of the state '{name}' cannot be read from the snapshot: {source}")]
+    Incompatible {
+        /// The name of the state.
+        name: String,
+        /// Which of its types.
+        part: &'static str,
+        /// All the differences.
+        source: Incompatible,
+    },
+    /// A snapshot holds keys of another type.
+    #[error(
+        "the key of the state '{name}' is {declared}, in the snapshot {stored}: keys cannot be migrated, because they decide \
+         where state lives; keep the type of the key, or give the state another name to start it anew"
+    )]
+    KeyChanged {
+        /// The name of the state.
+        name: String,
+        /// The type of the stored keys.
+        stored: String,
+        /// The type of the program's keys.
         declared: String,
     },
     /// State was used outside of a call for one record or timer.
@@ -88,6 +111,15 @@ pub enum StateError {
         #[source]
         source: DecodeError,
     },
+    /// An entry cannot be made one of the program's types.
+    #[error("the state '{name}' cannot be migrated, its bytes are damaged: {source}")]
+    Migrate {
+        /// The name of the state.
+        name: String,
+        /// What is wrong with the bytes.
+        #[source]
+        source: MigrationError,
+    },
     /// Snapshots of one operator's subtasks that do not belong together.
     #[error("the snapshots of the subtasks do not fit together: {0}")]
     Inconsistent(String),
@@ -127,6 +159,9 @@ impl Classified for StateError {
         match self {
             StateError::DeclaredDifferently { .. } => "TM-STATE-DECLARED-DIFFERENTLY",
             StateError::RestoredDifferently { .. } => "TM-STATE-RESTORED-DIFFERENTLY",
+            StateError::Incompatible { .. } => "TM-STATE-INCOMPATIBLE",
+            StateError::KeyChanged { .. } => "TM-STATE-KEY-CHANGED",
+            StateError::Migrate { .. } => "TM-STATE-ENTRY-UNREADABLE",
             StateError::NoCurrentKey => "TM-STATE-NO-CURRENT-KEY",
             StateError::WrongHandle { .. } => "TM-STATE-WRONG-HANDLE",
             StateError::WrongKeyGroup { .. } => "TM-STATE-WRONG-KEY-GROUP",
@@ -146,12 +181,17 @@ impl Classified for StateError {
         match self {
             StateError::DeclaredDifferently { .. }
             | StateError::RestoredDifferently { .. }
+            | StateError::Incompatible { .. }
+            | StateError::KeyChanged { .. }
             | StateError::NoCurrentKey
             | StateError::TooManyEntries { .. }
             | StateError::OutOfMemory { .. }
             | StateError::MaxParallelism { .. }
             | StateError::InvalidTtl { .. } => Fault::User,
-            StateError::Snapshot(_) | StateError::Decode { .. } | StateError::Store { .. } => Fault::External,
+            StateError::Snapshot(_)
+            | StateError::Decode { .. }
+            | StateError::Migrate { .. }
+            | StateError::Store { .. } => Fault::External,
             StateError::WrongHandle { .. }
             | StateError::WrongKeyGroup { .. }
             | StateError::UnevenBatch { .. }

@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use tidemill_core::budget::MemoryBudget;
 use tidemill_core::{KeyGroup, KeyGroupRange, key_group};
-use tidemill_serialization::{Data, Key};
+use tidemill_serialization::{Data, Key, Schema, SerializerSnapshot};
 
 use crate::clock::Clock;
 use crate::descriptor::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
-    ValueStateDescriptor, type_label,
+    ValueStateDescriptor,
 };
 use crate::error::StateError;
 use crate::forms::{ListTable, MapTable, ValueTable};
 use crate::function::{AggregateFunction, ReduceFunction};
 use crate::list_state::ListState;
 use crate::map_state::MapState;
+use crate::migrate::StateMigration;
 use crate::reducing_state::{AggregatingState, ReducingState};
 use crate::snapshot::{KeyedSnapshot, StateKind, StateSchema, SubtaskSnapshot, check_owned};
 use crate::store::{StateBackend, Storage, SubtaskContext};
@@ -136,7 +137,7 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: ValueStateDescriptor<V>,
     ) -> Result<ValueState<V, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::Value, [type_label::<V>()]);
+        let schema = schema::<K, N>(StateKind::Value, [SerializerSnapshot::of::<V>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let index = self.register(name, schema, |name, scope| {
             Ok(Registered { table: ValueTable::<K, N, V>::new(name, scope, ttl)?, function: () })
@@ -153,7 +154,7 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: ListStateDescriptor<E>,
     ) -> Result<ListState<E, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::List, [type_label::<E>()]);
+        let schema = schema::<K, N>(StateKind::List, [SerializerSnapshot::of::<E>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let index = self.register(name, schema, |name, scope| {
             Ok(Registered { table: ListTable::<K, N, E>::new(name, scope, ttl)?, function: () })
@@ -170,7 +171,8 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: MapStateDescriptor<UK, UV>,
     ) -> Result<MapState<UK, UV, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::Map, [type_label::<UK>(), type_label::<UV>()]);
+        let schema =
+            schema::<K, N>(StateKind::Map, [SerializerSnapshot::of::<UK>(), SerializerSnapshot::of::<UV>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let index = self.register(name, schema, |name, scope| {
             Ok(Registered { table: MapTable::<K, N, UK, UV>::new(name, scope, ttl)?, function: () })
@@ -187,7 +189,7 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: ReducingStateDescriptor<V>,
     ) -> Result<ReducingState<V, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::Reducing, [type_label::<V>()]);
+        let schema = schema::<K, N>(StateKind::Reducing, [SerializerSnapshot::of::<V>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let function: Arc<dyn ReduceFunction<V>> = descriptor.function;
         let index = self.register(name, schema, |name, scope| {
@@ -205,7 +207,7 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: AggregatingStateDescriptor<IN, ACC, OUT>,
     ) -> Result<AggregatingState<IN, ACC, OUT, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::Aggregating, [type_label::<ACC>()]);
+        let schema = schema::<K, N>(StateKind::Aggregating, [SerializerSnapshot::of::<ACC>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let function: Arc<dyn AggregateFunction<In = IN, Acc = ACC, Out = OUT>> = descriptor.function;
         let index = self.register(name, schema, |name, scope| {
@@ -266,7 +268,7 @@ impl<K: Key> KeyedStateBackend<K> {
             return Err(StateError::DeclaredDifferently {
                 name: name.to_owned(),
                 first: entry.schema.to_string(),
-                second: format!("a state with namespaces of type {}", type_label::<N>()),
+                second: format!("a state with namespaces of type {}", Schema::of::<N>()),
             });
         }
         keys.sort_unstable();
@@ -381,8 +383,12 @@ fn downcast<K: Key, T: Table<K>, F: Send + 'static>(
     state.ok_or_else(|| StateError::WrongHandle { wanted: std::any::type_name::<T>() })
 }
 
-fn schema<K: 'static, N: 'static>(kind: StateKind, held: impl IntoIterator<Item = String>) -> StateSchema {
-    let types = [type_label::<K>(), type_label::<N>()].into_iter().chain(held).collect();
+fn schema<K: Data, N: Data>(
+    kind: StateKind,
+    held: impl IntoIterator<Item = SerializerSnapshot>,
+) -> StateSchema {
+    let types =
+        [SerializerSnapshot::of::<K>(), SerializerSnapshot::of::<N>()].into_iter().chain(held).collect();
     StateSchema { kind, types }
 }
 
@@ -391,15 +397,18 @@ fn restore_into<K: 'static>(
     declared: &StateSchema,
     restored: &KeyedSnapshot,
 ) -> Result<(), StateError> {
-    if restored.schema != *declared {
-        return Err(StateError::RestoredDifferently {
-            name: restored.name.clone(),
-            stored: restored.schema.to_string(),
-            declared: declared.to_string(),
-        });
-    }
-    for (group, bytes) in &restored.groups {
-        table.restore_group(*group, bytes, restored.stamped)?;
+    match StateMigration::of(&restored.name, &restored.schema, declared)? {
+        None => {
+            for (group, bytes) in &restored.groups {
+                table.restore_group(*group, bytes, restored.stamped)?;
+            }
+        }
+        Some(migration) => {
+            for (group, bytes) in &restored.groups {
+                let migrated = migration.group(&restored.name, bytes, restored.stamped)?;
+                table.restore_group(*group, &migrated, restored.stamped)?;
+            }
+        }
     }
     table.finish_restore()
 }

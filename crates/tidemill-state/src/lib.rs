@@ -48,6 +48,7 @@ mod heap_values;
 mod keyed;
 mod list_state;
 mod map_state;
+mod migrate;
 mod operator;
 mod redistribute;
 mod reducing_state;

@@ -8,13 +8,14 @@ use std::marker::PhantomData;
 
 use tidemill_core::Element;
 use tidemill_core::budget::MemoryBudget;
-use tidemill_serialization::{Data, Input, Key};
+use tidemill_serialization::{Data, Input, Key, SerializerSnapshot};
 
 use crate::account::Account;
 use crate::codec::{decode_all, encoded, in_state};
-use crate::descriptor::{ListStateDescriptor, MapStateDescriptor, type_label};
+use crate::descriptor::{ListStateDescriptor, MapStateDescriptor};
 use crate::error::StateError;
-use crate::snapshot::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+use crate::migrate::ItemMigration;
+use crate::snapshot::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot, describe_operator};
 
 /// The operator state of one subtask: lists and broadcast maps by name.
 pub struct OperatorStateBackend {
@@ -28,7 +29,7 @@ pub struct OperatorStateBackend {
 struct Entry {
     name: String,
     mode: OperatorStateMode,
-    types: Vec<String>,
+    types: Vec<SerializerSnapshot>,
     state: Box<dyn Items>,
 }
 
@@ -155,7 +156,7 @@ impl OperatorStateBackend {
         &mut self,
         descriptor: MapStateDescriptor<K, V>,
     ) -> Result<BroadcastState<K, V>, StateError> {
-        let types = vec![type_label::<K>(), type_label::<V>()];
+        let types = vec![SerializerSnapshot::of::<K>(), SerializerSnapshot::of::<V>()];
         let account = Account::new(&descriptor.name, &self.budget);
         let state = MapItems::<K, V> { entries: BTreeMap::new(), account };
         let index = self.register(descriptor.name, OperatorStateMode::Broadcast, types, state)?;
@@ -169,7 +170,7 @@ impl OperatorStateBackend {
     ) -> Result<OperatorListState<E>, StateError> {
         let account = Account::new(&name, &self.budget);
         let state = ListItems::<E> { items: Vec::new(), account };
-        let index = self.register(name, mode, vec![type_label::<E>()], state)?;
+        let index = self.register(name, mode, vec![SerializerSnapshot::of::<E>()], state)?;
         Ok(OperatorListState { index, types: PhantomData })
     }
 
@@ -177,16 +178,15 @@ impl OperatorStateBackend {
         &mut self,
         name: String,
         mode: OperatorStateMode,
-        types: Vec<String>,
+        types: Vec<SerializerSnapshot>,
         mut state: S,
     ) -> Result<u32, StateError> {
-        let describe =
-            |mode: OperatorStateMode, types: &[String]| format!("{mode} of {}", types.join(" to "));
         if let Some(&index) = self.names.get(&name) {
             let known = &self.states[index as usize];
             let any: &dyn Any = &*known.state;
             if known.mode != mode || known.types != types || !any.is::<S>() {
-                let (first, second) = (describe(known.mode, &known.types), describe(mode, &types));
+                let (first, second) =
+                    (describe_operator(known.mode, &known.types), describe_operator(mode, &types));
                 return Err(StateError::DeclaredDifferently { name, first, second });
             }
             return Ok(index);
@@ -250,17 +250,23 @@ impl OperatorStateBackend {
 fn fill(
     state: &mut dyn Items,
     mode: OperatorStateMode,
-    types: &[String],
+    types: &[SerializerSnapshot],
     restored: &OperatorSnapshot,
 ) -> Result<(), StateError> {
-    if restored.mode != mode || restored.types != types {
+    let name = &restored.name;
+    if restored.mode != mode || restored.types.len() != types.len() {
         return Err(StateError::RestoredDifferently {
-            name: restored.name.clone(),
+            name: name.clone(),
             stored: restored.describe(),
-            declared: format!("{mode} of {}", types.join(" to ")),
+            declared: describe_operator(mode, types),
         });
     }
-    restored.items.iter().try_for_each(|item| state.add_encoded(item))
+    match ItemMigration::of(name, &restored.types, types)? {
+        None => restored.items.iter().try_for_each(|item| state.add_encoded(item)),
+        Some(migration) => {
+            restored.items.iter().try_for_each(|item| state.add_encoded(&migration.item(name, item)?))
+        }
+    }
 }
 
 /// A handle to a list of an [`OperatorStateBackend`].

@@ -1,13 +1,14 @@
 //! What a snapshot of one subtask's state holds, and how it becomes bytes.
 //!
 //! Keyed state and timers are kept per key group, so that they can be dealt out anew without being decoded;
-//! operator state is kept per item. Every state says its name, its kind and the names of its types.
+//! operator state is kept per item. Every state says its name, its kind and, by the snapshots of their serializers, what its
+//! types are written as.
 //! All backends write the same bytes.
 
 use std::fmt;
 
 use tidemill_core::{KeyGroup, KeyGroupRange, hash, key_group};
-use tidemill_serialization::{DecodeError, Input};
+use tidemill_serialization::{DecodeError, Input, SerializerSnapshot};
 
 use crate::codec::{get_bytes, get_count, get_text, get_varint, put_bytes, put_varint};
 use crate::error::StateError;
@@ -45,13 +46,13 @@ impl StateKind {
     ];
 }
 
-/// What a keyed state holds: its kind and the names of its types, without paths.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a keyed state holds.
+#[derive(Clone, Debug, PartialEq)]
 pub struct StateSchema {
     /// What the state is.
     pub kind: StateKind,
-    /// The types of key, namespace and then what is kept: the value, the element, or user key and user value.
-    pub types: Vec<String>,
+    /// The serializers of key, namespace and then what is kept: the value, the element, or user key and user value.
+    pub types: Vec<SerializerSnapshot>,
 }
 
 impl fmt::Display for StateSchema {
@@ -65,21 +66,21 @@ impl fmt::Display for StateSchema {
             StateKind::Timers => "timers",
         };
         write!(f, "{kind} (")?;
-        for (i, name) in self.types.iter().enumerate() {
+        for (i, serializer) in self.types.iter().enumerate() {
             let role = match i {
                 0 => "key ",
                 1 => ", namespace ",
                 2 => ", holding ",
                 _ => " to ",
             };
-            write!(f, "{role}{name}")?;
+            write!(f, "{role}{}", serializer.schema)?;
         }
         f.write_str(")")
     }
 }
 
 /// One keyed state, or one set of timers, of a subtask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeyedSnapshot {
     /// The name that the state was declared with.
     pub name: String,
@@ -118,26 +119,32 @@ impl fmt::Display for OperatorStateMode {
 }
 
 /// One operator state of a subtask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OperatorSnapshot {
     /// The name that the state was declared with.
     pub name: String,
     /// How it is dealt out.
     pub mode: OperatorStateMode,
-    /// The types of what it holds: the element, or key and value.
-    pub types: Vec<String>,
+    /// The serializers of what it holds: the element, or key and value.
+    pub types: Vec<SerializerSnapshot>,
     /// The encoded items, in order.
     pub items: Vec<Vec<u8>>,
 }
 
 impl OperatorSnapshot {
     pub(crate) fn describe(&self) -> String {
-        format!("{} of {}", self.mode, self.types.join(" to "))
+        describe_operator(self.mode, &self.types)
     }
 }
 
+/// What an operator state holds, in words.
+pub(crate) fn describe_operator(mode: OperatorStateMode, types: &[SerializerSnapshot]) -> String {
+    let types: Vec<String> = types.iter().map(|serializer| serializer.schema.to_string()).collect();
+    format!("{mode} of {}", types.join(" to "))
+}
+
 /// All state of one operator subtask at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct SubtaskSnapshot {
     /// The max parallelism by which keys were put into key groups; 0 when there is no keyed state.
     pub max_parallelism: u32,
@@ -233,14 +240,14 @@ fn at_position<T: Copy>(all: &[T], input: &mut Input<'_>, what: &'static str) ->
         .ok_or_else(|| DecodeError::Invalid { what, detail: format!("{place} stands for none") })
 }
 
-fn encode_types(types: &[String], out: &mut Vec<u8>) {
+fn encode_types(types: &[SerializerSnapshot], out: &mut Vec<u8>) {
     put_varint(out, types.len() as u64);
-    types.iter().for_each(|name| put_bytes(out, name.as_bytes()));
+    types.iter().for_each(|serializer| serializer.encode_into(out));
 }
 
-fn decode_types(input: &mut Input<'_>) -> Result<Vec<String>, DecodeError> {
-    let count = get_count(input, 1, "types of a state")?;
-    (0..count).map(|_| get_text(input, "name of a type")).collect()
+fn decode_types(input: &mut Input<'_>) -> Result<Vec<SerializerSnapshot>, DecodeError> {
+    let count = get_count(input, 1, "serializers of a state")?;
+    (0..count).map(|_| SerializerSnapshot::decode_from(input)).collect()
 }
 
 fn encode_keyed(state: &KeyedSnapshot, out: &mut Vec<u8>) {
