@@ -29,7 +29,9 @@ pub(crate) struct FieldAttributes {
     /// What it is where it is missing.
     pub(crate) default: Option<FieldDefault>,
     /// The serializer of its own.
-    pub(crate) with: Option<Path>,
+    with: Option<Path>,
+    /// Where `generic` is written, when it is.
+    generic: Option<Span>,
 }
 
 /// What a field is where it is missing.
@@ -145,17 +147,33 @@ impl FieldAttributes {
                         true => FieldDefault::Value(meta.value()?.parse()?),
                         false => FieldDefault::OfType(meta.path.span()),
                     });
+                } else if meta.path.is_ident("generic") {
+                    attributes.generic = Some(meta.path.span());
                 } else if meta.path.is_ident("with") {
                     attributes.with = Some(meta.value()?.parse()?);
                 } else {
                     return Err(meta.error(
-                        "expected `alias = \"old name\"`, `default`, `default = value`, `with = Serializer` or `rename = \"column\"`",
+                        "expected `alias = \"old name\"`, `default`, `default = value`, `with = Serializer`, `generic` or `rename = \"column\"`",
                     ));
                 }
                 Ok(())
             })?;
         }
+        if let (Some(_), Some(span)) = (&attributes.with, attributes.generic) {
+            return Err(Error::new(
+                span,
+                "the field has another serializer: write `generic` or `with`, not both",
+            ));
+        }
         Ok(attributes)
+    }
+
+    /// The serializer of its own, if any.
+    pub(crate) fn serializer(&self, root: &Path) -> Option<Path> {
+        match self.generic {
+            Some(span) => Some(syn::parse2(quote::quote_spanned!(span=> #root::GenericSerializer)).ok()?),
+            None => self.with.clone(),
+        }
     }
 }
 

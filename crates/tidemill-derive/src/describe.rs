@@ -60,7 +60,8 @@ fn fields(root: &Path, fields: &Fields) -> Result<TokenStream> {
         let attributes = FieldAttributes::of(field)?;
         let (name, ty) = (field_name(i, field), &field.ty);
         let aliases = strings(&attributes.aliases);
-        let (of_type, encode) = match &attributes.with {
+        let own = attributes.serializer(root);
+        let (of_type, encode) = match &own {
             Some(with) => (
                 quote!(#private::custom::describe::<#ty, #with>()),
                 quote!(#private::encoded_with::<#ty, #with>),
@@ -81,7 +82,7 @@ fn fields(root: &Path, fields: &Fields) -> Result<TokenStream> {
                 ::core::option::Option::Some(#encode(&<#ty as ::core::default::Default>::default()))
             },
             // Values of another crate may have a default that is no value at all, such as an empty address.
-            None if attributes.with.is_some() => quote!(::core::option::Option::None),
+            None if own.is_some() => quote!(::core::option::Option::None),
             None => quote!((&&#private::Probe::<#ty>::NEW).default_bytes()),
         };
         described.push(quote!(#private::Field {
@@ -106,7 +107,7 @@ pub(crate) fn generic(root: &Path, input: &DeriveInput) -> TokenStream {
     let each = fields.into_iter().map(|field| {
         let mut ty = field.ty.clone();
         without(&mut ty, &input.ident);
-        match own_serializer(field) {
+        match own_serializer(root, field) {
             Some(with) => quote!(<#with as #root::CustomSerializer<#ty>>::GENERIC),
             None => quote!(<#ty as #root::Data>::GENERIC),
         }

@@ -106,13 +106,13 @@ pub(crate) fn pattern(fields: &Fields) -> (TokenStream, Vec<Ident>) {
 }
 
 /// The serializer that a field has of its own, if any. Wrong attributes were refused before.
-pub(crate) fn own_serializer(field: &Field) -> Option<Path> {
-    FieldAttributes::of(field).ok().and_then(|attributes| attributes.with)
+pub(crate) fn own_serializer(root: &Path, field: &Field) -> Option<Path> {
+    FieldAttributes::of(field).ok().and_then(|attributes| attributes.serializer(root))
 }
 
 fn fixed_sum(root: &Path, fields: &Fields) -> TokenStream {
     let sizes = fields.iter().map(|field| {
-        if own_serializer(field).is_some() {
+        if own_serializer(root, field).is_some() {
             return quote!(::core::option::Option::None);
         }
         let ty = &field.ty;
@@ -125,7 +125,7 @@ fn fixed_sum(root: &Path, fields: &Fields) -> TokenStream {
 fn logical_sum(root: &Path, fields: &Fields, bound: &[Ident]) -> TokenStream {
     let sizes = fields.iter().zip(bound).map(|(field, bound)| {
         let ty = &field.ty;
-        match own_serializer(field) {
+        match own_serializer(root, field) {
             Some(with) => quote!(#root::__private::custom::logical_bytes::<#ty, #with>(#bound)),
             None => quote_spanned!(ty.span()=> <#ty as #root::__private::Element>::logical_bytes(#bound)),
         }
@@ -139,7 +139,7 @@ fn encode_fields(root: &Path, fields: &Fields, bound: &[Ident]) -> TokenStream {
         .zip(bound)
         .map(|(field, bound)| {
             let ty = &field.ty;
-            match own_serializer(field) {
+            match own_serializer(root, field) {
                 Some(with) => quote!(#root::__private::custom::encode::<#ty, #with>(#bound, __out);),
                 None => quote_spanned!(ty.span()=> <#ty as #root::Data>::encode(#bound, __out);),
             }
@@ -155,7 +155,7 @@ fn decode_fields(root: &Path, path: &TokenStream, owner: &str, fields: &Fields) 
             Some(name) => (quote!(#name:), format!("{owner}.{}", plain(name))),
             None => (TokenStream::new(), format!("{owner}.{i}")),
         };
-        let value = match own_serializer(field) {
+        let value = match own_serializer(root, field) {
             Some(with) => quote!(#root::__private::custom::decode::<#ty, #with>(__input)),
             None => quote_spanned!(ty.span()=> <#ty as #root::Data>::decode(__input)),
         };

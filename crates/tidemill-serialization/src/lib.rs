@@ -42,8 +42,11 @@ pub mod compatibility;
 mod compounds;
 pub mod custom;
 pub mod data;
+pub mod decimal;
 mod defaults;
 pub mod error;
+#[cfg(feature = "generic")]
+pub mod generic;
 pub mod input;
 pub mod migration;
 pub mod opaque;
@@ -57,14 +60,17 @@ pub use columns::{ArrowField, ArrowRecord, ArrowValue};
 pub use compatibility::{Compatibility, Difference, Incompatible};
 pub use custom::{Custom, CustomSerializer};
 pub use data::{Data, Key};
+pub use decimal::{Decimal, DecimalError};
 pub use error::SerializationError;
+#[cfg(feature = "generic")]
+pub use generic::{Generic, GenericSerializer};
 pub use input::{DecodeError, Input, MAX_DEPTH};
 pub use migration::{Migration, MigrationError};
 pub use schema::{Schema, SchemaBuilder};
 pub use snapshot::SerializerSnapshot;
 pub use tidemill_core::hash::RoutingHash;
 pub use tidemill_derive::{Record, RoutingHash};
-pub use time::{Date, TimestampMs};
+pub use time::{Date, TimeOfDay, TimestampMicros, TimestampMs};
 
 // So that derived code finds this crate by its name from within it too.
 #[allow(unused_extern_crates)] // Only what uses a derive does.

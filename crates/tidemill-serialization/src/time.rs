@@ -31,6 +31,32 @@ impl fmt::Display for Date {
     }
 }
 
+/// An instant, in microseconds since 1970-01-01T00:00:00Z. As a column: a timestamp in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimestampMicros(pub i64);
+
+impl fmt::Display for TimestampMicros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format_timestamp(self.0.div_euclid(1_000_000) * 1000);
+        // With six digits of the second in place of whatever there is.
+        let (seconds, _) = text.split_once('.').unwrap_or_else(|| text.split_at(text.len() - 1));
+        write!(f, "{seconds}.{:06}Z", self.0.rem_euclid(1_000_000))
+    }
+}
+
+/// A time of day, in microseconds since midnight. As a column: `Time64` in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimeOfDay(pub i64);
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, micros) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
+        let (minutes, second) = (seconds.div_euclid(60), seconds.rem_euclid(60));
+        write!(f, "{:02}:{:02}:{second:02}", minutes.div_euclid(60), minutes.rem_euclid(60))?;
+        if micros == 0 { Ok(()) } else { write!(f, ".{micros:06}") }
+    }
+}
+
 /// Types that are written as the number in them.
 macro_rules! as_number {
     ($($t:ident($number:ty): $schema:expr;)*) => {$(
@@ -69,5 +95,7 @@ macro_rules! as_number {
 }
 as_number! {
     TimestampMs(Timestamp): Type::Timestamp(3);
+    TimestampMicros(i64): Type::Timestamp(6);
+    TimeOfDay(i64): Type::Time(6);
     Date(i32): Type::Date;
 }
