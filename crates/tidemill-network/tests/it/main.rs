@@ -6,5 +6,6 @@ mod credit;
 mod flushing;
 mod pools;
 mod routers;
+mod snapshots;
 mod stress;
 mod support;
