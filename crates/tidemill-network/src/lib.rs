@@ -15,6 +15,7 @@ pub mod gate;
 pub mod partition;
 pub mod pool;
 pub mod router;
+pub mod selector;
 pub mod snapshot;
 pub mod timeout;
 pub mod waker;

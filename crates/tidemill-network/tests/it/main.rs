@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is tests")]
 
 mod credit;
+mod damage;
 mod flushing;
 mod pools;
 mod routers;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proptest::prelude::*;
 use tidemill_core::batch::{Batch, TypedBatch};
-use tidemill_core::hash::{self, RoutingHash};
+use tidemill_core::hash::RoutingHash;
 use tidemill_core::time::Watermark;
 use tidemill_core::{Classified, Fault};
 use tidemill_network::router::{
@@ -19,14 +18,14 @@ use tidemill_serialization::{TypedBatchSerializer, decode_batch};
 
 use crate::support::{Exchange, SEGMENT, Shape, batch, drain, exchange, values};
 
-fn serializer() -> TypedBatchSerializer<u32> {
+pub(crate) fn serializer() -> TypedBatchSerializer<u32> {
     TypedBatchSerializer::default()
 }
 
-type Snapshot = (Vec<u8>, Vec<Vec<u8>>);
+pub(crate) type Snapshot = (Vec<u8>, Vec<Vec<u8>>);
 
 /// All of an exchange as bytes.
-fn snapshot(exchange: &Exchange, rest: Option<&Batch>) -> Snapshot {
+pub(crate) fn snapshot(exchange: &Exchange, rest: Option<&Batch>) -> Snapshot {
     let partition = exchange.partition.snapshot(rest, &serializer()).unwrap();
     let gates = exchange.gates.iter().map(|gate| gate.snapshot().unwrap().encode()).collect();
     (partition.encode(), gates)
@@ -51,13 +50,13 @@ fn single() -> Box<dyn Router> {
     Box::new(SingleRouter::<u32>::new(0, SEGMENT))
 }
 
-fn round_robin(channels: usize) -> Box<dyn Router> {
+pub(crate) fn round_robin(channels: usize) -> Box<dyn Router> {
     Box::new(ScatterRouter::<u32, _>::new(RoundRobin::starting_at(1), channels, SEGMENT))
 }
 
 /// Four buffers of 16 records with a watermark behind each, of which two have credit, and four records in the builder with
 /// a watermark that rides behind them.
-fn filled(encoded: bool, shape: Shape) -> Exchange {
+pub(crate) fn filled(encoded: bool, shape: Shape) -> Exchange {
     let shape = Shape { encoded, ..shape };
     let mut exchange = exchange(single(), shape);
     for first in [0, 16, 32, 48] {
@@ -71,7 +70,7 @@ fn filled(encoded: bool, shape: Shape) -> Exchange {
     exchange
 }
 
-const ROOMY: Shape = Shape {
+pub(crate) const ROOMY: Shape = Shape {
     channels: 1,
     partition_buffers: 20,
     overdraft: 0,
@@ -338,106 +337,4 @@ fn the_bytes_are_frozen() {
     let body = "544d43480102 0100000000000000 0100000000000000 00 0100000000000000 09 0100000000000000 02                 0200000000000000 00 01 0100000000000000 05 0300000000000000 01 0100000000000000 06                 0100000000000000 01000000";
     assert_eq!(hex(&bytes[..bytes.len() - 8]), body.replace(' ', ""));
     assert_eq!(hex(&bytes[bytes.len() - 8..]), "58274bb6f22be472");
-}
-
-/// What the bytes of a snapshot are made to be.
-#[derive(Clone, Debug)]
-enum Damage {
-    Cut(usize),
-    Change(usize, u8),
-    Insert(usize, u8),
-    /// A word in the middle becomes a huge number.
-    Huge(usize),
-}
-
-fn damage() -> impl Strategy<Value = Damage> {
-    prop_oneof![
-        any::<usize>().prop_map(Damage::Cut),
-        (any::<usize>(), 1u8..).prop_map(|(at, by)| Damage::Change(at, by)),
-        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Damage::Insert(at, byte)),
-        any::<usize>().prop_map(Damage::Huge),
-    ]
-}
-
-impl Damage {
-    fn to(&self, mut bytes: Vec<u8>) -> Vec<u8> {
-        let length = bytes.len();
-        match *self {
-            Damage::Cut(at) => bytes.truncate(at % length),
-            Damage::Change(at, by) => bytes[at % length] ^= by,
-            Damage::Insert(at, byte) => bytes.insert(at % length, byte),
-            Damage::Huge(at) => {
-                let at = at % length;
-                bytes.iter_mut().skip(at).take(8).for_each(|byte| *byte = 0x7f);
-            }
-        }
-        bytes
-    }
-}
-
-/// The bytes with a checksum that fits them.
-fn sealed(mut body: Vec<u8>) -> Vec<u8> {
-    let checksum = hash::bytes(&body);
-    body.extend_from_slice(&checksum.to_le_bytes());
-    body
-}
-
-proptest! {
-    /// The checksum finds whatever happened to the bytes.
-    #[test]
-    fn damaged_bytes_are_told(damage in damage()) {
-        let exchange = filled(false, ROOMY);
-        let (partition, gates) = snapshot(&exchange, None);
-        for (bytes, decoded) in [
-            (partition.clone(), PartitionSnapshot::decode(&damage.to(partition)).map(|_| ())),
-            (gates[0].clone(), GateSnapshot::decode(&damage.to(gates[0].clone())).map(|_| ())),
-        ] {
-            // A huge number over bytes that were the same already changes nothing.
-            if damage.to(bytes.clone()) != bytes {
-                let error = decoded.unwrap_err();
-                prop_assert_eq!(error.code(), "TM-NETWORK-DAMAGED-SNAPSHOT");
-                prop_assert_eq!(error.fault(), Fault::External);
-            }
-        }
-    }
-
-    /// Bytes that nobody wrote but that have a right checksum are refused, or are used without harm.
-    #[test]
-    fn forged_bytes_do_no_harm(damages in prop::collection::vec(damage(), 1..4), channels in 1usize..4) {
-        let scatter = |channels| -> Box<dyn Router> { round_robin(channels) };
-        let shape = Shape { exclusive: 1, floating: 1, ..Shape::of(channels) };
-        let mut before = exchange(scatter(channels), shape);
-        let mut rest = None;
-        if let Written::Rest(left) = before.partition.write(batch(0..200), Instant::now()).unwrap() {
-            rest = Some(left);
-        }
-        before.partition.broadcast(Event::Watermark(Watermark(5))).unwrap();
-        let (partition, gates) = snapshot(&before, rest.as_ref());
-        let forge = |bytes: &[u8]| {
-            let body = bytes[..bytes.len() - 8].to_vec();
-            sealed(damages.iter().fold(body, |bytes, damage| damage.to([bytes, vec![0]].concat())))
-        };
-        let mut after = exchange(scatter(channels), shape);
-        for (gate, bytes) in after.gates.iter_mut().zip(&gates) {
-            if let Ok(snapshot) = GateSnapshot::decode(&forge(bytes)) {
-                let _ = gate.restore(snapshot);
-            }
-        }
-        let mut left = None;
-        if let Ok(snapshot) = PartitionSnapshot::decode(&forge(&partition)) {
-            left = after.partition.restore(snapshot, &serializer(), Instant::now()).unwrap_or(None);
-        }
-        for _ in 0..50 {
-            if let Some(records) = left.take().filter(|_| after.partition.is_available())
-                && let Written::Rest(rest) = after.partition.write(records, Instant::now()).unwrap()
-            {
-                left = Some(rest);
-            }
-            // A batch that cannot be read fails when it is taken.
-            after.gates.iter_mut().for_each(|gate| drop(gate.poll()));
-        }
-        after.partition.broadcast(Event::EndOfInput).unwrap();
-        drop(after.gates);
-        prop_assert_eq!(after.pool.used(), 0);
-    }
 }
