@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 
-use crate::element::Element;
+use crate::element::{Element, sequence_bytes};
 use crate::error::{Classified, Fault};
 use crate::time::{NO_TIMESTAMP, Timestamp};
 
@@ -186,14 +186,10 @@ impl<T: Element> TypedBatch<T> {
         self.hashes.clear();
     }
 
-    /// The logical bytes of all records.
+    /// The logical bytes of all records, at least one for each, with their timestamps and hashes.
     pub fn bytes(&self) -> usize {
         let stamps = self.timestamps.len() * size_of::<Timestamp>();
-        stamps
-            + match T::FIXED_BYTES {
-                Some(bytes) => bytes * self.values.len(),
-                None => self.values.iter().map(T::logical_bytes).sum(),
-            }
+        stamps + self.hashes.len() * size_of::<u64>() + sequence_bytes(&self.values)
     }
 }
 
@@ -264,7 +260,10 @@ impl BatchData for ArrowBatch {
                 column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
             })
             .sum();
-        columns + self.timestamps.len() * size_of::<Timestamp>()
+        // Rows without columns take something, too.
+        columns.max(self.len())
+            + self.timestamps.len() * size_of::<Timestamp>()
+            + self.hashes.len() * size_of::<u64>()
     }
 
     fn duplicate(&self) -> Arc<dyn BatchData> {
@@ -307,5 +306,16 @@ mod tests {
         batch.push(3, NO_TIMESTAMP);
         assert_eq!(batch.timestamps, [NO_TIMESTAMP, 7, NO_TIMESTAMP]);
         assert_eq!(batch.bytes(), 3 * 4 + 3 * 8);
+    }
+
+    #[test]
+    fn all_that_travels_is_counted() {
+        let mut batch = TypedBatch::from_values(vec![(); 3]);
+        assert_eq!(batch.bytes(), 3, "records that take no byte take one");
+        batch.hashes = vec![1, 2, 3];
+        assert_eq!(batch.bytes(), 3 + 3 * 8);
+        let mut rows = ArrowBatch::inserts(RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty())));
+        rows.hashes = vec![1];
+        assert_eq!(rows.byte_size(), 8);
     }
 }

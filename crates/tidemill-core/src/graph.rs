@@ -79,7 +79,7 @@ pub enum ShipStrategy {
     Rescale,
     /// Every record to every subtask.
     Broadcast,
-    /// A random subtask for each batch of records.
+    /// A random subtask for each record.
     Shuffle,
     /// Everything to subtask 0.
     Global,

@@ -39,6 +39,41 @@ pub enum NetworkError {
     /// The consumer has gone: the job is failing or being cancelled.
     #[error("the consuming task is gone")]
     ConsumerGone,
+    /// An edge was asked for a partitioning that it has no function for.
+    #[error(
+        "the edge cannot be partitioned by {strategy}: HASH needs an edge with a key, CUSTOM one with a partitioner"
+    )]
+    NoPartitioner {
+        /// The partitioning that was asked for.
+        strategy: &'static str,
+    },
+    /// The bytes of a snapshot of channels cannot be read.
+    #[error("the snapshot of {of} cannot be read: {detail}. Restore from another checkpoint")]
+    DamagedSnapshot {
+        /// What it was taken of.
+        of: &'static str,
+        /// What is wrong with the bytes.
+        detail: String,
+    },
+    /// A snapshot of channels was taken of something of another shape.
+    #[error(
+        "the snapshot does not fit: it has {found} {what} where {expected} are wanted. It can only be restored with the \
+         partitioning and the parallelism that it was taken with"
+    )]
+    SnapshotMismatch {
+        /// What is counted.
+        what: &'static str,
+        /// How many the snapshot has.
+        found: usize,
+        /// How many it must have.
+        expected: usize,
+    },
+    /// A snapshot was restored into something that has been used.
+    #[error("{what} is in use already: a snapshot can only be restored before anything is sent")]
+    RestoredTooLate {
+        /// What should have been restored.
+        what: &'static str,
+    },
 }
 
 impl Classified for NetworkError {
@@ -49,15 +84,25 @@ impl Classified for NetworkError {
             NetworkError::NoSuchChannel { .. } => "TM-NETWORK-NO-SUCH-CHANNEL",
             NetworkError::Serialization(_) => "TM-NETWORK-SERIALIZATION",
             NetworkError::ConsumerGone => "TM-NETWORK-CONSUMER-GONE",
+            NetworkError::NoPartitioner { .. } => "TM-NETWORK-NO-PARTITIONER",
+            NetworkError::DamagedSnapshot { .. } => "TM-NETWORK-DAMAGED-SNAPSHOT",
+            NetworkError::SnapshotMismatch { .. } => "TM-NETWORK-SNAPSHOT-MISMATCH",
+            NetworkError::RestoredTooLate { .. } => "TM-NETWORK-RESTORED-TOO-LATE",
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
-            NetworkError::InsufficientBuffers { .. } | NetworkError::NoSuchChannel { .. } => Fault::User,
-            NetworkError::WrongBatchType(_) | NetworkError::Serialization(_) | NetworkError::ConsumerGone => {
-                Fault::Internal
-            }
+            NetworkError::InsufficientBuffers { .. }
+            | NetworkError::NoSuchChannel { .. }
+            | NetworkError::NoPartitioner { .. }
+            | NetworkError::SnapshotMismatch { .. } => Fault::User,
+            // On a disk, or on the way.
+            NetworkError::DamagedSnapshot { .. } => Fault::External,
+            NetworkError::WrongBatchType(_)
+            | NetworkError::Serialization(_)
+            | NetworkError::ConsumerGone
+            | NetworkError::RestoredTooLate { .. } => Fault::Internal,
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use tidemill_core::batch::Batch;
 use tidemill_core::time::Watermark;
+use tidemill_serialization::BatchSerializer;
+
+use crate::error::NetworkError;
 
 /// A control element. It needs no credit and waits for no full buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,4 +24,20 @@ pub enum Buffer {
     Batch(Batch),
     /// The bytes that the edge's serializer made of it.
     Encoded(Vec<u8>),
+}
+
+impl Buffer {
+    /// The bytes that the edge's serializer makes, or has made, of the batch.
+    pub(crate) fn into_bytes(self, serializer: &dyn BatchSerializer) -> Result<Vec<u8>, NetworkError> {
+        match self {
+            Buffer::Encoded(bytes) => Ok(bytes),
+            Buffer::Batch(batch) => {
+                let mut bytes = Vec::new();
+                serializer
+                    .encode(&batch, &mut bytes)
+                    .map_err(|error| NetworkError::Serialization(error.to_string()))?;
+                Ok(bytes)
+            }
+        }
+    }
 }

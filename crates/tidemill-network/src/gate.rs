@@ -3,6 +3,10 @@
 //! A channel has its exclusive buffers as credit; what arrives beyond them asks the gate's pool for a floating one.
 //! A buffer that finds neither waits in the channel's backlog and keeps its producer's permit, which is how back
 //! pressure travels upstream. Events need no credit but keep their place behind the buffers sent before them.
+//!
+//! What comes out of a snapshot goes through the backlog too, before anything new. Of buffers that find no permit there
+//! the bytes are held outside the pool until there is credit: they are in memory anyway, and are bounded by what was on
+//! its way when the snapshot was taken. Their producer counts as congested until then, so that nothing is added to them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +18,7 @@ use tidemill_serialization::BatchSerializer;
 use crate::error::NetworkError;
 use crate::event::{Buffer, Event};
 use crate::pool::{LocalBufferPool, Permit};
+use crate::snapshot::{GateSnapshot, InFlight, InputChannelSnapshot};
 use crate::waker::{TaskWaker, Wake};
 
 /// What a gate hands to its task.
@@ -39,16 +44,46 @@ enum Entry {
 
 #[derive(Debug)]
 enum Waiting {
-    Buffer { buffer: Buffer, bytes: usize, permit: Permit },
+    /// Without a permit when it comes out of a snapshot and the pool had none.
+    Buffer {
+        buffer: Buffer,
+        bytes: usize,
+        permit: Option<Permit>,
+    },
     Event(Event),
+}
+
+/// An element of a channel, copied so that it can be encoded without holding the lock.
+pub(crate) enum Copied {
+    Buffer(Buffer),
+    Event(Event),
+}
+
+impl Copied {
+    pub(crate) fn encode_all(
+        items: Vec<Copied>,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<Vec<InFlight>, NetworkError> {
+        items
+            .into_iter()
+            .map(|item| match item {
+                Copied::Event(event) => Ok(InFlight::Event(event)),
+                Copied::Buffer(buffer) => buffer.into_bytes(serializer).map(InFlight::Buffer),
+            })
+            .collect()
+    }
 }
 
 #[derive(Debug, Default)]
 struct Channel {
     queue: VecDeque<Entry>,
     backlog: VecDeque<Waiting>,
+    /// Buffers of the backlog that hold a permit, and those that hold none.
     backlogged_buffers: usize,
+    backlogged_outside: usize,
     free_exclusive: usize,
+    /// Whether the end of the input was taken.
+    ended: bool,
     /// Whether the channel is listed as ready, or as waiting for a floating buffer.
     is_ready: bool,
     is_starving: bool,
@@ -74,6 +109,27 @@ struct Shared {
     waker: Arc<TaskWaker>,
 }
 
+impl Channel {
+    fn is_congested(&self) -> bool {
+        self.backlogged_buffers >= self.max_backlog || self.backlogged_outside > 0
+    }
+
+    /// Puts what comes out of a snapshot behind what waits.
+    fn recover(&mut self, item: InFlight, permit: impl FnOnce() -> Option<Permit>) {
+        self.backlog.push_back(match item {
+            InFlight::Event(event) => Waiting::Event(event),
+            InFlight::Buffer(encoded) => {
+                let permit = permit();
+                match permit {
+                    Some(_) => self.backlogged_buffers += 1,
+                    None => self.backlogged_outside += 1,
+                }
+                Waiting::Buffer { bytes: encoded.len(), buffer: Buffer::Encoded(encoded), permit }
+            }
+        });
+    }
+}
+
 impl Queues {
     fn mark_ready(&mut self, index: usize) {
         let channel = &mut self.channels[index];
@@ -96,9 +152,12 @@ impl Queues {
                         channel.backlog.push_front(Waiting::Buffer { buffer, bytes, permit });
                         break;
                     };
+                    match permit {
+                        Some(_) => channel.backlogged_buffers -= 1,
+                        None => channel.backlogged_outside -= 1,
+                    }
                     drop(permit);
-                    channel.backlogged_buffers -= 1;
-                    if channel.backlogged_buffers < channel.max_backlog
+                    if !channel.is_congested()
                         && let Some(pool) = channel.congestion.take()
                     {
                         pool.relieve();
@@ -214,7 +273,10 @@ impl InputGate {
         }
         let Some(entry) = entry else { return Ok(None) };
         match entry {
-            Entry::Event(event) => Ok(Some((index, GateItem::Event(event)))),
+            Entry::Event(event) => {
+                queues.channels[index].ended |= event == Event::EndOfInput;
+                Ok(Some((index, GateItem::Event(event))))
+            }
             Entry::Buffer { buffer, bytes, credit } => {
                 queues.queued_buffers -= 1;
                 queues.queued_bytes -= bytes;
@@ -256,39 +318,63 @@ impl InputGate {
         GateProbe(Arc::clone(&self.shared), self.exclusive_per_channel)
     }
 
-    /// The encoded batches that wait in each channel, oldest first, queue and backlog alike: what a checkpoint that
-    /// overtakes them would store.
+    /// Whether the end of a channel has been taken, before the last restore or since.
+    pub fn is_ended(&self, channel: usize) -> bool {
+        self.shared.queues.lock().channels[channel].ended
+    }
+
+    /// What has credit and was not taken yet, in the order of each channel. What waits without credit belongs to the
+    /// snapshots of the [partitions](crate::ResultPartition::snapshot); the batch that was taken last, to the task.
     ///
     /// # Errors
     /// When a batch cannot be encoded.
-    pub fn snapshot(&self) -> Result<Vec<Vec<Vec<u8>>>, NetworkError> {
-        let queues = self.shared.queues.lock();
-        let encode = |buffer: &Buffer| -> Result<Vec<u8>, NetworkError> {
-            let mut bytes = Vec::new();
-            match buffer {
-                Buffer::Encoded(encoded) => bytes.extend_from_slice(encoded),
-                Buffer::Batch(batch) => self
-                    .serializer
-                    .encode(batch, &mut bytes)
-                    .map_err(|error| NetworkError::Serialization(error.to_string()))?,
-            }
-            Ok(bytes)
+    pub fn snapshot(&self) -> Result<GateSnapshot, NetworkError> {
+        let copied: Vec<(Vec<Copied>, bool)> = {
+            let queues = self.shared.queues.lock();
+            let copy = |entry: &Entry| match entry {
+                Entry::Buffer { buffer, .. } => Copied::Buffer(buffer.clone()),
+                Entry::Event(event) => Copied::Event(*event),
+            };
+            let each = queues.channels.iter();
+            each.map(|channel| (channel.queue.iter().map(copy).collect(), channel.ended)).collect()
         };
-        queues
-            .channels
-            .iter()
-            .map(|channel| {
-                let queued = channel.queue.iter().filter_map(|entry| match entry {
-                    Entry::Buffer { buffer, .. } => Some(buffer),
-                    Entry::Event(_) => None,
-                });
-                let waiting = channel.backlog.iter().filter_map(|waiting| match waiting {
-                    Waiting::Buffer { buffer, .. } => Some(buffer),
-                    Waiting::Event(_) => None,
-                });
-                queued.chain(waiting).map(encode).collect()
+        let channels = copied
+            .into_iter()
+            .map(|(queue, ended)| {
+                Ok(InputChannelSnapshot { queued: Copied::encode_all(queue, &*self.serializer)?, ended })
             })
-            .collect()
+            .collect::<Result<_, NetworkError>>()?;
+        Ok(GateSnapshot { channels })
+    }
+
+    /// Puts a snapshot back into a new gate, before its partitions are restored and before anything is sent. What finds no
+    /// credit, because the gate has fewer buffers now, follows as there is some, before all that is new.
+    ///
+    /// Batches are decoded when they are taken. In which order the channels take their turns is not stored.
+    ///
+    /// # Errors
+    /// [`NetworkError::SnapshotMismatch`] when the snapshot has another number of channels,
+    /// [`NetworkError::RestoredTooLate`] when something has been sent. The gate is as it was then.
+    pub fn restore(&mut self, snapshot: GateSnapshot) -> Result<(), NetworkError> {
+        let mut queues = self.shared.queues.lock();
+        let (found, expected) = (snapshot.channels.len(), queues.channels.len());
+        if found != expected {
+            return Err(NetworkError::SnapshotMismatch { what: "channels", found, expected });
+        }
+        let is_used =
+            |channel: &Channel| channel.ended || !channel.queue.is_empty() || !channel.backlog.is_empty();
+        if self.outstanding.is_some() || queues.channels.iter().any(is_used) {
+            return Err(NetworkError::RestoredTooLate { what: "the input gate" });
+        }
+        for (index, InputChannelSnapshot { queued, ended }) in snapshot.channels.into_iter().enumerate() {
+            let channel = &mut queues.channels[index];
+            channel.ended = ended;
+            queued.into_iter().for_each(|item| channel.recover(item, || None));
+            queues.promote(index, &self.shared.floating);
+        }
+        drop(queues);
+        self.shared.waker.wake(Wake::Input);
+        Ok(())
     }
 }
 
@@ -370,7 +456,7 @@ impl ChannelSender {
                 self.shared.waker.wake(Wake::Input);
             }
             None => {
-                channel.backlog.push_back(Waiting::Buffer { buffer, bytes, permit });
+                channel.backlog.push_back(Waiting::Buffer { buffer, bytes, permit: Some(permit) });
                 channel.backlogged_buffers += 1;
                 if channel.backlogged_buffers >= channel.max_backlog && channel.congestion.is_none() {
                     self.pool.congest();
@@ -416,5 +502,41 @@ impl ChannelSender {
         } else {
             channel.backlog.push_back(Waiting::Event(event));
         }
+    }
+
+    /// What was sent on this channel and has no credit yet.
+    pub(crate) fn waiting(&self) -> Vec<Copied> {
+        let queues = self.shared.queues.lock();
+        let backlog = queues.channels[self.channel].backlog.iter();
+        backlog
+            .map(|waiting| match waiting {
+                Waiting::Buffer { buffer, .. } => Copied::Buffer(buffer.clone()),
+                Waiting::Event(event) => Copied::Event(*event),
+            })
+            .collect()
+    }
+
+    /// Sends again what waited for credit when a snapshot was taken. The buffers hold permits again as far as there are
+    /// any.
+    pub(crate) fn recover(&self, items: Vec<InFlight>) -> Result<(), NetworkError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut queues = self.shared.queues.lock();
+        if queues.closed {
+            return Err(NetworkError::ConsumerGone);
+        }
+        let channel = &mut queues.channels[self.channel];
+        for item in items {
+            channel.recover(item, || self.pool.try_acquire().or_else(|| self.pool.try_overdraw()));
+        }
+        if channel.is_congested() && channel.congestion.is_none() {
+            self.pool.congest();
+            channel.congestion = Some(Arc::clone(&self.pool));
+        }
+        queues.promote(self.channel, &self.shared.floating);
+        drop(queues);
+        self.shared.waker.wake(Wake::Input);
+        Ok(())
     }
 }

@@ -6,6 +6,8 @@
 //! → [`gate`] (one queue a channel; what has no credit yet waits in the channel's backlog) → the consuming task.
 //!
 //! A lock is taken once per buffer that is handed over, never per record.
+//!
+//! All that is on its way can be stored at any moment between two calls, and put back: see [`snapshot`].
 
 pub mod error;
 pub mod event;
@@ -13,6 +15,8 @@ pub mod gate;
 pub mod partition;
 pub mod pool;
 pub mod router;
+pub mod selector;
+pub mod snapshot;
 pub mod timeout;
 pub mod waker;
 
@@ -22,5 +26,8 @@ pub use gate::{ChannelSender, GateItem, InputGate};
 pub use partition::{ResultPartition, Written};
 pub use pool::{GateBuffers, LocalBufferPool, NetworkBufferPool, PartitionBuffers, Permit};
 pub use router::{RouteTarget, Routed, Router};
+pub use snapshot::{
+    GateSnapshot, InFlight, InputChannelSnapshot, PartitionSnapshot, RouterSnapshot, SubpartitionSnapshot,
+};
 pub use timeout::BufferTimeout;
 pub use waker::{TaskWaker, Wake};

@@ -9,9 +9,10 @@ use tidemill_serialization::BatchSerializer;
 
 use crate::error::NetworkError;
 use crate::event::{Buffer, Event};
-use crate::gate::ChannelSender;
+use crate::gate::{ChannelSender, Copied};
 use crate::pool::{LocalBufferPool, Permit};
 use crate::router::{RouteTarget, Routed, Router};
+use crate::snapshot::{PartitionSnapshot, SubpartitionSnapshot};
 use crate::timeout::BufferTimeout;
 
 /// How far a batch was written.
@@ -60,6 +61,12 @@ impl Riders {
             }
             Event::EndOfInput => {}
         }
+    }
+
+    fn events(&self) -> impl Iterator<Item = Event> {
+        let active = self.active.then_some(Event::Idle(false));
+        let idle = self.idle.then_some(Event::Idle(true));
+        active.into_iter().chain(self.watermark.map(Event::Watermark)).chain(idle)
     }
 }
 
@@ -113,15 +120,8 @@ impl Channels {
 
 impl Channel {
     fn send_riders(&mut self) {
-        let Riders { active, watermark, idle } = std::mem::take(&mut self.riders);
-        if active {
-            self.sender.send_event(Event::Idle(false));
-        }
-        if let Some(watermark) = watermark {
-            self.sender.send_event(Event::Watermark(watermark));
-        }
-        if idle {
-            self.sender.send_event(Event::Idle(true));
+        for event in std::mem::take(&mut self.riders).events() {
+            self.sender.send_event(event);
         }
     }
 }
@@ -230,6 +230,73 @@ impl ResultPartition {
 
     fn check(&mut self) -> Result<(), NetworkError> {
         self.channels.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// What was written and has not got to a consumer: what waits for credit, for a full buffer, and behind one.
+    ///
+    /// `rest` is what [`write`](Self::write) has left of a batch, if it has: it is stored along, with the channels that
+    /// were chosen for its records already. `serializer` is the edge's.
+    ///
+    /// # Errors
+    /// When a batch cannot be encoded, or `rest` is not the batch that was left.
+    pub fn snapshot(
+        &self,
+        rest: Option<&Batch>,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<PartitionSnapshot, NetworkError> {
+        let router = self.router.snapshot(rest, serializer)?;
+        let channels = self.channels.channels.iter().map(|channel| {
+            let waiting = Copied::encode_all(channel.sender.waiting(), serializer)?;
+            Ok(SubpartitionSnapshot { waiting, riders: channel.riders.events().collect() })
+        });
+        Ok(PartitionSnapshot { channels: channels.collect::<Result<_, NetworkError>>()?, router })
+    }
+
+    /// Puts a snapshot back into a new partition, whose gates have been restored. Answers the rest of a batch that was
+    /// partly written, which has to be written next. `now` begins the buffer timeout anew.
+    ///
+    /// Builders get their buffers whatever the pool's size is; of what waits for credit, those that find no buffer in the
+    /// pool are held outside it, and the partition is not available until they have credit. What was
+    /// [sent](Self::sent) is counted from zero.
+    ///
+    /// # Errors
+    /// [`NetworkError::SnapshotMismatch`] when the snapshot has other channels or another router,
+    /// [`NetworkError::Serialization`] or [`NetworkError::WrongBatchType`] when its batches are not the edge's,
+    /// [`NetworkError::RestoredTooLate`] when something was written before, [`NetworkError::ConsumerGone`].
+    pub fn restore(
+        &mut self,
+        snapshot: PartitionSnapshot,
+        serializer: &dyn BatchSerializer,
+        now: Instant,
+    ) -> Result<Option<Batch>, NetworkError> {
+        let (found, expected) = (snapshot.channels.len(), self.channels.channels.len());
+        if found != expected {
+            return Err(NetworkError::SnapshotMismatch { what: "channels", found, expected });
+        }
+        if self.router.has_pending() || self.channels.sent != Sent::default() {
+            return Err(NetworkError::RestoredTooLate { what: "the result partition" });
+        }
+        let rest = self.router.restore(snapshot.router, serializer)?;
+        let Channels { channels, pool, .. } = &mut self.channels;
+        for (index, channel) in channels.iter_mut().enumerate() {
+            if self.router.has_records(index) {
+                let permit = pool.try_acquire().or_else(|| pool.try_overdraw());
+                channel.permit = Some(permit.unwrap_or_else(|| pool.force_acquire()));
+            }
+        }
+        for (index, (channel, stored)) in channels.iter_mut().zip(snapshot.channels).enumerate() {
+            channel.sender.recover(stored.waiting)?;
+            stored.riders.into_iter().for_each(|event| channel.riders.add(event));
+            if !self.router.has_records(index) {
+                channel.send_riders();
+            }
+        }
+        if let BufferTimeout::After(timeout) = self.timeout
+            && self.router.has_pending()
+        {
+            self.deadline = now.checked_add(timeout);
+        }
+        Ok(rest)
     }
 
     /// How much has been sent.

@@ -1,15 +1,18 @@
 //! Dealing the records of a batch to channels, and packing them to at most a segment each.
 //!
 //! A [`Router`] belongs to an edge and is the only part of it that knows the record type. The ones for typed
-//! batches are here.
+//! batches are here; what chooses a channel for each record is a [`Selector`].
 
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::element::Element;
-use tidemill_core::hash;
-use tidemill_core::key_group::{KeyGroup, key_group, subtask_of};
 use tidemill_core::time::Timestamp;
+use tidemill_serialization::BatchSerializer;
 
 use crate::error::NetworkError;
+use crate::event::Buffer;
+use crate::snapshot::RouterSnapshot;
+
+pub use crate::selector::{ByKeyGroup, Custom, Random, RoundRobin, Selector};
 
 /// Whether a router has taken a whole batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,174 +48,133 @@ pub trait Router: Send {
 
     /// Whether records wait in any builder.
     fn has_pending(&self) -> bool;
-}
 
-/// Chooses a channel for each record of a batch.
-pub trait Selector<T>: Send {
-    /// Appends one channel (below `channels`) a record to `targets`. May fill in the batch's hash column.
+    /// What waits in the builders, where the choice of channels stands, and `rest`, what [`route`](Self::route) has left
+    /// of a batch.
     ///
     /// # Errors
-    /// When a function of the user chooses a channel that does not exist.
-    fn select(
+    /// When a batch cannot be encoded, or `rest` is not the batch that was left.
+    fn snapshot(
+        &self,
+        rest: Option<&Batch>,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<RouterSnapshot, NetworkError>;
+
+    /// Puts a snapshot back into a new router of the same kind. Answers the rest of a batch, which has to be routed next.
+    ///
+    /// # Errors
+    /// When the snapshot is of a router of another kind or with other channels, or its batches are not the edge's.
+    fn restore(
         &mut self,
-        batch: &mut TypedBatch<T>,
-        channels: usize,
-        targets: &mut Vec<u32>,
-    ) -> Result<(), NetworkError>;
-}
-
-/// Chooses by the key group of the routing hash of each record's key.
-pub struct ByKeyGroup<F> {
-    hash: F,
-    max_parallelism: u32,
-    subtasks: Vec<u32>,
-}
-
-impl<F> ByKeyGroup<F> {
-    /// `hash` gives the routing hash of a record's key.
-    pub fn new(hash: F, parallelism: u32, max_parallelism: u32) -> Self {
-        let subtasks = (0..max_parallelism)
-            .map(|group| subtask_of(group as KeyGroup, parallelism, max_parallelism))
-            .collect();
-        Self { hash, max_parallelism, subtasks }
-    }
-}
-
-impl<T: Element, F: FnMut(&T) -> u64 + Send> Selector<T> for ByKeyGroup<F> {
-    fn select(
-        &mut self,
-        batch: &mut TypedBatch<T>,
-        _channels: usize,
-        targets: &mut Vec<u32>,
-    ) -> Result<(), NetworkError> {
-        let TypedBatch { values, hashes, .. } = batch;
-        hashes.clear();
-        hashes.extend(values.iter().map(&mut self.hash));
-        let subtasks = &self.subtasks[..];
-        if self.max_parallelism.is_power_of_two() {
-            // A mask does what a division by a number that is not known at compile time would.
-            let mask = self.max_parallelism - 1;
-            targets.extend(hashes.iter().map(|hash| {
-                let group = tidemill_core::key_group::murmur((hash >> 16) as u32) & mask;
-                subtasks[group as usize]
-            }));
-        } else {
-            let max = self.max_parallelism;
-            targets.extend(hashes.iter().map(|hash| subtasks[usize::from(key_group(*hash, max))]));
-        }
-        Ok(())
-    }
-}
-
-/// One channel after the other.
-#[derive(Debug, Default)]
-pub struct RoundRobin {
-    next: usize,
-}
-
-impl RoundRobin {
-    /// Starts at channel `first`, so that not all producers begin with the same consumer.
-    pub fn starting_at(first: usize) -> Self {
-        Self { next: first }
-    }
-}
-
-impl<T: Element> Selector<T> for RoundRobin {
-    fn select(
-        &mut self,
-        batch: &mut TypedBatch<T>,
-        channels: usize,
-        targets: &mut Vec<u32>,
-    ) -> Result<(), NetworkError> {
-        let mut next = self.next % channels;
-        targets.extend(
-            std::iter::repeat_with(|| {
-                let chosen = next;
-                next = if next + 1 == channels { 0 } else { next + 1 };
-                chosen as u32
-            })
-            .take(batch.len()),
-        );
-        self.next = next;
-        Ok(())
-    }
-}
-
-/// A random channel for each record, from a seeded generator.
-#[derive(Debug)]
-pub struct Random {
-    state: u64,
-}
-
-impl Random {
-    /// The same seed gives the same choices.
-    pub fn seeded(seed: u64) -> Self {
-        Self { state: seed }
-    }
-}
-
-impl<T: Element> Selector<T> for Random {
-    fn select(
-        &mut self,
-        batch: &mut TypedBatch<T>,
-        channels: usize,
-        targets: &mut Vec<u32>,
-    ) -> Result<(), NetworkError> {
-        targets.extend((0..batch.len()).map(|_| {
-            self.state = self.state.wrapping_add(1);
-            // The high half of the product maps 32 random bits to 0..channels without a division.
-            ((u64::from(hash::uint(self.state) as u32) * channels as u64) >> 32) as u32
-        }));
-        Ok(())
-    }
-}
-
-/// A function of the user: record and number of channels → channel.
-pub struct Custom<F>(pub F);
-
-impl<T: Element, F: FnMut(&T, usize) -> usize + Send> Selector<T> for Custom<F> {
-    fn select(
-        &mut self,
-        batch: &mut TypedBatch<T>,
-        channels: usize,
-        targets: &mut Vec<u32>,
-    ) -> Result<(), NetworkError> {
-        for value in &batch.values {
-            let channel = (self.0)(value, channels);
-            if channel >= channels {
-                return Err(NetworkError::NoSuchChannel { channel, channels });
-            }
-            targets.push(channel as u32);
-        }
-        Ok(())
-    }
+        snapshot: RouterSnapshot,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<Option<Batch>, NetworkError>;
 }
 
 /// Records that wait to fill a buffer.
 struct Builder<T> {
     batch: TypedBatch<T>,
     bytes: usize,
+    /// How many records the buffer before has held: most likely this one will hold as many.
+    before: usize,
 }
 
 impl<T: Element> Builder<T> {
     fn new() -> Self {
-        Self { batch: TypedBatch::default(), bytes: 0 }
+        Self { batch: TypedBatch::default(), bytes: 0, before: 0 }
     }
 
     fn take(&mut self) -> Option<(Batch, usize)> {
         if self.batch.is_empty() {
             return None;
         }
+        self.before = self.batch.len();
         let bytes = std::mem::take(&mut self.bytes);
         Some((Batch::new(std::mem::take(&mut self.batch)), bytes))
     }
+
+    fn snapshot(&self, serializer: &dyn BatchSerializer) -> Result<Option<Vec<u8>>, NetworkError> {
+        if self.batch.is_empty() {
+            return Ok(None);
+        }
+        Buffer::Batch(Batch::new(self.batch.clone())).into_bytes(serializer).map(Some)
+    }
+
+    fn of(batch: TypedBatch<T>) -> Self {
+        Self { bytes: batch.bytes(), batch, before: 0 }
+    }
 }
 
-/// The logical bytes of a record and its timestamp.
+/// The builders of a snapshot and the rest of a batch, decoded; `rehash` makes their hash columns.
+fn restored<T: Element>(
+    snapshot: &RouterSnapshot,
+    builders: usize,
+    serializer: &dyn BatchSerializer,
+    mut rehash: impl FnMut(&mut TypedBatch<T>),
+) -> Result<(Vec<Builder<T>>, Option<Batch>), NetworkError> {
+    let found = snapshot.builders.len();
+    if found != builders {
+        return Err(NetworkError::SnapshotMismatch { what: "builders", found, expected: builders });
+    }
+    let decode = |bytes: &[u8]| {
+        serializer.decode(bytes).map_err(|error| NetworkError::Serialization(error.to_string()))
+    };
+    let mut all = Vec::with_capacity(builders);
+    for stored in &snapshot.builders {
+        let mut records = TypedBatch::default();
+        if let Some(bytes) = stored {
+            records = std::mem::take(decode(bytes)?.downcast_mut::<TypedBatch<T>>()?);
+            rehash(&mut records);
+        }
+        all.push(Builder::of(records));
+    }
+    let rest = match &snapshot.rest {
+        None => None,
+        Some(bytes) => {
+            let mut rest = decode(bytes)?;
+            rehash(rest.downcast_mut::<TypedBatch<T>>()?);
+            Some(rest).filter(|rest| !rest.is_empty())
+        }
+    };
+    let (found, expected) = (snapshot.targets.len(), rest.as_ref().map_or(0, Batch::len));
+    if found != 0 && found != expected {
+        return Err(NetworkError::SnapshotMismatch { what: "chosen channels", found, expected });
+    }
+    Ok((all, rest))
+}
+
+/// The only builder of a router that chooses nothing, and the rest of a batch.
+fn restored_one<T: Element>(
+    snapshot: &RouterSnapshot,
+    serializer: &dyn BatchSerializer,
+) -> Result<(Builder<T>, Option<Batch>), NetworkError> {
+    let found = snapshot.targets.len();
+    if found != 0 {
+        return Err(NetworkError::SnapshotMismatch { what: "chosen channels", found, expected: 0 });
+    }
+    // Its records have no hashes: the packing drops them.
+    let (mut builders, rest) = restored(snapshot, 1, serializer, |_| {})?;
+    Ok((builders.pop().unwrap_or_else(Builder::new), rest))
+}
+
+fn stored_rest(
+    rest: Option<&Batch>,
+    serializer: &dyn BatchSerializer,
+) -> Result<Option<Vec<u8>>, NetworkError> {
+    rest.map(|rest| Buffer::Batch(rest.clone()).into_bytes(serializer)).transpose()
+}
+
+/// What a record takes in a buffer besides its value.
 #[inline(always)]
-fn bytes_of<T: Element>(value: &T, stamped: bool) -> usize {
+fn beside(stamped: bool, hashed: bool) -> usize {
     let stamp = if stamped { size_of::<Timestamp>() } else { 0 };
-    stamp + T::FIXED_BYTES.unwrap_or_else(|| value.logical_bytes())
+    stamp + if hashed { size_of::<u64>() } else { 0 }
+}
+
+/// The logical bytes of a record with what is beside it. At least one, so that buffers of records that take none get full.
+#[inline(always)]
+fn bytes_of<T: Element>(value: &T, beside: usize) -> usize {
+    beside + T::FIXED_BYTES.unwrap_or_else(|| value.logical_bytes()).max(1)
 }
 
 /// Deals records to channels one by one, as a [`Selector`] says.
@@ -270,9 +232,7 @@ impl<T: Element, S: Selector<T>> Router for ScatterRouter<T, S> {
             }
         }
         let segment = self.segment_size;
-        // What a buffer of records of one size holds is known, so that it is allocated once.
-        let capacity = T::FIXED_BYTES
-            .map_or(0, |bytes| segment.div_ceil((bytes + if stamped { 8 } else { 0 }).max(1)).min(segment));
+        let beside = beside(stamped, hashed);
         let mut values = std::mem::take(&mut batch.values).into_iter();
         let mut done = 0;
         for target in &self.targets {
@@ -281,16 +241,18 @@ impl<T: Element, S: Selector<T>> Router for ScatterRouter<T, S> {
                 if !to.begin(*target as usize) {
                     break;
                 }
-                builder.batch.values.reserve(capacity);
+                // Full buffers are allocated once, and those that a timeout sends early do not take the memory of full ones.
+                let expected = builder.before;
+                builder.batch.values.reserve(expected);
                 if stamped {
-                    builder.batch.timestamps.reserve(capacity);
+                    builder.batch.timestamps.reserve(expected);
                 }
                 if hashed {
-                    builder.batch.hashes.reserve(capacity);
+                    builder.batch.hashes.reserve(expected);
                 }
             }
             let Some(value) = values.next() else { break };
-            builder.bytes += bytes_of(&value, stamped);
+            builder.bytes += bytes_of(&value, beside);
             builder.batch.values.push(value);
             if stamped {
                 builder.batch.timestamps.push(batch.timestamps[done]);
@@ -334,6 +296,43 @@ impl<T: Element, S: Selector<T>> Router for ScatterRouter<T, S> {
 
     fn has_pending(&self) -> bool {
         self.builders.iter().any(|builder| !builder.batch.is_empty())
+    }
+
+    fn snapshot(
+        &self,
+        rest: Option<&Batch>,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<RouterSnapshot, NetworkError> {
+        let (found, expected) = (rest.map_or(0, Batch::len), self.targets.len());
+        if self.resumed && found != expected {
+            return Err(NetworkError::SnapshotMismatch { what: "records in the rest", found, expected });
+        }
+        let builders = self.builders.iter().map(|builder| builder.snapshot(serializer));
+        Ok(RouterSnapshot {
+            builders: builders.collect::<Result<_, _>>()?,
+            position: self.selector.position(),
+            rest: stored_rest(rest, serializer)?,
+            targets: if self.resumed { self.targets.clone() } else { Vec::new() },
+        })
+    }
+
+    fn restore(
+        &mut self,
+        snapshot: RouterSnapshot,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<Option<Batch>, NetworkError> {
+        let channels = self.builders.len();
+        if let Some(channel) = snapshot.targets.iter().find(|target| **target as usize >= channels) {
+            let detail = format!("it sends records to channel {channel}, but there are only {channels}");
+            return Err(NetworkError::DamagedSnapshot { of: "a router", detail });
+        }
+        let selector = &mut self.selector;
+        let (builders, rest) = restored(&snapshot, channels, serializer, |batch| selector.rehash(batch))?;
+        self.selector.set_position(snapshot.position);
+        self.builders = builders;
+        self.resumed = !snapshot.targets.is_empty();
+        self.targets = snapshot.targets;
+        Ok(rest)
     }
 }
 
@@ -383,16 +382,17 @@ impl<T: Element> Unpacked<T> {
     fn fill(&mut self, builder: &mut Builder<T>, segment: usize) {
         let room = segment.saturating_sub(builder.bytes);
         let left = self.values.as_slice();
+        let beside = beside(self.stamped, false);
         let (count, bytes) = match T::FIXED_BYTES {
             Some(bytes) => {
-                let each = bytes + if self.stamped { size_of::<Timestamp>() } else { 0 };
-                let count = room.div_ceil(each.max(1)).min(left.len());
+                let each = bytes.max(1) + beside;
+                let count = room.div_ceil(each).min(left.len());
                 (count, count * each)
             }
             None => {
                 let (mut count, mut bytes) = (0, 0);
                 while count < left.len() && bytes < room {
-                    bytes += bytes_of(&left[count], self.stamped);
+                    bytes += bytes_of(&left[count], beside);
                     count += 1;
                 }
                 (count, bytes)
@@ -449,6 +449,28 @@ impl<T: Element> Router for SingleRouter<T> {
 
     fn has_pending(&self) -> bool {
         !self.builder.batch.is_empty()
+    }
+
+    fn snapshot(
+        &self,
+        rest: Option<&Batch>,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<RouterSnapshot, NetworkError> {
+        Ok(RouterSnapshot {
+            builders: vec![self.builder.snapshot(serializer)?],
+            rest: stored_rest(rest, serializer)?,
+            ..RouterSnapshot::default()
+        })
+    }
+
+    fn restore(
+        &mut self,
+        snapshot: RouterSnapshot,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<Option<Batch>, NetworkError> {
+        let (builder, rest) = restored_one(&snapshot, serializer)?;
+        self.builder = builder;
+        Ok(rest)
     }
 }
 
@@ -514,5 +536,28 @@ impl<T: Element> Router for BroadcastRouter<T> {
 
     fn has_pending(&self) -> bool {
         !self.builder.batch.is_empty()
+    }
+
+    fn snapshot(
+        &self,
+        rest: Option<&Batch>,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<RouterSnapshot, NetworkError> {
+        Ok(RouterSnapshot {
+            builders: vec![self.builder.snapshot(serializer)?],
+            rest: stored_rest(rest, serializer)?,
+            ..RouterSnapshot::default()
+        })
+    }
+
+    fn restore(
+        &mut self,
+        snapshot: RouterSnapshot,
+        serializer: &dyn BatchSerializer,
+    ) -> Result<Option<Batch>, NetworkError> {
+        let (builder, rest) = restored_one(&snapshot, serializer)?;
+        self.begun = if builder.batch.is_empty() { 0 } else { self.channels };
+        self.builder = builder;
+        Ok(rest)
     }
 }

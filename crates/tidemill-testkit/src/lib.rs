@@ -1,7 +1,8 @@
 //! What tests of operators, sources and whole jobs share.
 //!
 //! - [`OperatorHarness`] drives one operator subtask without a cluster, [`ParallelHarness`] several with key routing,
-//!   [`SourceHarness`] a source. They check what they drive, and can snapshot and restore it at random moments.
+//!   [`SourceHarness`] a source, [`ExchangeHarness`] the channels between producers and consumers. They check what they
+//!   drive, and can snapshot and restore it at random moments.
 //! - [`Script`] is a list of inputs that [`assert_same_with_snapshots`] runs straight through, with random
 //!   snapshots, and at changing parallelism.
 //! - [`checked`] wraps the operators of a whole job in the same checks; [`faults`] has operators that fail, block or wait
@@ -18,6 +19,7 @@
 )]
 
 mod checker;
+mod exchange;
 pub mod faults;
 mod harness;
 pub mod jobs;
@@ -32,6 +34,7 @@ mod source_harness;
 mod subject;
 
 pub use checker::{Contract, checked, checked_with};
+pub use exchange::{ExchangeHarness, ExchangeShape, Seen};
 pub use harness::OperatorHarness;
 pub use log_source::Log;
 pub use parallel::ParallelHarness;

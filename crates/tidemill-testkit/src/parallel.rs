@@ -5,14 +5,17 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use tidemill_core::batch::{Batch, TypedBatch};
+use tidemill_core::graph::ShipStrategy;
 use tidemill_core::time::{Timestamp, Watermark};
-use tidemill_network::router::{ByKeyGroup, ScatterRouter};
-use tidemill_network::{RouteTarget, Routed, Router};
+use tidemill_network::GateItem;
+use tidemill_runtime::graph::{EdgeType, TypedEdge};
 use tidemill_runtime::{OperatorError, OperatorFactory};
 use tidemill_serialization::Data;
 use tidemill_state::SubtaskSnapshot;
 
 use crate::checker::{Contract, checked_with};
+use crate::exchange::{ExchangeHarness, ExchangeShape};
+use crate::random::Random;
 use crate::records::RecordType;
 use crate::rescale::redistribute;
 use crate::subject::{Call, Emitted, Setup, Subject};
@@ -21,61 +24,38 @@ use crate::subject::{Call, Emitted, Setup, Subject};
 #[derive(Clone)]
 pub(crate) struct InputType {
     pub(crate) records: RecordType,
-    deal: Arc<dyn Fn(Batch, u32, u32) -> Vec<Batch> + Send + Sync>,
+    edge: Arc<dyn EdgeType>,
+    strategy: ShipStrategy,
 }
 
 impl InputType {
+    fn of<T: Data + Debug>(edge: impl EdgeType + 'static, strategy: ShipStrategy) -> Self {
+        Self { records: RecordType::of::<T>(), edge: Arc::new(edge), strategy }
+    }
+
     /// By the key group of the routing hash that `hash` gives.
     pub(crate) fn keyed<T: Data + Debug>(hash: impl Fn(&T) -> u64 + Clone + Send + Sync + 'static) -> Self {
-        let deal = move |mut batch: Batch, parallelism: u32, max_parallelism: u32| {
-            let selector = ByKeyGroup::new(hash.clone(), parallelism, max_parallelism);
-            // One buffer holds it all, so that each channel gets one batch.
-            let segment = batch.byte_size() + batch.len() + 1;
-            let mut router = ScatterRouter::<T, _>::new(selector, parallelism as usize, segment);
-            let mut parts = Parts(vec![Batch::new(TypedBatch::<T>::default()); parallelism as usize]);
-            let routed = router.route(&mut batch, &mut parts).expect("a typed batch of the input's type");
-            assert_eq!(routed, Routed::All);
-            router.flush(&mut parts);
-            parts.0
-        };
-        Self { records: RecordType::of::<T>(), deal: Arc::new(deal) }
+        Self::of::<T>(TypedEdge::keyed(hash), ShipStrategy::Hash)
     }
 
     /// In equal parts.
     pub(crate) fn rebalanced<T: Data + Debug>() -> Self {
-        let deal = |batch: Batch, parallelism: u32, _| {
-            let records = batch.downcast_ref::<TypedBatch<T>>().expect("a batch of the input's type");
-            let mut parts: Vec<TypedBatch<T>> = (0..parallelism).map(|_| TypedBatch::default()).collect();
-            for (index, value) in records.values.iter().enumerate() {
-                parts[index % parallelism as usize].push(value.clone(), records.timestamp(index));
-            }
-            parts.into_iter().map(Batch::new).collect()
-        };
-        Self { records: RecordType::of::<T>(), deal: Arc::new(deal) }
+        Self::of::<T>(TypedEdge::<T>::new(), ShipStrategy::Rebalance)
     }
 
     /// All to each.
     pub(crate) fn broadcast<T: Data + Debug>() -> Self {
-        let deal = |batch: Batch, parallelism: u32, _| vec![batch; parallelism as usize];
-        Self { records: RecordType::of::<T>(), deal: Arc::new(deal) }
-    }
-}
-
-struct Parts(Vec<Batch>);
-
-impl RouteTarget for Parts {
-    fn begin(&mut self, _channel: usize) -> bool {
-        true
-    }
-
-    fn full(&mut self, channel: usize, batch: Batch, _bytes: usize) {
-        assert!(self.0[channel].is_empty(), "one batch a channel");
-        self.0[channel] = batch;
+        Self::of::<T>(TypedEdge::<T>::new(), ShipStrategy::Broadcast)
     }
 }
 
 /// Drives all subtasks of an operator. Records of an input are dealt to them by its key, in equal parts, or all to each.
+///
+/// They come through the channels of an exchange. Where operators are snapshotted at random points, so are these channels,
+/// while the records are on their way.
 pub struct ParallelHarness {
+    random: Random,
+    channel_restores: u64,
     subjects: Vec<Subject>,
     setup: Setup,
     inputs: BTreeMap<usize, InputType>,
@@ -101,7 +81,8 @@ impl ParallelHarness {
         inputs: BTreeMap<usize, InputType>,
         parallelism: u32,
     ) -> Result<Self, OperatorError> {
-        let mut harness = Self { subjects: Vec::new(), setup, inputs };
+        let random = Random::seeded(setup.seed);
+        let mut harness = Self { random, channel_restores: 0, subjects: Vec::new(), setup, inputs };
         harness.start(vec![None; parallelism as usize])?;
         Ok(harness)
     }
@@ -164,14 +145,44 @@ impl ParallelHarness {
     }
 
     pub(crate) fn process_batch(&mut self, input: usize, batch: Batch) -> Result<(), OperatorError> {
-        let kind = self.inputs.get(&input).unwrap_or_else(|| panic!("input {input} was not declared"));
-        let parts = (kind.deal)(batch, self.subjects.len() as u32, self.setup.max_parallelism);
-        for (subject, batch) in self.subjects.iter_mut().zip(parts) {
-            if !batch.is_empty() {
-                subject.run(Call::Batch { input, batch, records: kind.records.clone() })?;
+        let kind =
+            self.inputs.get(&input).unwrap_or_else(|| panic!("input {input} was not declared")).clone();
+        let consumers = self.parallelism();
+        let shape = ExchangeShape {
+            max_parallelism: self.setup.max_parallelism,
+            // One buffer holds it all with its hashes, so that each channel gets one batch.
+            segment_size: batch.byte_size() + batch.len() * size_of::<u64>() + 1,
+            ..ExchangeShape::new(kind.strategy, 1, consumers)
+        };
+        // Channels that are to be interrupted had better hold something.
+        let shape = match self.setup.snapshot_one_in {
+            None => shape,
+            Some(_) => ExchangeShape { segment_size: shape.segment_size / 4 + 1, ..shape.tight() },
+        };
+        let mut exchange = ExchangeHarness::of(kind.edge, kind.records.clone(), shape);
+        exchange.batch(0, batch);
+        exchange.flush(0);
+        loop {
+            let mut waits = false;
+            for consumer in 0..consumers {
+                if self.setup.snapshot_one_in.is_some_and(|times| self.random.one_in(times)) {
+                    exchange.restart();
+                }
+                match exchange.poll(consumer) {
+                    Some((_, GateItem::Batch(batch))) => {
+                        waits = true;
+                        let records = kind.records.clone();
+                        self.subjects[consumer as usize].run(Call::Batch { input, batch, records })?;
+                    }
+                    Some((_, GateItem::Event(event))) => panic!("{event:?} was not sent"),
+                    None => {}
+                }
+            }
+            if !waits && exchange.is_done(0) {
+                self.channel_restores += exchange.restores();
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     fn all(
@@ -236,6 +247,11 @@ impl ParallelHarness {
     /// How often operators were replaced at random.
     pub fn restores(&self) -> u64 {
         self.subjects.iter().map(|subject| subject.restores).sum()
+    }
+
+    /// How often channels were replaced at random while records were on their way.
+    pub fn channel_restores(&self) -> u64 {
+        self.channel_restores
     }
 
     /// What each subtask has emitted since it was last taken.

@@ -219,6 +219,7 @@ impl Script {
             self.note(harness.take(), &mut output);
         }
         output.restores += harness.restores();
+        output.channel_restores += harness.channel_restores();
         Ok(output)
     }
 
@@ -270,6 +271,7 @@ pub struct ScriptOutput {
     pub reached: Vec<Timestamp>,
     watermarks: Vec<Timestamp>,
     restores: u64,
+    channel_restores: u64,
 }
 
 impl ScriptOutput {
@@ -294,8 +296,8 @@ impl ScriptOutput {
     }
 }
 
-/// Runs a script straight through, with little room for output, with snapshots at random moments, and while the
-/// parallelism changes; all must let out the same. Answers what it was.
+/// Runs a script straight through, with little room for output, with snapshots of operators and of the channels to them at
+/// random moments, and while the parallelism changes; all must let out the same. Answers what it was.
 pub fn assert_same_with_snapshots(factory: impl OperatorFactory + 'static, script: &Script) -> ScriptOutput {
     let factory: Arc<dyn OperatorFactory> = Arc::new(factory);
     let run = |plan: &Plan| {
@@ -305,7 +307,7 @@ pub fn assert_same_with_snapshots(factory: impl OperatorFactory + 'static, scrip
     };
     let straight = run(&Plan::default());
     let at_other_parallelism = if script.order == Order::Exact { Order::EachStep } else { script.order };
-    let mut restores = 0;
+    let (mut restores, mut channel_restores) = (0, 0);
     for seed in Random::seeds(6) {
         let mut random = Random::seeded(seed);
         let batch_records = Some(1 + random.below(5) as usize);
@@ -315,6 +317,7 @@ pub fn assert_same_with_snapshots(factory: impl OperatorFactory + 'static, scrip
         let snapshots = Plan { snapshot_one_in, ..small.clone() };
         let output = run(&snapshots);
         restores += output.restores;
+        channel_restores += output.channel_restores;
         straight.assert_equals(&output, script.order, &snapshots);
         if script.rescales {
             for rescales in [vec![1, 2, 3], vec![3, 1], vec![2, 5, 2]] {
@@ -324,5 +327,7 @@ pub fn assert_same_with_snapshots(factory: impl OperatorFactory + 'static, scrip
         }
     }
     assert!(restores > 0 || script.steps.is_empty(), "no run was interrupted by a snapshot");
+    let has_records = script.steps.iter().any(|step| matches!(step, Step::Batch { .. }));
+    assert!(channel_restores > 0 || !has_records, "no channel was interrupted by a snapshot");
     straight
 }

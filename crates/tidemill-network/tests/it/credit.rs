@@ -256,23 +256,3 @@ fn watermarks_do_not_pile_up_before_a_consumer_that_does_not_come() {
     assert_eq!(items.len(), 4, "{items:?}");
     assert_eq!((&*items[0], &*items[3]), ("Watermark(Watermark(999))", "Watermark(Watermark(1999))"));
 }
-
-#[test]
-fn a_gate_is_snapshotted_with_what_waits_for_credit() {
-    for encoded in [false, true] {
-        let shape = Shape { partition_buffers: 20, exclusive: 1, floating: 1, encoded, ..Shape::of(1) };
-        let mut exchange = one_channel(shape);
-        for first in [0, 16, 32, 48] {
-            exchange.partition.write(batch(first..first + 16), Instant::now()).unwrap();
-            exchange.partition.broadcast(Event::Watermark(Watermark(first.into()))).unwrap();
-        }
-        let snapshot = exchange.gates[0].snapshot().unwrap();
-        let [channel] = &snapshot[..] else { panic!("one channel") };
-        let decoded: Vec<u32> = channel
-            .iter()
-            .flat_map(|bytes| tidemill_serialization::decode_batch::<u32>(bytes).unwrap().values)
-            .collect();
-        assert_eq!(decoded, (0..64).collect::<Vec<_>>());
-        assert_eq!(drain(&mut exchange.gates[0]).len(), 8, "a snapshot takes nothing away");
-    }
-}

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is tests")]
 
 mod credit;
+mod damage;
 mod flushing;
 mod pools;
 mod routers;
+mod snapshots;
 mod stress;
 mod support;

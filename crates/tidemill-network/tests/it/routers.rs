@@ -99,7 +99,7 @@ fn route(
         let mut all = Vec::new();
         for (batch, bytes) in sent {
             let records = batch.downcast_ref::<TypedBatch<Record>>().unwrap();
-            let largest = records.values.iter().map(|record| record.1.len() + 8 + 8).max().unwrap_or(0);
+            let largest = records.values.iter().map(|record| record.1.len() + 8 + 16).max().unwrap_or(0);
             assert!(bytes <= SEGMENT + largest, "a buffer of {bytes} bytes");
             let stamped = !records.timestamps.is_empty();
             assert!(!stamped || records.timestamps.len() == records.len());
@@ -256,4 +256,33 @@ fn a_batch_of_another_type_is_refused() {
         let error = router.route(&mut batch, &mut Scarce::new(2)).unwrap_err();
         assert!(matches!(error, NetworkError::WrongBatchType(_)), "{error}");
     }
+}
+
+#[test]
+fn records_that_take_no_byte_fill_buffers_too() {
+    let mut routers: Vec<Box<dyn Router>> = vec![
+        Box::new(ScatterRouter::<(), _>::new(RoundRobin::default(), 2, SEGMENT)),
+        Box::new(SingleRouter::<()>::new(0, SEGMENT)),
+        Box::new(BroadcastRouter::<()>::new(2, SEGMENT)),
+    ];
+    for router in &mut routers {
+        let mut target = Scarce::new(2);
+        target.free = 100;
+        router.route(&mut Batch::new(TypedBatch::from_values(vec![(); 10 * SEGMENT])), &mut target).unwrap();
+        for (batch, bytes) in target.sent.iter().flatten() {
+            assert_eq!((batch.len(), *bytes), (SEGMENT, SEGMENT));
+        }
+        assert!(!target.sent[0].is_empty());
+    }
+}
+
+#[test]
+fn the_hashes_beside_records_count() {
+    let selector = ByKeyGroup::new(|key: &u32| key.routing_hash(), 1, 128);
+    let mut router = ScatterRouter::<u32, _>::new(selector, 1, 120);
+    let mut target = Scarce::new(1);
+    target.free = 100;
+    router.route(&mut Batch::new(TypedBatch::from_values((0..100u32).collect())), &mut target).unwrap();
+    let lengths: Vec<usize> = target.sent[0].iter().map(|(batch, _)| batch.len()).collect();
+    assert_eq!(lengths, [10; 10], "each takes 4 bytes, and its hash 8");
 }

@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tidemill_core::budget::MemoryBudget;
-use tidemill_core::graph::ShipStrategy;
 use tidemill_network::{
     ChannelSender, GateBuffers, InputGate, LocalBufferPool, PartitionBuffers, ResultPartition, TaskWaker,
 };
@@ -14,7 +13,7 @@ use crate::cluster::EmbeddedCluster;
 use crate::cluster::job::{JobHandle, JobShared, SubtaskAddress};
 use crate::context::OperatorContext;
 use crate::error::{JobError, OperatorFailure};
-use crate::graph::{ExecutionPlan, NodeKind, RouterContext};
+use crate::graph::{ExecutionPlan, NodeKind, RouterContext, reached_subtasks};
 use crate::metrics::{JobMetrics, OperatorMetrics, TaskMetrics};
 use crate::operator::{OperatorError, OperatorWaker};
 use crate::source::{AlignmentGroups, SourceCoordinator, SourceOperator, SourceSpec};
@@ -101,17 +100,6 @@ fn slots<'a>(cluster: &EmbeddedCluster, plan: &'a ExecutionPlan) -> BTreeMap<&'a
 /// The option that decides about managed memory.
 const MANAGED_KEY: &str = "taskmanager.memory.managed.size";
 
-/// The subtasks of the target that subtask `index` of the source sends to, when not to all.
-fn targets(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Vec<u32> {
-    match strategy {
-        ShipStrategy::Forward => vec![index],
-        ShipStrategy::Rescale if sources >= targets => vec![index * targets / sources],
-        // Flink's pointwise distribution: target t reads from source t * sources / targets.
-        ShipStrategy::Rescale => (0..targets).filter(|target| target * sources / targets == index).collect(),
-        _ => (0..targets).collect(),
-    }
-}
-
 fn connect(
     cluster: &EmbeddedCluster,
     plan: &ExecutionPlan,
@@ -124,8 +112,9 @@ fn connect(
         let sources = plan.job.vertices[exchange.source].parallelism;
         let parallelism = plan.job.vertices[exchange.target].parallelism;
         let serializer = edge.edge.serializer();
-        let reached: Vec<Vec<u32>> =
-            (0..sources).map(|source| targets(exchange.strategy, source, sources, parallelism)).collect();
+        let reached: Vec<Vec<u32>> = (0..sources)
+            .map(|source| reached_subtasks(exchange.strategy, source, sources, parallelism))
+            .collect();
         // Gates first: a partition is made of their senders.
         let mut gates = Vec::new();
         for target in 0..parallelism {
@@ -187,7 +176,7 @@ fn connect(
                 max_parallelism: plan.job.vertices[exchange.target].max_parallelism,
                 segment_size: resources.segment_size,
             };
-            let router = edge.edge.router(exchange.strategy, &context);
+            let router = edge.edge.router(exchange.strategy, &context)?;
             let timeout =
                 plan.graph.nodes[edge.source].buffer_timeout.unwrap_or(plan.settings.buffer_timeout);
             let encoder = plan.settings.encoded_edges.then(|| Arc::clone(&serializer));

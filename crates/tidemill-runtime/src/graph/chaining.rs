@@ -67,7 +67,8 @@ impl ExecutionPlan {
     ///
     /// # Errors
     /// [`JobError::InvalidGraph`] when the graph is empty, a uid is used twice or missing where one is demanded, a
-    /// parallelism is out of range, or a forward edge joins operators of different parallelism.
+    /// parallelism is out of range, a forward edge joins operators of different parallelism, or an edge has no function for
+    /// its partitioning.
     pub fn new(graph: StreamGraph, settings: &JobSettings) -> Result<Self, JobError> {
         if graph.nodes.is_empty() {
             return Err(JobError::InvalidGraph(
@@ -113,6 +114,20 @@ fn check_edges(graph: &StreamGraph) -> Result<(), JobError> {
             return Err(JobError::InvalidGraph(format!(
                 "source '{}' at {} has an input",
                 node.name, node.location
+            )));
+        }
+        if let Some(strategy) = edge.strategy.filter(|strategy| !edge.edge.supports(*strategy)) {
+            let (source, target) = (&graph.nodes[edge.source], &graph.nodes[edge.target]);
+            return Err(JobError::InvalidGraph(format!(
+                "{strategy} partitioning from '{}' to '{}' at {} needs {}",
+                source.name,
+                target.name,
+                target.location,
+                match strategy {
+                    ShipStrategy::Hash =>
+                        "an edge with a key: make it by TypedEdge::keyed, or key the stream",
+                    _ => "an edge with a partitioner: make it by TypedEdge::custom",
+                }
             )));
         }
     }

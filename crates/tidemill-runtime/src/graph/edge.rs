@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use tidemill_core::graph::ShipStrategy;
+use tidemill_network::NetworkError;
 use tidemill_network::router::{
     BroadcastRouter, ByKeyGroup, Custom, Random, RoundRobin, Router, ScatterRouter, SingleRouter,
 };
@@ -24,10 +25,31 @@ pub struct RouterContext {
     pub segment_size: usize,
 }
 
+/// The subtasks of a consumer of parallelism `targets` that subtask `index` of `sources` producers has channels to.
+pub fn reached_subtasks(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Vec<u32> {
+    match strategy {
+        ShipStrategy::Forward => vec![index],
+        ShipStrategy::Rescale if sources >= targets => vec![index * targets / sources],
+        // Flink's pointwise distribution: target t reads from source t * sources / targets.
+        ShipStrategy::Rescale => (0..targets).filter(|target| target * sources / targets == index).collect(),
+        _ => (0..targets).collect(),
+    }
+}
+
 /// The record type of an edge.
 pub trait EdgeType: Send + Sync {
+    /// Whether records can be dealt as `strategy` says: by hash only with a key, custom only with a function.
+    fn supports(&self, strategy: ShipStrategy) -> bool;
+
     /// A router that deals records as `strategy` says.
-    fn router(&self, strategy: ShipStrategy, context: &RouterContext) -> Box<dyn Router>;
+    ///
+    /// # Errors
+    /// [`NetworkError::NoPartitioner`] when the edge does not [support](Self::supports) it.
+    fn router(
+        &self,
+        strategy: ShipStrategy,
+        context: &RouterContext,
+    ) -> Result<Box<dyn Router>, NetworkError>;
 
     /// Encodes and decodes the edge's batches.
     fn serializer(&self) -> Arc<dyn BatchSerializer>;
@@ -70,17 +92,24 @@ impl<T: Data, C: Fn(&T, usize) -> usize + Clone + Send + Sync> TypedEdge<T, (), 
 
 /// What a [`TypedEdge`] can do besides the strategies that every edge can.
 pub trait OwnRouter<T>: Send + Sync {
+    /// The edge's own strategy, if it has one.
+    const OWN: Option<ShipStrategy>;
+
     /// The router of the edge's own strategy, if it has one.
     fn own(&self, context: &RouterContext) -> Option<Box<dyn Router>>;
 }
 
 impl<T: Data> OwnRouter<T> for TypedEdge<T> {
+    const OWN: Option<ShipStrategy> = None;
+
     fn own(&self, _context: &RouterContext) -> Option<Box<dyn Router>> {
         None
     }
 }
 
 impl<T: Data, H: Fn(&T) -> u64 + Clone + Send + Sync + 'static> OwnRouter<T> for TypedEdge<T, H> {
+    const OWN: Option<ShipStrategy> = Some(ShipStrategy::Hash);
+
     fn own(&self, context: &RouterContext) -> Option<Box<dyn Router>> {
         let selector = ByKeyGroup::new(self.hash.clone(), context.parallelism, context.max_parallelism);
         Some(Box::new(ScatterRouter::<T, _>::new(selector, context.channels, context.segment_size)))
@@ -90,6 +119,8 @@ impl<T: Data, H: Fn(&T) -> u64 + Clone + Send + Sync + 'static> OwnRouter<T> for
 impl<T: Data, C: Fn(&T, usize) -> usize + Clone + Send + Sync + 'static> OwnRouter<T>
     for TypedEdge<T, (), C>
 {
+    const OWN: Option<ShipStrategy> = Some(ShipStrategy::Custom);
+
     fn own(&self, context: &RouterContext) -> Option<Box<dyn Router>> {
         let selector = Custom(self.custom.clone());
         Some(Box::new(ScatterRouter::<T, _>::new(selector, context.channels, context.segment_size)))
@@ -100,14 +131,21 @@ impl<T: Data, H: Send + Sync, C: Send + Sync> EdgeType for TypedEdge<T, H, C>
 where
     Self: OwnRouter<T>,
 {
-    fn router(&self, strategy: ShipStrategy, context: &RouterContext) -> Box<dyn Router> {
+    fn supports(&self, strategy: ShipStrategy) -> bool {
+        !matches!(strategy, ShipStrategy::Hash | ShipStrategy::Custom) || Self::OWN == Some(strategy)
+    }
+
+    fn router(
+        &self,
+        strategy: ShipStrategy,
+        context: &RouterContext,
+    ) -> Result<Box<dyn Router>, NetworkError> {
         let (channels, segment) = (context.channels, context.segment_size);
-        if matches!(strategy, ShipStrategy::Hash | ShipStrategy::Custom)
-            && let Some(own) = self.own(context)
-        {
-            return own;
-        }
-        match strategy {
+        Ok(match strategy {
+            ShipStrategy::Hash | ShipStrategy::Custom => {
+                let own = self.own(context).filter(|_| Self::OWN == Some(strategy));
+                own.ok_or(NetworkError::NoPartitioner { strategy: strategy.name() })?
+            }
             ShipStrategy::Broadcast => Box::new(BroadcastRouter::<T>::new(channels, segment)),
             ShipStrategy::Shuffle if channels > 1 => {
                 let selector = Random::seeded(u64::from(context.subtask) << 32);
@@ -117,8 +155,12 @@ where
                 let selector = RoundRobin::starting_at(context.subtask as usize);
                 Box::new(ScatterRouter::<T, _>::new(selector, channels, segment))
             }
-            _ => Box::new(SingleRouter::<T>::new(0, segment)),
-        }
+            ShipStrategy::Forward
+            | ShipStrategy::Global
+            | ShipStrategy::Shuffle
+            | ShipStrategy::Rebalance
+            | ShipStrategy::Rescale => Box::new(SingleRouter::<T>::new(0, segment)),
+        })
     }
 
     fn serializer(&self) -> Arc<dyn BatchSerializer> {

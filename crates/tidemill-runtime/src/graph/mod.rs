@@ -7,7 +7,7 @@ mod settings;
 mod stream_graph;
 
 pub use chaining::{Exchange, ExecutionPlan, VertexPlan};
-pub use edge::{EdgeType, RouterContext, TypedEdge};
+pub use edge::{EdgeType, RouterContext, TypedEdge, reached_subtasks};
 pub use explain::{explain_json, explain_text};
 pub use settings::JobSettings;
 pub use stream_graph::{ChainingStrategy, NodeId, NodeKind, StreamEdge, StreamGraph, StreamNode};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidemill_core::graph::ShipStrategy;
 use tidemill_runtime::JobError;
 use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
-use tidemill_runtime::graph::{ChainingStrategy, ExecutionPlan, NodeId, StreamEdge, TypedEdge};
+use tidemill_runtime::graph::{ChainingStrategy, EdgeType, ExecutionPlan, NodeId, StreamEdge, TypedEdge};
 use tidemill_runtime::operator::{boxed, stateful};
 use tidemill_testkit::jobs::{Job, small_resources};
 use tidemill_testkit::{Log, faults};
@@ -257,6 +257,32 @@ fn graphs_that_are_none_are_refused() {
         });
         let error = job.plan().err().unwrap_or_else(|| panic!("{from} to {to} is taken"));
         assert!(matches!(error, JobError::InvalidGraph(_)), "{error}");
+    }
+}
+
+#[test]
+fn an_edge_without_a_key_cannot_be_partitioned_by_one() {
+    let hash = |value: &u32| u64::from(*value);
+    let custom = |value: &u32, channels: usize| *value as usize % channels;
+    let edges: [(Arc<dyn EdgeType>, &[ShipStrategy]); 3] = [
+        (Arc::new(TypedEdge::<u32>::new()), &[ShipStrategy::Hash, ShipStrategy::Custom]),
+        (Arc::new(TypedEdge::<u32, _>::keyed(hash)), &[ShipStrategy::Custom]),
+        (Arc::new(TypedEdge::<u32, (), _>::custom(custom)), &[ShipStrategy::Hash]),
+    ];
+    for (edge, refused) in edges {
+        for strategy in [ShipStrategy::Hash, ShipStrategy::Custom, ShipStrategy::Rebalance] {
+            let (mut job, _) = row();
+            (job.graph.edges[0].strategy, job.graph.edges[0].edge) = (Some(strategy), Arc::clone(&edge));
+            match job.plan() {
+                Ok(_) => assert!(!refused.contains(&strategy), "{strategy} is taken"),
+                Err(error) => {
+                    assert!(refused.contains(&strategy), "{error}");
+                    assert!(matches!(error, JobError::InvalidGraph(_)), "{error}");
+                    let text = error.to_string();
+                    assert!(text.starts_with(&format!("{strategy} partitioning from 'in' to 'a'")), "{text}");
+                }
+            }
+        }
     }
 }
 
