@@ -344,7 +344,7 @@ impl InputGate {
                 Ok(InputChannelSnapshot { queued: Copied::encode_all(queue, &*self.serializer)?, ended })
             })
             .collect::<Result<_, NetworkError>>()?;
-        Ok(GateSnapshot { channels })
+        Ok(GateSnapshot { serializer: self.serializer.snapshot(), channels })
     }
 
     /// Puts a snapshot back into a new gate, before its partitions are restored and before anything is sent. What finds no
@@ -354,8 +354,10 @@ impl InputGate {
     ///
     /// # Errors
     /// [`NetworkError::SnapshotMismatch`] when the snapshot has another number of channels,
-    /// [`NetworkError::RestoredTooLate`] when something has been sent. The gate is as it was then.
-    pub fn restore(&mut self, snapshot: GateSnapshot) -> Result<(), NetworkError> {
+    /// [`NetworkError::RestoredTooLate`] when something has been sent, [`NetworkError::Migration`] when its records cannot
+    /// be made those of the edge. The gate is as it was then.
+    pub fn restore(&mut self, mut snapshot: GateSnapshot) -> Result<(), NetworkError> {
+        snapshot.migrate(&*self.serializer)?;
         let mut queues = self.shared.queues.lock();
         let (found, expected) = (snapshot.channels.len(), queues.channels.len());
         if found != expected {

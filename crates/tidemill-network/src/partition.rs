@@ -249,7 +249,8 @@ impl ResultPartition {
             let waiting = Copied::encode_all(channel.sender.waiting(), serializer)?;
             Ok(SubpartitionSnapshot { waiting, riders: channel.riders.events().collect() })
         });
-        Ok(PartitionSnapshot { channels: channels.collect::<Result<_, NetworkError>>()?, router })
+        let channels = channels.collect::<Result<_, NetworkError>>()?;
+        Ok(PartitionSnapshot { serializer: serializer.snapshot(), channels, router })
     }
 
     /// Puts a snapshot back into a new partition, whose gates have been restored. Answers the rest of a batch that was
@@ -262,13 +263,15 @@ impl ResultPartition {
     /// # Errors
     /// [`NetworkError::SnapshotMismatch`] when the snapshot has other channels or another router,
     /// [`NetworkError::Serialization`] or [`NetworkError::WrongBatchType`] when its batches are not the edge's,
+    /// [`NetworkError::Migration`] when its records cannot be made those of the edge,
     /// [`NetworkError::RestoredTooLate`] when something was written before, [`NetworkError::ConsumerGone`].
     pub fn restore(
         &mut self,
-        snapshot: PartitionSnapshot,
+        mut snapshot: PartitionSnapshot,
         serializer: &dyn BatchSerializer,
         now: Instant,
     ) -> Result<Option<Batch>, NetworkError> {
+        snapshot.migrate(serializer)?;
         let (found, expected) = (snapshot.channels.len(), self.channels.channels.len());
         if found != expected {
             return Err(NetworkError::SnapshotMismatch { what: "channels", found, expected });

@@ -5,19 +5,21 @@
 //! belong to the producer's [`PartitionSnapshot`]. All of it stored at one moment, or behind one barrier, each item is in
 //! exactly one of them, and on restore those of the gate come before those of the partition, and both before anything new.
 //!
-//! Batches are kept as the edge's serializer encodes them. Around them:
+//! Batches are kept as the edge's serializer encodes them, beside its own snapshot: a program whose records have changed
+//! since migrates them when it restores. Around them:
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 4 | `TMCH` |
 //! | 1 | version: 1 |
 //! | 1 | 1 for a gate, 2 for a partition |
+//! | | the snapshot of the serializer, its length in front |
 //! | | the contents; counts and lengths take 8 bytes, all numbers are little-endian |
 //! | 8 | the hash of all before |
 
 use tidemill_core::hash;
 use tidemill_core::time::Watermark;
-use tidemill_serialization::{DecodeError, Input};
+use tidemill_serialization::{BatchSerializer, DecodeError, Input, SerializerSnapshot};
 
 use crate::error::NetworkError;
 use crate::event::Event;
@@ -49,8 +51,10 @@ pub struct InputChannelSnapshot {
 }
 
 /// What an [`InputGate`](crate::InputGate) holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GateSnapshot {
+    /// What its batches were encoded with.
+    pub serializer: SerializerSnapshot,
     /// Its channels.
     pub channels: Vec<InputChannelSnapshot>,
 }
@@ -79,8 +83,10 @@ pub struct RouterSnapshot {
 }
 
 /// What a [`ResultPartition`](crate::ResultPartition) holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionSnapshot {
+    /// What its batches were encoded with.
+    pub serializer: SerializerSnapshot,
     /// Its channels.
     pub channels: Vec<SubpartitionSnapshot>,
     /// Its router.
@@ -91,6 +97,7 @@ impl GateSnapshot {
     /// The snapshot as bytes, with version and checksum.
     pub fn encode(&self) -> Vec<u8> {
         framed(GATE, |out| {
+            put_bytes(out, &self.serializer.encode());
             put_count(out, self.channels.len());
             for channel in &self.channels {
                 out.push(u8::from(channel.ended));
@@ -106,20 +113,69 @@ impl GateSnapshot {
     /// release does not know.
     pub fn decode(bytes: &[u8]) -> Result<Self, NetworkError> {
         unframed(bytes, GATE, "an input gate", |input| {
+            let serializer = SerializerSnapshot::decode(&get_bytes(input)?)?;
             // A channel takes a flag and a count.
             let channels = get_many(input, 9, "channels of a gate", |input| {
                 let ended = get_flag(input, "end of a channel")?;
                 Ok(InputChannelSnapshot { queued: get_items(input)?, ended })
             })?;
-            Ok(Self { channels })
+            Ok(Self { serializer, channels })
         })
     }
+}
+
+impl GateSnapshot {
+    /// Makes the batches those of the edge as it is now.
+    pub(crate) fn migrate(&mut self, serializer: &dyn BatchSerializer) -> Result<(), NetworkError> {
+        let queued = self.channels.iter_mut().flat_map(|channel| &mut channel.queued);
+        migrate(&mut self.serializer, serializer, queued.filter_map(InFlight::bytes))
+    }
+}
+
+impl PartitionSnapshot {
+    /// Makes the batches those of the edge as it is now.
+    pub(crate) fn migrate(&mut self, serializer: &dyn BatchSerializer) -> Result<(), NetworkError> {
+        let waiting = self.channels.iter_mut().flat_map(|channel| &mut channel.waiting);
+        let RouterSnapshot { builders, rest, .. } = &mut self.router;
+        let batches = waiting.filter_map(InFlight::bytes).chain(builders.iter_mut().flatten()).chain(rest);
+        migrate(&mut self.serializer, serializer, batches)
+    }
+}
+
+impl InFlight {
+    fn bytes(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            InFlight::Buffer(bytes) => Some(bytes),
+            InFlight::Event(_) => None,
+        }
+    }
+}
+
+/// Encodes batches anew where they were written with another schema.
+fn migrate<'a>(
+    stored: &mut SerializerSnapshot,
+    serializer: &dyn BatchSerializer,
+    batches: impl Iterator<Item = &'a mut Vec<u8>>,
+) -> Result<(), NetworkError> {
+    let declared = serializer.snapshot();
+    if *stored == declared {
+        return Ok(());
+    }
+    let reader = serializer.reading(stored).map_err(NetworkError::Migration)?;
+    for bytes in batches {
+        let batch = reader.decode(bytes).map_err(NetworkError::Migration)?;
+        bytes.clear();
+        serializer.encode(&batch, bytes).map_err(NetworkError::Migration)?;
+    }
+    *stored = declared;
+    Ok(())
 }
 
 impl PartitionSnapshot {
     /// The snapshot as bytes, with version and checksum.
     pub fn encode(&self) -> Vec<u8> {
         framed(PARTITION, |out| {
+            put_bytes(out, &self.serializer.encode());
             put_count(out, self.channels.len());
             for channel in &self.channels {
                 put_items(out, &channel.waiting);
@@ -142,6 +198,7 @@ impl PartitionSnapshot {
     /// As [`GateSnapshot::decode`].
     pub fn decode(bytes: &[u8]) -> Result<Self, NetworkError> {
         unframed(bytes, PARTITION, "a result partition", |input| {
+            let serializer = SerializerSnapshot::decode(&get_bytes(input)?)?;
             let channels = get_many(input, 16, "channels of a partition", |input| {
                 let waiting = get_items(input)?;
                 let riders = get_many(input, 1, "events behind a builder", |input| {
@@ -156,7 +213,7 @@ impl PartitionSnapshot {
             let targets = get_many(input, 4, "chosen channels", |input| {
                 Ok(u32::from_le_bytes(input.array("chosen channel")?))
             })?;
-            Ok(Self { channels, router: RouterSnapshot { builders, position, rest, targets } })
+            Ok(Self { serializer, channels, router: RouterSnapshot { builders, position, rest, targets } })
         })
     }
 }
