@@ -181,6 +181,12 @@ pub enum ConnectorError {
         /// Why.
         source: io::Error,
     },
+    /// Whoever read standard output or standard error has closed it, as `head` does when it has enough.
+    #[error("nobody reads {stream} any more: its reader has closed it")]
+    StreamClosed {
+        /// Standard output or standard error.
+        stream: &'static str,
+    },
 }
 
 impl ConnectorError {
@@ -240,12 +246,15 @@ impl Classified for ConnectorError {
             Self::BadTarget { .. } => "TM-CONNECTOR-BAD-TARGET",
             Self::WrongInput { .. } => "TM-CONNECTOR-WRONG-INPUT",
             Self::Stream { .. } => "TM-CONNECTOR-STREAM",
+            Self::StreamClosed { .. } => "TM-CONNECTOR-STREAM-CLOSED",
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
-            Self::DiskFull { .. } | Self::Io { .. } | Self::Stream { .. } => Fault::External,
+            Self::DiskFull { .. } | Self::Io { .. } | Self::Stream { .. } | Self::StreamClosed { .. } => {
+                Fault::External
+            }
             Self::WrongInput { .. } => Fault::Internal,
             _ => Fault::User,
         }

@@ -234,7 +234,7 @@ impl Source for NexmarkSource {
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
         let rate = self.paced.then_some(f64::from(self.events_per_second));
         let events = Events { generator: None, settings: self.clone() };
-        Ok(NumberReader::create(events, self.count, rate, context))
+        Ok(NumberReader::create(events, Deal::Turns, self.count, rate, context))
     }
 
     fn is_bounded(&self) -> bool {

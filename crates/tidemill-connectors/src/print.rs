@@ -1,19 +1,18 @@
 //! A sink on the terminal: one record a line.
 
 use std::fmt::{Debug, Display, Write as _};
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch, TypedBatch};
-use tidemill_runtime::console;
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
 use tidemill_serialization::Data;
 use tidemill_state::SubtaskSnapshot;
 
 use crate::cells::{Cell, CellStyle, Cells};
-use crate::error::ConnectorError;
+use crate::printer::Printer;
 
 /// Where a sink prints to.
 #[derive(Clone, Default)]
@@ -23,37 +22,8 @@ pub enum PrintTarget {
     Stdout,
     /// Standard error.
     Stderr,
-    /// Anything else.
+    /// Anything else. The task itself writes to it, so it should not block for long.
     Writer(Arc<Mutex<dyn Write + Send>>),
-}
-
-impl PrintTarget {
-    /// Writes at once, so that lines of different subtasks do not mix.
-    pub(crate) fn write(&self, text: &[u8]) -> Result<(), ConnectorError> {
-        let stream = match self {
-            PrintTarget::Stdout => "standard output",
-            PrintTarget::Stderr => "standard error",
-            PrintTarget::Writer(_) => "the writer of the sink",
-        };
-        let mut written = Ok(());
-        console::print(|| {
-            written = match self {
-                PrintTarget::Stdout => {
-                    let mut out = io::stdout().lock();
-                    out.write_all(text).and_then(|()| out.flush())
-                }
-                PrintTarget::Stderr => io::stderr().lock().write_all(text),
-                PrintTarget::Writer(writer) => writer.lock().write_all(text),
-            };
-        });
-        if let Err(error) = &written
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
-            // Whoever read has enough, as in `job | head`: no reason to fail the job, whose other sinks go on.
-            return Ok(());
-        }
-        written.map_err(|source| ConnectorError::Stream { stream, source })
-    }
 }
 
 /// Appends the lines of a batch, each behind the prefix.
@@ -61,6 +31,9 @@ type Lines = fn(&Batch, &str, &mut String) -> Result<(), OperatorError>;
 
 /// Prints records, as Flink's `print()`: with several subtasks, the number of the subtask (from 1) and `> ` stand
 /// before each.
+///
+/// While nobody reads what is printed, the sink takes no more records; the job can be cancelled all the same. When the reader
+/// has gone, as in `job | head`, the sink fails: there is nobody left to print for.
 #[derive(Clone)]
 pub struct PrintSink {
     lines: Lines,
@@ -171,18 +144,20 @@ pub(crate) fn cell_text(
 
 impl OperatorFactory for PrintSink {
     fn create(&self, _subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        Ok(Box::new(PrintOperator { sink: self.clone(), prefix: String::new(), text: String::new() }))
+        let printer = Printer::new(self.target.clone());
+        Ok(Box::new(PrintOperator { sink: self.clone(), prefix: String::new(), printer }))
     }
 }
 
 struct PrintOperator {
     sink: PrintSink,
     prefix: String,
-    text: String,
+    printer: Printer,
 }
 
 impl Operator for PrintOperator {
     fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
+        self.printer.open(context.waker.clone());
         let name = &self.sink.name;
         let number = context.subtask + 1;
         self.prefix = match (name.is_empty(), context.parallelism > 1) {
@@ -195,10 +170,22 @@ impl Operator for PrintOperator {
     }
 
     fn process(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
-        self.text.clear();
-        (self.sink.lines)(&batch, &self.prefix, &mut self.text)?;
-        self.sink.target.write(self.text.as_bytes())?;
+        if !self.printer.poll()? {
+            out.keep(batch);
+            return Ok(Progress::Wait);
+        }
+        let mut text = self.printer.buffer();
+        (self.sink.lines)(&batch, &self.prefix, &mut text)?;
+        self.printer.print(text)?;
         out.recycle(batch);
         Ok(Progress::Done)
+    }
+
+    fn finish(&mut self, _out: &mut Output) -> Result<Progress, OperatorError> {
+        Ok(if self.printer.poll()? { Progress::Done } else { Progress::Wait })
+    }
+
+    fn close(&mut self) {
+        self.printer.close();
     }
 }

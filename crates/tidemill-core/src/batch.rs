@@ -33,6 +33,11 @@ pub trait BatchData: Any + Send + Sync {
 
     /// The name of the record type, for messages.
     fn type_name(&self) -> &'static str;
+
+    /// The name of the record type of all batches of this kind, for messages.
+    fn record_type() -> &'static str
+    where
+        Self: Sized;
 }
 
 /// Some records that travel together; cloning is a pointer copy.
@@ -86,13 +91,11 @@ impl Batch {
         }
         let found = self.0.type_name();
         let unique: Option<&mut dyn Any> = Arc::get_mut(&mut self.0).map(|data| data as &mut dyn Any);
-        unique
-            .and_then(|any| any.downcast_mut())
-            .ok_or(WrongBatchType { expected: std::any::type_name::<D>(), found })
+        unique.and_then(|any| any.downcast_mut()).ok_or(WrongBatchType { expected: D::record_type(), found })
     }
 
-    fn wrong_type<D>(&self) -> WrongBatchType {
-        WrongBatchType { expected: std::any::type_name::<D>(), found: self.0.type_name() }
+    fn wrong_type<D: BatchData>(&self) -> WrongBatchType {
+        WrongBatchType { expected: D::record_type(), found: self.0.type_name() }
     }
 }
 
@@ -104,11 +107,11 @@ impl fmt::Debug for Batch {
 
 /// A batch of another type than the operator or edge was built for: a graph that was put together wrongly.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("a batch of {found} arrived where {expected} was expected")]
+#[error("a batch of {found} arrived where one of {expected} was expected")]
 pub struct WrongBatchType {
-    /// The type that the receiver was built for.
+    /// The record type that the receiver was built for.
     pub expected: &'static str,
-    /// The type that came.
+    /// The record type that came.
     pub found: &'static str,
 }
 
@@ -207,6 +210,10 @@ impl<T: Element> BatchData for TypedBatch<T> {
     }
 
     fn type_name(&self) -> &'static str {
+        Self::record_type()
+    }
+
+    fn record_type() -> &'static str {
         std::any::type_name::<T>()
     }
 }
@@ -271,6 +278,10 @@ impl BatchData for ArrowBatch {
     }
 
     fn type_name(&self) -> &'static str {
+        Self::record_type()
+    }
+
+    fn record_type() -> &'static str {
         "rows"
     }
 }
@@ -294,7 +305,7 @@ mod tests {
     fn the_wrong_type_is_an_error_that_names_both() {
         let batch = Batch::new(TypedBatch::from_values(vec![1u32]));
         let error = batch.downcast_ref::<ArrowBatch>().unwrap_err().to_string();
-        assert!(error.contains("u32") && error.contains("ArrowBatch"), "{error}");
+        assert!(error.contains("a batch of u32 arrived where one of rows"), "{error}");
     }
 
     #[test]

@@ -224,7 +224,8 @@ impl Output {
         self.emissions.push(Emission::Idle(idle));
     }
 
-    /// Keeps what is left of the input for the next call; goes with [`Progress::More`] and [`Progress::Wait`].
+    /// Keeps what is left of the input for the next call; goes with [`Progress::More`] and [`Progress::Wait`], and only in
+    /// [`Operator::process`]: the job fails otherwise.
     pub fn keep(&mut self, batch: Batch) {
         self.kept = Some(batch);
     }
@@ -353,7 +354,7 @@ impl OperatorError {
         let mut next = self.source.as_deref().map(|error| error as &dyn StdError);
         while let Some(error) = next {
             let text = error.to_string();
-            if text != self.message && causes.last() != Some(&text) {
+            if !self.message.contains(&text) && !causes.iter().any(|cause| cause.contains(&text)) {
                 causes.push(text);
             }
             next = error.source();

@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -73,7 +74,8 @@ fn bucket_hash<N: Key>(hash: u64, namespace: &N) -> u64 {
 
 impl<K: Key, N: Key> Bucket<K, N> {
     fn new() -> Self {
-        Self { timers: Vec::new(), head: 0, live: 0, index: HashTable::new(), indexed: 0 }
+        // Time stamps of one timer each are common too, and a vector that grows by itself starts with four.
+        Self { timers: Vec::with_capacity(1), head: 0, live: 0, index: HashTable::new(), indexed: 0 }
     }
 
     fn find(&mut self, hash: u64, key: &K, namespace: &N) -> Option<usize> {
@@ -162,6 +164,10 @@ pub struct TimerService<K, N> {
 }
 
 impl<K: Key, N: Key> TimerService<K, N> {
+    /// Bytes that a time stamp is counted with, apart from its timers: its place in the tree, whose nodes are little more than
+    /// half full when time only goes on.
+    const BUCKET: usize = 2 * size_of::<(Timestamp, Bucket<K, N>)>();
+
     pub(crate) fn new(name: &str, scope: Scope) -> Self {
         let account = Account::new(name, &scope.budget);
         Self {
@@ -185,14 +191,9 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<bool, StateError> {
         self.scope.check_hash(hash)?;
-        let bucket = self.queues[domain as usize].entry(timestamp).or_insert_with(Bucket::new);
-        if bucket.find(hash, key, namespace).is_some() {
-            return Ok(false);
-        }
-        bucket.push(hash, key, namespace);
-        self.count[domain as usize] += 1;
-        self.account.change(weight(key, namespace), 0)?;
-        Ok(true)
+        self.add(domain, timestamp, (key, hash), namespace, |bucket| {
+            bucket.find(hash, key, namespace).is_none()
+        })
     }
 
     /// Registers a timer that is known not to be there, such as that of a window which has just got its first element.
@@ -208,9 +209,34 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<(), StateError> {
         self.scope.check_hash(hash)?;
-        self.queues[domain as usize].entry(timestamp).or_insert_with(Bucket::new).push(hash, key, namespace);
+        self.add(domain, timestamp, (key, hash), namespace, |_| true).map(|_| ())
+    }
+
+    /// Adds a timer if its bucket, where there is one, has it `missing`.
+    fn add(
+        &mut self,
+        domain: TimeDomain,
+        timestamp: Timestamp,
+        (key, hash): (&K, u64),
+        namespace: &N,
+        missing: impl FnOnce(&mut Bucket<K, N>) -> bool,
+    ) -> Result<bool, StateError> {
+        let mut grown = weight(key, namespace);
+        match self.queues[domain as usize].entry(timestamp) {
+            Entry::Occupied(mut bucket) => {
+                if !missing(bucket.get_mut()) {
+                    return Ok(false);
+                }
+                bucket.get_mut().push(hash, key, namespace);
+            }
+            Entry::Vacant(place) => {
+                grown += Self::BUCKET;
+                place.insert(Bucket::new()).push(hash, key, namespace);
+            }
+        }
         self.count[domain as usize] += 1;
-        self.account.change(weight(key, namespace), 0)
+        self.account.change(grown, 0)?;
+        Ok(true)
     }
 
     /// Deletes a timer. Returns whether it was there.
@@ -225,10 +251,11 @@ impl<K: Key, N: Key> TimerService<K, N> {
         let Some(bucket) = queue.get_mut(&timestamp) else { return false };
         let Some(place) = bucket.find(hash, key, namespace) else { return false };
         bucket.remove(place);
-        if bucket.live == 0 {
+        let is_last = bucket.live == 0;
+        if is_last {
             queue.remove(&timestamp);
         }
-        self.removed(domain, key, namespace);
+        self.removed(domain, key, namespace, is_last);
         true
     }
 
@@ -240,11 +267,12 @@ impl<K: Key, N: Key> TimerService<K, N> {
             return None;
         }
         let popped = first.get_mut().pop();
-        if first.get().live == 0 {
+        let is_last = first.get().live == 0;
+        if is_last {
             first.remove();
         }
         let (hash, key, namespace) = popped?;
-        self.removed(domain, &key, &namespace);
+        self.removed(domain, &key, &namespace, is_last);
         Some(Timer { timestamp, key, hash, namespace })
     }
 
@@ -270,10 +298,12 @@ impl<K: Key, N: Key> TimerService<K, N> {
         }
     }
 
-    fn removed(&mut self, domain: TimeDomain, key: &K, namespace: &N) {
+    /// Counts a timer out, and its bucket with it if it was the last one in there.
+    fn removed(&mut self, domain: TimeDomain, key: &K, namespace: &N, is_last: bool) {
         self.count[domain as usize] -= 1;
+        let shrunk = weight(key, namespace) + if is_last { Self::BUCKET } else { 0 };
         // Less memory in use cannot exceed a budget.
-        let _ = self.account.change(0, weight(key, namespace));
+        let _ = self.account.change(0, shrunk);
     }
 }
 

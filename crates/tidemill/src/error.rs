@@ -74,6 +74,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A program that cannot be started.
+    #[error("cannot start {}: {source}; give the path of the job's program, as in ./target/release/my-job", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Output that cannot be written.
     #[error("cannot write: {0}")]
     Write(#[from] std::io::Error),
@@ -97,6 +105,7 @@ impl Classified for Error {
             Error::Configuration(errors) => errors.first().map_or("TM-CONFIG", Classified::code),
             Error::Memory(error) => error.code(),
             Error::MachineMemory { .. } => "TM-MEMORY-MACHINE",
+            Error::Start { .. } => "TM-START",
             Error::Write(_) => "TM-WRITE",
         }
     }

@@ -20,6 +20,21 @@ pub struct PreparedMemory {
     pub warning: Option<String>,
 }
 
+impl PreparedMemory {
+    /// What of it holds for the machine that it was derived on and may be otherwise on another one: one sentence.
+    pub fn of_this_machine(&self) -> Option<String> {
+        if let Some(EmbeddedMemory { process, reason }) = &self.embedded {
+            let key = options::PROCESS_SIZE.key();
+            return Some(format!(
+                "Nothing sizes the process, so its memory was derived for this machine: {} ({reason}). Another machine gives \
+                 another size, unless {key} is set.",
+                process.human()
+            ));
+        }
+        self.warning.as_ref().map(|warning| format!("On this machine, {warning}."))
+    }
+}
+
 /// A process size taken from the machine. Its text is the line to show: what was chosen, why, and how to change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddedMemory {

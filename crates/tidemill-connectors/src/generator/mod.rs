@@ -53,6 +53,12 @@ impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> GeneratorSource<F
     }
 }
 
+impl<F> GeneratorSource<F> {
+    fn deal(&self) -> Deal {
+        if self.count == UNBOUNDED { Deal::Turns } else { Deal::Ranges }
+    }
+}
+
 #[derive(Clone)]
 struct ByFunction<F>(F);
 
@@ -76,13 +82,12 @@ impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> Source for Genera
         parallelism: u32,
         restored: Option<Vec<SourceSplit>>,
     ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
-        let deal = if self.is_bounded() { Deal::Ranges } else { Deal::Turns };
-        Ok(NumberEnumerator::create(deal, self.count, parallelism, restored))
+        Ok(NumberEnumerator::create(self.deal(), self.count, parallelism, restored))
     }
 
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
         let make = ByFunction(self.function.clone());
-        Ok(NumberReader::create(make, self.count, self.per_second, context))
+        Ok(NumberReader::create(make, self.deal(), self.count, self.per_second, context))
     }
 
     fn is_bounded(&self) -> bool {
@@ -128,7 +133,7 @@ impl Source for SequenceSource {
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
         let from = self.from;
         let make = ByFunction(move |number| from.wrapping_add_unsigned(number));
-        Ok(NumberReader::create(make, self.count, self.per_second, context))
+        Ok(NumberReader::create(make, Deal::Ranges, self.count, self.per_second, context))
     }
 }
 
@@ -165,6 +170,6 @@ impl<T: Data> Source for CollectionSource<T> {
     }
 
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
-        Ok(NumberReader::create(self.clone(), self.records.len() as u64, None, context))
+        Ok(NumberReader::create(self.clone(), Deal::Ranges, self.records.len() as u64, None, context))
     }
 }

@@ -33,12 +33,12 @@ pub enum ConfigError {
         origin: Origin,
     },
     /// A key that neither Tidemill nor Flink knows.
-    #[error("{origin}: unknown key '{key}'; the nearest known one is '{nearest}'")]
+    #[error("{origin}: unknown key '{key}'; {}", suggestion(*nearest))]
     UnknownKey {
         /// The key as the user spelled it.
         key: Box<str>,
-        /// The known key that is the fewest edits away.
-        nearest: &'static str,
+        /// The known key that is the fewest edits away, if any is near.
+        nearest: Option<&'static str>,
         /// Where it was set.
         origin: Origin,
     },
@@ -76,6 +76,13 @@ pub enum ConfigError {
         /// The key of the option.
         key: &'static str,
     },
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(key) => format!("the nearest known one is '{key}'"),
+        None => "none is like it: 'tidemill config list --all' shows those that there are".to_owned(),
+    }
 }
 
 impl Classified for ConfigError {

@@ -235,20 +235,30 @@ fn longest(table: &[(&str, Use)], key: &str) -> Option<Use> {
     fitting.max_by_key(|(prefix, _)| prefix.len()).map(|(_, use_of)| *use_of)
 }
 
-/// The known key that is the fewest edits away, Tidemill's own options first among equals.
-pub fn nearest(key: &str) -> &'static str {
-    let key = key.to_lowercase();
+/// The known key that is the fewest edits away, Tidemill's own options first among equals; where that is an older spelling, the
+/// current one. `None` when nothing is near.
+pub fn nearest(key: &str) -> Option<&'static str> {
     let declared = options::all().flat_map(|option| {
         let meta = option.meta();
-        std::iter::once(meta.key).chain(meta.deprecated.iter().copied())
+        std::iter::once(meta.key).chain(meta.deprecated.iter().copied()).map(|spelling| (spelling, meta.key))
     });
-    let flink = FLINK.iter().filter(|option| !option.of_connector).map(|option| option.key);
-    // A very long key costs time and is near to nothing: compare its beginning.
-    let head: String = key.chars().take(200).collect();
-    declared
+    let flink = FLINK.iter().filter(|option| !option.of_connector).flat_map(|option| {
+        std::iter::once(option.key)
+            .chain(option.deprecated.iter().copied())
+            .map(|spelling| (spelling, option.key))
+    });
+    // A key that is much longer than any known one is near to none, and takes long to compare.
+    let key = key.to_lowercase();
+    let length = key.chars().count();
+    if length > 200 {
+        return None;
+    }
+    let distances = declared
         .chain(flink)
-        .min_by_key(|candidate| strsim::osa_distance(&head, &candidate.to_lowercase()))
-        .unwrap_or("parallelism.default")
+        .map(|(spelling, current)| (strsim::osa_distance(&key, &spelling.to_lowercase()), current));
+    let (distance, current) = distances.min_by_key(|(distance, _)| *distance)?;
+    // One wrong letter in five is a slip, more is another word.
+    (distance <= (length / 5).max(1)).then_some(current)
 }
 
 /// A known key below a group such as `taskmanager.memory`.
@@ -288,6 +298,25 @@ mod tests {
             let type_name = option.type_name();
             assert!(type_name.starts_with(flink.type_name), "{}: {type_name}", meta.key);
         }
+    }
+
+    #[test]
+    fn only_what_is_near_is_suggested_and_by_its_current_spelling() {
+        for (key, expected) in [
+            ("paralelism.default", Some("parallelism.default")),
+            ("Parallelism.Default", Some("parallelism.default")),
+            ("taskmanager.numberOfTaskSlot", Some("taskmanager.numberOfTaskSlots")),
+            // One letter from an older spelling.
+            ("taskmanager.memory.sise", Some("taskmanager.memory.managed.size")),
+            ("state.backend.incrementall", Some("execution.checkpointing.incremental")),
+            ("colour", None),
+            ("my.own.option.of.this.job", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(key), expected, "{key}");
+        }
+        assert_eq!(nearest(&"a".repeat(1000)), None);
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub struct OptionMeta {
 pub struct ConfigOption<T> {
     meta: OptionMeta,
     check: fn(&T) -> Result<(), BadValue>,
+    expected: Option<&'static str>,
     value: PhantomData<fn() -> T>,
 }
 
@@ -81,6 +82,7 @@ impl<T: OptionType> ConfigOption<T> {
                 scope: Scope::Cluster,
             },
             check: accept_any,
+            expected: None,
             value: PhantomData,
         }
     }
@@ -115,6 +117,13 @@ impl<T: OptionType> ConfigOption<T> {
         self
     }
 
+    /// With what to say of a text that is not of the type, where the rule leaves less than the type: as in `expected a whole
+    /// number from 1 to 10`.
+    pub const fn expected(mut self, reason: &'static str) -> Self {
+        self.expected = Some(reason);
+        self
+    }
+
     /// With the sentence that documents it.
     pub const fn describe(mut self, sentence: &'static str) -> Self {
         self.meta.description = sentence;
@@ -131,7 +140,7 @@ impl<T: OptionType> ConfigOption<T> {
     /// # Errors
     /// The reason why it is none.
     pub fn parse(&self, text: &str) -> Result<T, BadValue> {
-        let value = T::parse(text)?;
+        let value = T::parse(text).map_err(|reason| self.expected.map_or(reason, BadValue::new))?;
         (self.check)(&value)?;
         Ok(value)
     }

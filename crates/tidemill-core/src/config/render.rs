@@ -38,7 +38,7 @@ last one counts (Flink 2 refuses such a `config.yaml`). A key without a value co
 | an older spelling of one | takes effect, with a warning that names the new one |
 | an option of Flink that Tidemill has no use for, or none yet | accepted, with a note |
 | an option of Flink 1.x that Flink 2 dropped | accepted, with a warning that says what to do |
-| anything else | an error that names the nearest known key |
+| anything else | an error, which names the nearest known key if any is near |
 
 ## How values are written
 

@@ -114,6 +114,18 @@ impl JobShared {
         self.changed.notify_all();
     }
 
+    fn status(state: &JobState) -> JobStatus {
+        let ended = !state.running.contains(&true);
+        match (ended, &state.failure, state.cancelled_at) {
+            (false, Some(_), _) => JobStatus::Failing,
+            (false, None, Some(_)) => JobStatus::Cancelling,
+            (false, None, None) => JobStatus::Running,
+            (true, Some(_), _) => JobStatus::Failed,
+            (true, None, Some(_)) => JobStatus::Canceled,
+            (true, None, None) => JobStatus::Finished,
+        }
+    }
+
     /// Marks tasks that were never started as ended.
     pub(crate) fn never_started(&self, from: usize) {
         for running in &mut self.state.lock().running[from..] {
@@ -140,6 +152,15 @@ impl JobCanceller {
     pub fn cancel(&self) {
         self.0.cancel(true);
     }
+
+    /// Waits until all tasks of the job have ended, however long they take, and says how the job ended.
+    pub fn wait_ended(&self) -> JobStatus {
+        let mut state = self.0.state.lock();
+        while state.running.contains(&true) {
+            self.0.changed.wait(&mut state);
+        }
+        JobShared::status(&state)
+    }
 }
 
 impl JobHandle {
@@ -165,16 +186,7 @@ impl JobHandle {
 
     /// Where the job is in its life.
     pub fn status(&self) -> JobStatus {
-        let state = self.shared.state.lock();
-        let ended = !state.running.contains(&true);
-        match (ended, &state.failure, state.cancelled_at) {
-            (false, Some(_), _) => JobStatus::Failing,
-            (false, None, Some(_)) => JobStatus::Cancelling,
-            (false, None, None) => JobStatus::Running,
-            (true, Some(_), _) => JobStatus::Failed,
-            (true, None, Some(_)) => JobStatus::Canceled,
-            (true, None, None) => JobStatus::Finished,
-        }
+        JobShared::status(&self.shared.state.lock())
     }
 
     /// Waits for the end of the job.

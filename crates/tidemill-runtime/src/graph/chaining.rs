@@ -7,6 +7,7 @@ use tidemill_core::id::{JobVertexId, OperatorId};
 use tidemill_core::key_group::{UPPER_BOUND_MAX_PARALLELISM, default_max_parallelism};
 
 use crate::error::JobError;
+use crate::graph::place::Place;
 use crate::graph::settings::JobSettings;
 use crate::graph::stream_graph::{ChainingStrategy, NodeId, NodeKind, StreamEdge, StreamGraph};
 
@@ -113,7 +114,8 @@ fn check_edges(graph: &StreamGraph) -> Result<(), JobError> {
             let node = &graph.nodes[edge.target];
             return Err(JobError::InvalidGraph(format!(
                 "source '{}' at {} has an input",
-                node.name, node.location
+                node.name,
+                Place(node.location)
             )));
         }
         if let Some(strategy) = edge.strategy.filter(|strategy| !edge.edge.supports(*strategy)) {
@@ -142,14 +144,16 @@ fn check_uids(graph: &StreamGraph, settings: &JobSettings) -> Result<(), JobErro
                 return Err(JobError::InvalidGraph(format!(
                     "the uid '{uid}' is given to more than one operator, last to '{}' at {}: state is found by it, \
                      so it must be unique",
-                    node.name, node.location
+                    node.name,
+                    Place(node.location)
                 )));
             }
             None if !settings.auto_generate_uids && node.is_stateful() => {
                 return Err(JobError::InvalidGraph(format!(
                     "operator '{}' at {} keeps state but has no uid, and 'pipeline.auto-generate-uids' is false: \
                      give it one with .uid(\"…\")",
-                    node.name, node.location
+                    node.name,
+                    Place(node.location)
                 )));
             }
             _ => {}
@@ -200,7 +204,8 @@ fn resolve(
             return Err(JobError::InvalidGraph(format!(
                 "operator '{}' at {} has parallelism {parallelism} and max parallelism {max}: the parallelism must be \
                  between 1 and the max parallelism, and that at most {UPPER_BOUND_MAX_PARALLELISM}",
-                node.name, node.location
+                node.name,
+                Place(node.location)
             )));
         }
         resolved.parallelism.push(parallelism);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests, which the configuration does not see.
 
 mod basics;
+mod footprint;
 mod model;
 mod operator;
 mod snapshots;

@@ -64,11 +64,11 @@ pub fn split(args: impl IntoIterator<Item = OsString>) -> Result<(ConfigArgs, Ve
                 rest.extend(args);
                 break;
             }
-            "-c" | "--config" => config.config = Some(value(&mut args, "a file")?.into()),
+            "-c" | "--config" => set_file(&mut config, value(&mut args, "a file")?.into())?,
             "-D" => config.properties.push(property(&value(&mut args, "KEY=VALUE")?)?),
             _ => {
                 if let Some(path) = text.strip_prefix("--config=") {
-                    config.config = Some(path.into());
+                    set_file(&mut config, path.into())?;
                 } else if let Some(text) = text.strip_prefix("-D") {
                     config.properties.push(text.parse()?);
                 } else {
@@ -78,6 +78,21 @@ pub fn split(args: impl IntoIterator<Item = OsString>) -> Result<(ConfigArgs, Ve
         }
     }
     Ok((config, rest))
+}
+
+fn set_file(config: &mut ConfigArgs, path: PathBuf) -> Result<(), Error> {
+    match config.config.replace(path) {
+        None => Ok(()),
+        Some(first) => {
+            let second = config.config.take().unwrap_or_default();
+            Err(Error::Argument(format!(
+                "-c is given twice, with {} and {}: one file is read, so give one of them and set what differs with \
+                 -D KEY=VALUE",
+                first.display(),
+                second.display()
+            )))
+        }
+    }
 }
 
 fn property(text: &OsStr) -> Result<Property, Error> {
@@ -96,11 +111,19 @@ mod tests {
     #[test]
     fn takes_its_own_and_leaves_the_rest() {
         let (args, rest) =
-            split_words("--input x -D a.b=1 -Dc=d=e -c conf.yaml -v --config=other.yaml -- -D x=y").unwrap();
+            split_words("--input x -D a.b=1 -Dc=d=e -v --config=other.yaml -- -D x=y -c z").unwrap();
         let pairs: Vec<_> = args.properties.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
         assert_eq!(pairs, [("a.b", "1"), ("c", "d=e")]);
         assert_eq!(args.config, Some("other.yaml".into()));
-        assert_eq!(rest, ["--input", "x", "-v", "-D", "x=y"]);
+        assert_eq!(rest, ["--input", "x", "-v", "-D", "x=y", "-c", "z"]);
+    }
+
+    #[test]
+    fn two_files_are_refused() {
+        for words in ["-c a.yaml -c b.yaml", "--config=a.yaml -c b.yaml", "-c a.yaml --config b.yaml"] {
+            let error = split_words(words).unwrap_err().to_string();
+            assert!(error.contains("a.yaml and b.yaml"), "{words}: {error}");
+        }
     }
 
     #[test]

@@ -17,10 +17,6 @@ use tidemill_core::config::{Configuration, Diagnosis, Origin};
 
 use crate::Error;
 
-/// What of the command line a job that loads its configuration understands, for its `--help`.
-pub const ARGUMENTS_HELP: &str = "\x20 -c, --config FILE   Read this config.yaml or flink-conf.yaml (default: the one in $TIDEMILL_CONF_DIR or $FLINK_CONF_DIR)
-  -D KEY=VALUE        Set an option, over the file; may be repeated";
-
 /// A configuration that was loaded and checked: reading any declared option from it succeeds.
 #[derive(Debug, Default)]
 pub struct LoadedConfiguration {

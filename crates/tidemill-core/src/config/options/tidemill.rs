@@ -1,6 +1,6 @@
 //! What Flink has no option for.
 
-use super::checks::share;
+use super::checks::{not_empty, share};
 use crate::config::ConfigOption;
 use crate::config::enumeration::config_enum;
 use crate::config::option::declare_options;
@@ -50,7 +50,7 @@ declare_options! {
     LOG_LEVEL: LogLevel = ConfigOption::new("tidemill.log.level").default("warn");
 
     /// The file that log lines are added to; by default they go to stderr.
-    LOG_FILE: String = ConfigOption::new("tidemill.log.file");
+    LOG_FILE: String = ConfigOption::new("tidemill.log.file").check(not_empty);
 
     /// Whether log lines are text or JSON.
     LOG_FORMAT: LogFormat = ConfigOption::new("tidemill.log.format").default("text");
