@@ -28,7 +28,9 @@ pub(crate) fn add_two_input<A: Data, B: Data, U: Data>(
 ) -> DataStream<U> {
     let node = first.add_node(name, NodeKind::Operator(Arc::new(factory)), location);
     first.connect_to(node, 0);
-    second.connect_to(node, 1);
+    if first.env.is_same(&second.env, &format!("operator '{name}'"), location) {
+        second.connect_to(node, 1);
+    }
     DataStream::of_node(first.env.clone(), node)
 }
 

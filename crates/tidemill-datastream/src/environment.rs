@@ -66,6 +66,8 @@ impl JobResult {
 pub(crate) struct Building {
     pub(crate) graph: StreamGraph,
     pub(crate) configuration: Configuration,
+    /// Why the graph cannot be made into a job, when it is known while it is built.
+    pub(crate) invalid: Option<String>,
 }
 
 /// The place where a job is put together.
@@ -93,7 +95,7 @@ impl Default for StreamExecutionEnvironment {
 impl StreamExecutionEnvironment {
     /// An environment with a configuration and something that runs its jobs.
     pub fn new(configuration: Configuration, executor: impl Executor + 'static) -> Self {
-        let building = Building { graph: StreamGraph::default(), configuration };
+        let building = Building { graph: StreamGraph::default(), configuration, invalid: None };
         Self { building: Rc::new(RefCell::new(building)), executor: Rc::new(executor) }
     }
 
@@ -158,6 +160,27 @@ impl StreamExecutionEnvironment {
         )
     }
 
+    /// Whether streams of `other` may be used with streams of this environment. Those of different ones may not: both jobs are
+    /// invalid from then on, which is told when one of them is planned.
+    pub(crate) fn is_same(
+        &self,
+        other: &StreamExecutionEnvironment,
+        what: &str,
+        location: &'static Location<'static>,
+    ) -> bool {
+        let same = Rc::ptr_eq(&self.building, &other.building);
+        if !same {
+            let invalid = format!(
+                "{what} (at {location}) reads streams of two environments, but a job is built in one: get all its sources from the same \
+                 StreamExecutionEnvironment"
+            );
+            for env in [self, other] {
+                env.building.borrow_mut().invalid.get_or_insert_with(|| invalid.clone());
+            }
+        }
+        same
+    }
+
     fn add_source<T: Data>(
         &self,
         spec: SourceSpec,
@@ -175,6 +198,9 @@ impl StreamExecutionEnvironment {
     /// When the graph cannot be made into a job, or an option has a bad value.
     pub fn plan(&self, job_name: &str) -> Result<ExecutionPlan, JobError> {
         let building = self.building.borrow();
+        if let Some(invalid) = &building.invalid {
+            return Err(JobError::InvalidGraph(invalid.clone()));
+        }
         let settings = JobSettings::from_configuration(&building.configuration)?;
         let mut graph = building.graph.clone();
         graph.name = if job_name.is_empty() {

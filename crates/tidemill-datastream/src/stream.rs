@@ -319,7 +319,7 @@ impl<T: Data> DataStream<T> {
         )
     }
 
-    /// The records of this stream and of others of the same type, in no particular order.
+    /// The records of this stream and of others of the same type and environment, in no particular order.
     ///
     /// ```
     /// use tidemill_datastream::DataStream;
@@ -328,10 +328,13 @@ impl<T: Data> DataStream<T> {
     ///     a.union(&[b, c])
     /// }
     /// ```
+    #[track_caller]
     pub fn union(&self, others: &[&DataStream<T>]) -> DataStream<T> {
         let mut united = self.clone();
         for other in others {
-            united.origins.extend(other.origins.iter().cloned());
+            if self.env.is_same(&other.env, "a union", Location::caller()) {
+                united.origins.extend(other.origins.iter().cloned());
+            }
         }
         united
     }

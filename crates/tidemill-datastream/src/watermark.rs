@@ -19,14 +19,14 @@ pub trait WatermarkGenerator<T>: Send {
     /// Asked every `pipeline.auto-watermark-interval`.
     fn on_periodic(&mut self) -> Option<Watermark>;
 
-    /// A whole batch has passed; the default asks for each record and keeps the last answer.
+    /// A whole batch has passed; the default asks for each record and keeps the highest answer.
     fn on_batch(&mut self, batch: &TypedBatch<T>) -> Option<Watermark> {
-        let mut last = None;
+        let mut highest = None;
         for (index, record) in batch.values.iter().enumerate() {
             let timestamp = batch.timestamps.get(index).copied().unwrap_or(NO_TIMESTAMP);
-            last = self.on_event(record, timestamp).or(last);
+            highest = highest.max(self.on_event(record, timestamp));
         }
-        last
+        highest
     }
 }
 
@@ -245,5 +245,31 @@ impl<T: ArrowRecord + Data> SplitStage for ArrowStage<T> {
 
     fn periodic(&mut self) -> Option<Watermark> {
         self.tracker.periodic()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each record is a watermark, 0 is none.
+    struct AsTold;
+
+    impl WatermarkGenerator<i64> for AsTold {
+        fn on_event(&mut self, record: &i64, _timestamp: Timestamp) -> Option<Watermark> {
+            (*record != 0).then_some(Watermark(*record))
+        }
+
+        fn on_periodic(&mut self) -> Option<Watermark> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_batch_answers_with_its_highest_watermark() {
+        let of = |records: &[i64]| AsTold.on_batch(&TypedBatch::from_values(records.to_vec()));
+        assert_eq!(of(&[3, 9, 0, 4, 0]), Some(Watermark(9)));
+        assert_eq!(of(&[-7, 0]), Some(Watermark(-7)));
+        assert_eq!(of(&[0, 0]), None);
     }
 }

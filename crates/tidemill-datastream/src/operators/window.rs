@@ -206,7 +206,7 @@ where
         let mut skipped = true;
         let mut element = Some(element);
         for (index, window) in windows.iter().enumerate() {
-            let window = if A::MERGING { &self.merge_in(window.clone())? } else { window };
+            let window = if A::MERGING { &self.merge_in(window.clone(), &context)? } else { window };
             if self.is_late(window) {
                 if A::MERGING {
                     self.merging.retire(window);
@@ -244,12 +244,16 @@ where
     }
 
     /// Adds a window to those of the current key; answers which one it is in now.
-    fn merge_in(&mut self, window: A::Window) -> Result<A::Window, OperatorError> {
+    fn merge_in(
+        &mut self,
+        window: A::Window,
+        assigned: &AssignerContext,
+    ) -> Result<A::Window, OperatorError> {
         let mut merge = std::mem::take(&mut self.merge);
         let assigner = &self.assigner;
         let window = self.merging.add(window, |one, other| assigner.merge(one, other), &mut merge);
         if let Some((state_window, sources)) = merge.state_windows.split_first() {
-            self.check_merged(&window)?;
+            self.check_merged(&window, assigned)?;
             self.ask(&window, |trigger, context| trigger.on_merge(&window, &merge.merged, context))?;
             for merged in &merge.merged {
                 self.ask(merged, |trigger, context| trigger.clear(merged, context))?;
@@ -265,17 +269,16 @@ where
         Ok(window)
     }
 
-    fn check_merged(&self, window: &A::Window) -> Result<(), OperatorError> {
+    /// A window by the time of the machine is measured by the reading that it was assigned by: the clock has gone on since,
+    /// maybe past the end of a short window. One that ends with that very reading holds the element, and is due at once.
+    fn check_merged(&self, window: &A::Window, assigned: &AssignerContext) -> Result<(), OperatorError> {
         let too_late = |time: String| MergedTooLate { window: format!("{window:?}"), time };
         if self.assigner.is_event_time() {
             if self.cleanup_time(window) <= self.watermark.0 {
                 return Err(too_late(format!("watermark {}", self.watermark)).into());
             }
-        } else if let Some(opened) = &self.opened {
-            let now = opened.clock.now();
-            if window.max_timestamp() <= now {
-                return Err(too_late(format!("processing time {now}")).into());
-            }
+        } else if window.max_timestamp() < assigned.processing_time {
+            return Err(too_late(format!("processing time {}", assigned.processing_time)).into());
         }
         Ok(())
     }
