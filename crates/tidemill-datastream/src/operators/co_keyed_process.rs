@@ -13,6 +13,18 @@ use crate::key::KeySelector;
 use crate::operators::keyed_core::KeyedCore;
 
 /// Calls a [`KeyedCoProcessFunction`].
+///
+/// ```
+/// use tidemill_datastream::ByValue;
+/// use tidemill_datastream::KeyedCoProcessFunction;
+/// use tidemill_datastream::operators::KeyedCoProcessOperator;
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: KeyedCoProcessFunction<u64, u64, u64, u64>>(function: F) -> Box<dyn Operator> {
+///     let by_itself = ByValue::new(|number: &u64| *number);
+///     Box::new(KeyedCoProcessOperator::<u64, u64, u64, _, _, F>::new(by_itself.clone(), by_itself, function))
+/// }
+/// ```
 pub struct KeyedCoProcessOperator<A, B, U, S: KeySelector<A>, R, F> {
     first: S,
     second: R,

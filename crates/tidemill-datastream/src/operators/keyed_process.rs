@@ -13,6 +13,17 @@ use crate::key::KeySelector;
 use crate::operators::keyed_core::KeyedCore;
 
 /// Calls a [`KeyedProcessFunction`].
+///
+/// ```
+/// use tidemill_datastream::ByValue;
+/// use tidemill_datastream::KeyedProcessFunction;
+/// use tidemill_datastream::operators::KeyedProcessOperator;
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: KeyedProcessFunction<u64, u64, String>>(function: F) -> Box<dyn Operator> {
+///     Box::new(KeyedProcessOperator::<u64, String, _, F>::new(ByValue::new(|number: &u64| *number), function))
+/// }
+/// ```
 pub struct KeyedProcessOperator<T, U, S: KeySelector<T>, F> {
     selector: S,
     function: F,

@@ -33,6 +33,15 @@ use crate::windows::{
 const TIMERS: &str = "window-timers";
 
 /// What becomes of elements that come late.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::OutputTag;
+/// use tidemill_datastream::operators::Lateness;
+///
+/// let minute = Lateness::<u64>::default().allow(Duration::from_secs(60)).side_output(OutputTag::new("late"));
+/// # let _ = minute;
+/// ```
 pub struct Lateness<T> {
     pub(crate) allowed: i64,
     pub(crate) side: Option<OutputTag<T>>,
@@ -85,6 +94,33 @@ impl Classified for MergedTooLate {
 }
 
 /// Assigns elements to windows and calls a function when those fire.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use tidemill_datastream::ByValue;
+/// use tidemill_datastream::operators::window_contents::{Accumulated, Direct, Reduce};
+/// use tidemill_datastream::operators::{Lateness, WindowOperator};
+/// use tidemill_datastream::windows::{EventTimeTrigger, TumblingEventTimeWindows};
+/// use tidemill_runtime::operator::stateful;
+/// # use tidemill_testkit::{OperatorHarness, stamped};
+///
+/// let sums = stateful(|| {
+///     let add = |sum: &mut (u32, u64), more: (u32, u64)| sum.1 += more.1;
+///     WindowOperator::new(
+///         ByValue::new(|record: &(u32, u64)| record.0),
+///         TumblingEventTimeWindows::of(Duration::from_millis(10)),
+///         EventTimeTrigger,
+///         Accumulated::new(Reduce(Arc::new(add)), Direct),
+///         Lateness::default(),
+///     )
+/// });
+/// let mut harness = OperatorHarness::<(u32, u64)>::new(sums);
+/// harness.process(0, stamped([((7u32, 1u64), 3), ((7, 2), 5), ((7, 4), 12)]))?;
+/// harness.watermark(9)?;
+/// assert_eq!(harness.take_records(), [((7, 3), 9)]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct WindowOperator<T, U, S, A, R, C>
 where
     T: Data,

@@ -68,11 +68,33 @@ pub struct CumulateEventTimeWindows(Cumulate);
 
 impl CumulateEventTimeWindows {
     /// Windows up to `max_size`, which must be a multiple of `step`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, CumulateEventTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = CumulateEventTimeWindows::of(Duration::from_millis(30), Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(0, 20), TimeWindow::new(0, 30)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(max_size: Duration, step: Duration) -> Self {
         Self(Cumulate::of(max_size, step))
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, CumulateEventTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = CumulateEventTimeWindows::of(Duration::from_millis(30), Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.with_offset(-5).assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(-5, 25)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self(Cumulate { offset, ..self.0 })
     }
@@ -126,11 +148,30 @@ pub struct CumulateProcessingTimeWindows(Cumulate);
 
 impl CumulateProcessingTimeWindows {
     /// Windows up to `max_size`, which must be a multiple of `step`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, CumulateProcessingTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = CumulateProcessingTimeWindows::of(Duration::from_millis(30), Duration::from_millis(10));
+    /// let mut at_17 = Vec::new();
+    /// windows.assign_windows(&"element", 0, &AssignerContext::at(17), &mut at_17)?;
+    /// assert_eq!(at_17, [TimeWindow::new(0, 20), TimeWindow::new(0, 30)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(max_size: Duration, step: Duration) -> Self {
         Self(Cumulate::of(max_size, step))
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::CumulateProcessingTimeWindows;
+    ///
+    /// let days = CumulateProcessingTimeWindows::of(Duration::from_secs(86_400), Duration::from_secs(3600));
+    /// assert_ne!(days.with_offset(-8 * 3_600_000), days);
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self(Cumulate { offset, ..self.0 })
     }

@@ -46,6 +46,20 @@ pub struct ContinuousEventTimeTrigger<W> {
 
 impl<W: Window> ContinuousEventTimeTrigger<W> {
     /// Fires every `interval`; one below a millisecond counts as that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{ContinuousEventTimeTrigger, TumblingEventTimeWindows};
+    ///
+    /// /// The sum of the day so far, every minute of event time.
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(TumblingEventTimeWindows::of(Duration::from_secs(86_400)))
+    ///         .trigger(ContinuousEventTimeTrigger::of(Duration::from_secs(60)))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn of(interval: Duration) -> Self {
         Self { interval: at_least_one(interval), next: None }
     }
@@ -151,6 +165,20 @@ pub struct ContinuousProcessingTimeTrigger<W> {
 
 impl<W: Window> ContinuousProcessingTimeTrigger<W> {
     /// Fires every `interval`; one below a millisecond counts as that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{ContinuousProcessingTimeTrigger, GlobalWindows};
+    ///
+    /// /// The sum so far, every second.
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(GlobalWindows::create())
+    ///         .trigger(ContinuousProcessingTimeTrigger::of(Duration::from_secs(1)))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn of(interval: Duration) -> Self {
         Self { interval: at_least_one(interval), next: None }
     }

@@ -71,11 +71,33 @@ pub struct SlidingEventTimeWindows(Sliding);
 
 impl SlidingEventTimeWindows {
     /// Windows of `size`, one every `slide`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, SlidingEventTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = SlidingEventTimeWindows::of(Duration::from_millis(20), Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(10, 30), TimeWindow::new(0, 20)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(size: Duration, slide: Duration) -> Self {
         Self(Sliding::of(size, slide))
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, SlidingEventTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = SlidingEventTimeWindows::of(Duration::from_millis(20), Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.with_offset(-1).assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(9, 29), TimeWindow::new(-1, 19)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self(Sliding { offset, ..self.0 })
     }
@@ -129,11 +151,30 @@ pub struct SlidingProcessingTimeWindows(Sliding);
 
 impl SlidingProcessingTimeWindows {
     /// Windows of `size`, one every `slide`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, SlidingProcessingTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = SlidingProcessingTimeWindows::of(Duration::from_millis(20), Duration::from_millis(10));
+    /// let mut at_17 = Vec::new();
+    /// windows.assign_windows(&"element", 0, &AssignerContext::at(17), &mut at_17)?;
+    /// assert_eq!(at_17, [TimeWindow::new(10, 30), TimeWindow::new(0, 20)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(size: Duration, slide: Duration) -> Self {
         Self(Sliding::of(size, slide))
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::SlidingProcessingTimeWindows;
+    ///
+    /// let windows = SlidingProcessingTimeWindows::of(Duration::from_secs(60), Duration::from_secs(5));
+    /// assert_ne!(windows.with_offset(1_000), windows);
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self(Sliding { offset, ..self.0 })
     }
