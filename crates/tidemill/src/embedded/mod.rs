@@ -52,6 +52,16 @@ const EXPLAIN_HELP: &str = "\x20     --explain[=json] Show the plan instead of r
 
 /// Like [`environment`] with arguments given, of which those that are the job's own are returned.
 ///
+/// ```
+/// use tidemill::core::config::options;
+///
+/// let args = ["-Dparallelism.default=2", "-Dtaskmanager.memory.process.size=2g", "flights.csv"];
+/// let (env, rest) = tidemill::environment_from(args.map(Into::into))?;
+/// assert_eq!(env.configuration().get(&options::PARALLELISM)?, 2);
+/// assert_eq!(rest, ["flights.csv"]);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`environment`].
 pub fn environment_from(
