@@ -144,6 +144,54 @@ pub trait WindowAssigner<T>: Clone + Send + Sync + 'static {
     }
 }
 
+/// Makes a type an assigner of time windows: one around something that has `validate`, and `assign`, which appends the windows
+/// of a time.
+macro_rules! assign_by_time {
+    ($windows:ident, $trigger:ident, event time) => {
+        assign_by_time!($windows, $trigger, true, |timestamp, _context| {
+            $crate::windows::assigner::has_timestamp(timestamp, stringify!($windows))?;
+            timestamp
+        });
+    };
+    ($windows:ident, $trigger:ident, processing time) => {
+        assign_by_time!($windows, $trigger, false, |_timestamp, context| context.processing_time);
+    };
+    ($windows:ident, $trigger:ident, $event:literal, |$timestamp:ident, $context:ident| $time:expr) => {
+        impl<T: 'static> $crate::windows::WindowAssigner<T> for $windows {
+            type Window = TimeWindow;
+            type DefaultTrigger = $trigger;
+
+            fn name(&self) -> &'static str {
+                stringify!($windows)
+            }
+
+            fn validate(&self) -> Result<(), InvalidWindows> {
+                self.0.validate(stringify!($windows))
+            }
+
+            fn assign_windows(
+                &self,
+                _element: &T,
+                $timestamp: Timestamp,
+                $context: &$crate::windows::AssignerContext,
+                windows: &mut Vec<TimeWindow>,
+            ) -> Result<(), tidemill_runtime::BoxError> {
+                self.0.assign($time, windows);
+                Ok(())
+            }
+
+            fn default_trigger(&self) -> $trigger {
+                $trigger
+            }
+
+            fn is_event_time(&self) -> bool {
+                $event
+            }
+        }
+    };
+}
+pub(super) use assign_by_time;
+
 /// Windows that cannot be made.
 ///
 /// ```

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use tidemill_core::time::Timestamp;
-use tidemill_runtime::BoxError;
 
 use crate::windows::assigner::{
-    AssignerContext, InvalidWindows, WindowAssigner, at_least_a_millisecond, has_timestamp, millis,
-    offset_within,
+    InvalidWindows, assign_by_time, at_least_a_millisecond, millis, offset_within,
 };
 use crate::windows::end_triggers::{EventTimeTrigger, ProcessingTimeTrigger};
 use crate::windows::window::TimeWindow;
@@ -100,40 +98,7 @@ impl CumulateEventTimeWindows {
     }
 }
 
-const EVENT: &str = "CumulateEventTimeWindows";
-
-impl<T: 'static> WindowAssigner<T> for CumulateEventTimeWindows {
-    type Window = TimeWindow;
-    type DefaultTrigger = EventTimeTrigger;
-
-    fn name(&self) -> &'static str {
-        EVENT
-    }
-
-    fn validate(&self) -> Result<(), InvalidWindows> {
-        self.0.validate(EVENT)
-    }
-
-    fn assign_windows(
-        &self,
-        _element: &T,
-        timestamp: Timestamp,
-        _context: &AssignerContext,
-        windows: &mut Vec<TimeWindow>,
-    ) -> Result<(), BoxError> {
-        has_timestamp(timestamp, EVENT)?;
-        self.0.assign(timestamp, windows);
-        Ok(())
-    }
-
-    fn default_trigger(&self) -> EventTimeTrigger {
-        EventTimeTrigger
-    }
-
-    fn is_event_time(&self) -> bool {
-        true
-    }
-}
+assign_by_time!(CumulateEventTimeWindows, EventTimeTrigger, event time);
 
 /// Like [`CumulateEventTimeWindows`], by the time of the machine.
 ///
@@ -177,36 +142,4 @@ impl CumulateProcessingTimeWindows {
     }
 }
 
-const PROCESSING: &str = "CumulateProcessingTimeWindows";
-
-impl<T: 'static> WindowAssigner<T> for CumulateProcessingTimeWindows {
-    type Window = TimeWindow;
-    type DefaultTrigger = ProcessingTimeTrigger;
-
-    fn name(&self) -> &'static str {
-        PROCESSING
-    }
-
-    fn validate(&self) -> Result<(), InvalidWindows> {
-        self.0.validate(PROCESSING)
-    }
-
-    fn assign_windows(
-        &self,
-        _element: &T,
-        _timestamp: Timestamp,
-        context: &AssignerContext,
-        windows: &mut Vec<TimeWindow>,
-    ) -> Result<(), BoxError> {
-        self.0.assign(context.processing_time, windows);
-        Ok(())
-    }
-
-    fn default_trigger(&self) -> ProcessingTimeTrigger {
-        ProcessingTimeTrigger
-    }
-
-    fn is_event_time(&self) -> bool {
-        false
-    }
-}
+assign_by_time!(CumulateProcessingTimeWindows, ProcessingTimeTrigger, processing time);

@@ -29,6 +29,47 @@ fn at_least_one(interval: Duration) -> i64 {
     millis(interval).max(1)
 }
 
+/// What both triggers do alike, with timers in their own domain of time.
+macro_rules! periodic {
+    ($register:ident, $delete:ident) => {
+        fn open<K: Key>(&mut self, states: &mut KeyedStateBackend<K>) -> Result<(), BoxError> {
+            self.next = Some(open(states)?);
+            Ok(())
+        }
+
+        fn can_merge(&self) -> bool {
+            true
+        }
+
+        fn on_merge<K: Key>(
+            &mut self,
+            window: &W,
+            merged: &[W],
+            context: &mut TriggerContext<'_, K, W>,
+        ) -> Result<(), BoxError> {
+            let state = self.next.ok_or(NOT_OPEN)?;
+            state.merge_namespaces(context.backend, window, merged)?;
+            if let Some(next) = state.get_in(context.backend, window)? {
+                context.$register(next)?;
+            }
+            Ok(())
+        }
+
+        fn clear<K: Key>(
+            &mut self,
+            window: &W,
+            context: &mut TriggerContext<'_, K, W>,
+        ) -> Result<(), BoxError> {
+            let state = self.next.ok_or(NOT_OPEN)?;
+            if let Some(next) = state.get_in(context.backend, window)? {
+                context.$delete(next)?;
+                state.clear_in(context.backend, window)?;
+            }
+            Ok(())
+        }
+    };
+}
+
 /// Fires whenever event time passes a multiple of an interval since the window got its first element, and at the end of the
 /// window.
 ///
@@ -77,10 +118,7 @@ impl<W: Window> ContinuousEventTimeTrigger<W> {
 }
 
 impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger<W> {
-    fn open<K: Key>(&mut self, states: &mut KeyedStateBackend<K>) -> Result<(), BoxError> {
-        self.next = Some(open(states)?);
-        Ok(())
-    }
+    periodic!(register_event_time_timer, delete_event_time_timer);
 
     fn on_element<K: Key>(
         &mut self,
@@ -119,33 +157,6 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger<W> {
             self.order_next(time, window, context)?;
         }
         Ok(TriggerResult::Fire)
-    }
-
-    fn can_merge(&self) -> bool {
-        true
-    }
-
-    fn on_merge<K: Key>(
-        &mut self,
-        window: &W,
-        merged: &[W],
-        context: &mut TriggerContext<'_, K, W>,
-    ) -> Result<(), BoxError> {
-        let state = self.next.ok_or(NOT_OPEN)?;
-        state.merge_namespaces(context.backend, window, merged)?;
-        if let Some(next) = state.get_in(context.backend, window)? {
-            context.register_event_time_timer(next)?;
-        }
-        Ok(())
-    }
-
-    fn clear<K: Key>(&mut self, window: &W, context: &mut TriggerContext<'_, K, W>) -> Result<(), BoxError> {
-        let state = self.next.ok_or(NOT_OPEN)?;
-        if let Some(next) = state.get_in(context.backend, window)? {
-            context.delete_event_time_timer(next)?;
-            state.clear_in(context.backend, window)?;
-        }
-        Ok(())
     }
 }
 
@@ -196,10 +207,7 @@ impl<W: Window> ContinuousProcessingTimeTrigger<W> {
 }
 
 impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger<W> {
-    fn open<K: Key>(&mut self, states: &mut KeyedStateBackend<K>) -> Result<(), BoxError> {
-        self.next = Some(open(states)?);
-        Ok(())
-    }
+    periodic!(register_processing_time_timer, delete_processing_time_timer);
 
     fn on_element<K: Key>(
         &mut self,
@@ -231,32 +239,5 @@ impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger<W> {
             self.order_next(time, window, context)?;
         }
         Ok(TriggerResult::Fire)
-    }
-
-    fn can_merge(&self) -> bool {
-        true
-    }
-
-    fn on_merge<K: Key>(
-        &mut self,
-        window: &W,
-        merged: &[W],
-        context: &mut TriggerContext<'_, K, W>,
-    ) -> Result<(), BoxError> {
-        let state = self.next.ok_or(NOT_OPEN)?;
-        state.merge_namespaces(context.backend, window, merged)?;
-        if let Some(next) = state.get_in(context.backend, window)? {
-            context.register_processing_time_timer(next)?;
-        }
-        Ok(())
-    }
-
-    fn clear<K: Key>(&mut self, window: &W, context: &mut TriggerContext<'_, K, W>) -> Result<(), BoxError> {
-        let state = self.next.ok_or(NOT_OPEN)?;
-        if let Some(next) = state.get_in(context.backend, window)? {
-            context.delete_processing_time_timer(next)?;
-            state.clear_in(context.backend, window)?;
-        }
-        Ok(())
     }
 }
