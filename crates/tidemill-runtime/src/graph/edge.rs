@@ -19,7 +19,7 @@ use tidemill_serialization::{BatchSerializer, Data, TypedBatchSerializer};
 /// let context =
 ///     RouterContext { channels: 4, subtask: 0, parallelism: 4, max_parallelism: 128, segment_size: 32 * 1024 };
 /// let router = TypedEdge::<u64>::new().router(ShipStrategy::Rebalance, &context);
-/// assert!(!router.has_pending());
+/// assert!(router.is_ok_and(|router| !router.has_pending()));
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RouterContext {
@@ -36,6 +36,14 @@ pub struct RouterContext {
 }
 
 /// The subtasks of a consumer of parallelism `targets` that subtask `index` of `sources` producers has channels to.
+///
+/// ```
+/// use tidemill_core::graph::ShipStrategy;
+/// use tidemill_runtime::graph::reached_subtasks;
+///
+/// assert_eq!(reached_subtasks(ShipStrategy::Forward, 1, 2, 2), [1]);
+/// assert_eq!(reached_subtasks(ShipStrategy::Hash, 1, 2, 3), [0, 1, 2]);
+/// ```
 pub fn reached_subtasks(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Vec<u32> {
     match strategy {
         ShipStrategy::Forward => vec![index],
