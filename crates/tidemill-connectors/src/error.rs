@@ -6,6 +6,15 @@ use std::path::{Path, PathBuf};
 use tidemill_core::{Classified, Fault};
 
 /// A source cannot be read, or a sink not be written.
+///
+/// ```
+/// use tidemill_connectors::{ConnectorError, GeneratorSource};
+/// use tidemill_core::{Classified, Fault};
+///
+/// let error = GeneratorSource::bounded(10, |number| number).records_per_second(0.0).err().unwrap();
+/// assert!(matches!(error, ConnectorError::InvalidOption(_)));
+/// assert_eq!(error.fault(), Fault::User);
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
     /// Nothing exists at the path of a source.
@@ -191,6 +200,14 @@ pub enum ConnectorError {
 
 impl ConnectorError {
     /// Describes a failure of the file system; `action` is a verb, such as `read`.
+    ///
+    /// ```
+    /// use std::io;
+    /// use tidemill_connectors::ConnectorError;
+    ///
+    /// let error = ConnectorError::io("read", "flights.csv", io::ErrorKind::NotFound.into());
+    /// assert!(matches!(error, ConnectorError::PathNotFound { .. }));
+    /// ```
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         match source.kind() {

@@ -15,6 +15,16 @@ use crate::cells::{Cell, CellStyle, Cells};
 use crate::printer::Printer;
 
 /// Where a sink prints to.
+///
+/// ```
+/// use std::sync::Arc;
+/// use parking_lot::Mutex;
+/// use tidemill_connectors::PrintTarget;
+///
+/// let written = Arc::new(Mutex::new(Vec::new()));
+/// let target = PrintTarget::Writer(written.clone());
+/// # let _ = target;
+/// ```
 #[derive(Clone, Default)]
 pub enum PrintTarget {
     /// Standard output.
@@ -34,6 +44,25 @@ type Lines = fn(&Batch, &str, &mut String) -> Result<(), OperatorError>;
 ///
 /// While nobody reads what is printed, the sink takes no more records; the job can be cancelled all the same. When the reader
 /// has gone, as in `job | head`, the sink fails: there is nobody left to print for.
+///
+/// ```
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_runtime::{OperatorContext, OperatorFactory, Output};
+/// # use tidemill_state::SystemClock;
+/// use std::sync::Arc;
+/// use parking_lot::Mutex;
+/// use tidemill_connectors::{PrintSink, PrintTarget};
+///
+/// let written = Arc::new(Mutex::new(Vec::new()));
+/// let sink = PrintSink::display::<u64>().name("numbers").target(PrintTarget::Writer(written.clone()));
+/// # let mut sink = sink.create(0)?;
+/// # sink.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+/// # let out = &mut Output::default();
+/// # sink.process(0, Batch::new(TypedBatch::from_values(vec![7u64])), out)?;
+/// # sink.finish(out)?;
+/// assert_eq!(*written.lock(), b"numbers> 7\n");
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 #[derive(Clone)]
 pub struct PrintSink {
     lines: Lines,
@@ -47,6 +76,25 @@ impl PrintSink {
     }
 
     /// Prints records by their `Display`.
+    ///
+    /// ```
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_runtime::{OperatorContext, OperatorFactory, Output};
+    /// # use tidemill_state::SystemClock;
+    /// use std::sync::Arc;
+    /// use parking_lot::Mutex;
+    /// use tidemill_connectors::{PrintSink, PrintTarget};
+    ///
+    /// let written = Arc::new(Mutex::new(Vec::new()));
+    /// let sink = PrintSink::display::<String>().target(PrintTarget::Writer(written.clone()));
+    /// # let mut sink = sink.create(0)?;
+    /// # sink.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+    /// # let out = &mut Output::default();
+    /// # sink.process(0, Batch::new(TypedBatch::from_values(vec!["JFK".to_owned()])), out)?;
+    /// # sink.finish(out)?;
+    /// assert_eq!(*written.lock(), b"JFK\n");
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     pub fn display<T: Data + Display>() -> Self {
         Self::new(|batch, prefix, text| {
             for value in &batch.downcast_ref::<TypedBatch<T>>()?.values {
@@ -57,6 +105,25 @@ impl PrintSink {
     }
 
     /// Prints records by their `Debug`.
+    ///
+    /// ```
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_runtime::{OperatorContext, OperatorFactory, Output};
+    /// # use tidemill_state::SystemClock;
+    /// use std::sync::Arc;
+    /// use parking_lot::Mutex;
+    /// use tidemill_connectors::{PrintSink, PrintTarget};
+    ///
+    /// let written = Arc::new(Mutex::new(Vec::new()));
+    /// let sink = PrintSink::debug::<String>().target(PrintTarget::Writer(written.clone()));
+    /// # let mut sink = sink.create(0)?;
+    /// # sink.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+    /// # let out = &mut Output::default();
+    /// # sink.process(0, Batch::new(TypedBatch::from_values(vec!["JFK".to_owned()])), out)?;
+    /// # sink.finish(out)?;
+    /// assert_eq!(*written.lock(), b"\"JFK\"\n");
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     pub fn debug<T: Data + Debug>() -> Self {
         Self::new(|batch, prefix, text| {
             for value in &batch.downcast_ref::<TypedBatch<T>>()?.values {
@@ -67,6 +134,13 @@ impl PrintSink {
     }
 
     /// Prints rows of columns, as Flink does: `+I[JFK, 12, NULL]`.
+    ///
+    /// ```
+    /// use tidemill_connectors::{PrintSink, PrintTarget};
+    ///
+    /// let sink = PrintSink::rows().target(PrintTarget::Stderr);
+    /// # let _ = sink;
+    /// ```
     pub fn rows() -> Self {
         Self::new(print_rows)
     }

@@ -21,6 +21,13 @@ pub const DEFAULT_TABLE_ROWS: usize = 20;
 /// Shows the first rows of a bounded input as a table, in the order in which they came, and says how many more there
 /// were. On a terminal the table is made to fit; long texts are cut. Floating-point numbers are rounded to six digits, or to one
 /// behind the point where there are more before it.
+///
+/// ```
+/// use tidemill_connectors::TableSink;
+///
+/// let top = TableSink::new("The ten busiest airports").max_rows(10).width(80);
+/// # let _ = top;
+/// ```
 #[derive(Clone)]
 pub struct TableSink {
     title: String,
@@ -41,6 +48,13 @@ struct Collected {
 
 impl TableSink {
     /// A table under a title, of at most [`DEFAULT_TABLE_ROWS`] rows, on standard output.
+    ///
+    /// ```
+    /// use tidemill_connectors::TableSink;
+    ///
+    /// let airports = TableSink::new("Airports");
+    /// # let _ = airports;
+    /// ```
     pub fn new(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),

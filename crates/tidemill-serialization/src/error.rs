@@ -7,6 +7,15 @@ use tidemill_core::{Classified, Fault};
 use crate::input::DecodeError;
 
 /// A batch that cannot be written or read, or columns that do not fit a record.
+///
+/// ```
+/// use tidemill_core::Classified;
+/// use tidemill_serialization::decode_batch;
+///
+/// let error = decode_batch::<u16>(&[9]).unwrap_err();
+/// assert_eq!(error.to_string(), "a batch of u16 is in format 9, this release reads up to 1: use a newer one");
+/// assert!(error.code().starts_with("TM-SERIALIZATION-"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum SerializationError {
     /// The bytes are no batch of that type.

@@ -17,6 +17,21 @@ use crate::error::StateError;
 use crate::snapshot::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
 /// The operator state of one subtask: lists and broadcast maps by name.
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+///
+/// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+/// open.add(&mut backend, 7)?;
+///
+/// let mut restored = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// restored.restore(&backend.snapshot())?;
+/// let open = restored.register_list(ListStateDescriptor::<u64>::new("open"))?;
+/// assert_eq!(open.get(&restored)?, [7]);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct OperatorStateBackend {
     budget: MemoryBudget,
     states: Vec<Entry>,
@@ -137,6 +152,16 @@ impl OperatorStateBackend {
     }
 
     /// Declares a list all elements of which, from all subtasks, go to every subtask when a job is restored.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, OperatorStateMode};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// backend.register_union_list(ListStateDescriptor::<u64>::new("offsets"))?;
+    /// assert_eq!(backend.snapshot().operator[0].mode, OperatorStateMode::Union);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`register_list`](Self::register_list).
@@ -264,6 +289,20 @@ fn fill(
 }
 
 /// A handle to a list of an [`OperatorStateBackend`].
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+///
+/// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+/// open.update(&mut backend, [1, 2])?;
+/// open.add(&mut backend, 3)?;
+/// assert_eq!(open.get(&backend)?, [1, 2, 3]);
+/// open.clear(&mut backend)?;
+/// assert!(open.get(&backend)?.is_empty());
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct OperatorListState<E> {
     index: u32,
     types: PhantomData<fn() -> E>,
@@ -313,6 +352,19 @@ impl<E: Data> OperatorListState<E> {
 }
 
 /// A handle to a map of an [`OperatorStateBackend`] that every subtask has a copy of.
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+///
+/// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// let limits = backend.register_broadcast(MapStateDescriptor::<String, i64>::new("limits"))?;
+/// limits.put(&mut backend, "daily".to_owned(), 500)?;
+/// assert_eq!(limits.get(&backend, &"daily".to_owned())?, Some(&500));
+/// assert_eq!(limits.entries(&backend)?.count(), 1);
+/// assert_eq!(limits.remove(&mut backend, &"daily".to_owned())?, Some(500));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct BroadcastState<K, V> {
     index: u32,
     types: PhantomData<fn() -> (K, V)>,

@@ -20,6 +20,12 @@ use crate::snapshot::GroupWriter;
 use crate::table::{Scope, Table};
 
 /// The clock that a timer goes by.
+///
+/// ```
+/// use tidemill_state::TimeDomain;
+///
+/// assert_ne!(TimeDomain::Event, TimeDomain::Processing);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimeDomain {
     /// The watermark.
@@ -33,6 +39,22 @@ impl TimeDomain {
 }
 
 /// A call that was ordered.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{TimeDomain, Timers};
+///
+/// let timers: Timers<u32> = backend.register_timers("timers")?;
+/// timers.register(&mut backend, TimeDomain::Event, 1_000, &7)?;
+/// let timer = timers.pop_due(&mut backend, TimeDomain::Event, 1_000)?.unwrap();
+/// assert_eq!((timer.timestamp, timer.key.as_str(), timer.namespace), (1_000, "JFK", 7));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timer<K, N> {
     /// When it is due, in milliseconds since 1970-01-01T00:00:00Z.
@@ -154,6 +176,23 @@ impl<K: Key, N: Key> Bucket<K, N> {
 ///
 /// A timer is a key, a namespace and a time; registering it again changes nothing. Timers come due by time, and
 /// those of one time in the order in which they were registered.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{TimeDomain, Timers};
+///
+/// let timers: Timers = backend.register_timers("timers")?;
+/// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+/// let service = timers.service(&mut backend)?;
+/// assert_eq!(service.next_timestamp(TimeDomain::Event), Some(1_000));
+/// assert_eq!((service.len(TimeDomain::Event), service.len(TimeDomain::Processing)), (1, 0));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct TimerService<K, N> {
     queues: [BTreeMap<Timestamp, Bucket<K, N>>; 2],
     count: [usize; 2],
@@ -379,6 +418,24 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
 }
 
 /// A handle to the timers of a backend.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{TimeDomain, Timers};
+///
+/// let timers: Timers = backend.register_timers("timers")?;
+/// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+/// timers.register(&mut backend, TimeDomain::Event, 2_000, &())?;
+/// assert!(timers.delete(&mut backend, TimeDomain::Event, 2_000, &())?);
+/// assert!(timers.pop_due(&mut backend, TimeDomain::Event, 999)?.is_none());
+/// assert!(timers.pop_due(&mut backend, TimeDomain::Event, 5_000)?.is_some());
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct Timers<N = ()> {
     pub(crate) index: u32,
     pub(crate) types: PhantomData<fn() -> N>,

@@ -8,6 +8,13 @@ use tidemill_core::memory::MemoryError;
 use tidemill_core::{Classified, Fault};
 
 /// A problem with the command line, the configuration or the machine.
+///
+/// ```
+/// use tidemill::config::split;
+///
+/// let error = split(["-D".into()]).unwrap_err();
+/// assert!(matches!(error, tidemill::Error::Argument(_)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that cannot be read.

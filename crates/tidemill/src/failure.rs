@@ -3,10 +3,25 @@
 use std::fmt;
 
 /// What the `main` of a job returns.
+///
+/// ```
+/// fn main() -> tidemill::Result<()> {
+///     let seats: u32 = "180".parse()?;
+///     assert_eq!(seats, 180);
+///     Ok(())
+/// }
+/// ```
 pub type Result<T> = std::result::Result<T, Failure>;
 
 /// Any error, shown as people should read it: Rust prints what `main` returns by its `Debug` form, so that form is the
 /// message, without quotes or braces.
+///
+/// ```
+/// use tidemill::Failure;
+///
+/// let failure = Failure::from("no such airport");
+/// assert_eq!(format!("{failure:?}"), "no such airport", "without quotes");
+/// ```
 pub struct Failure(Box<dyn std::error::Error + Send + Sync>);
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {

@@ -149,6 +149,12 @@ pub(crate) fn date(text: &[u8]) -> Option<i32> {
 }
 
 /// How instants are written.
+///
+/// ```
+/// use tidemill_connectors::TimestampFormat;
+///
+/// assert_eq!(TimestampFormat::default(), TimestampFormat::Sql);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimestampFormat {
     /// `2013-01-31 14:05:00.123`, as in SQL.

@@ -33,17 +33,39 @@ pub struct GeneratorSource<F> {
 
 impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> GeneratorSource<F> {
     /// Makes `count` records.
+    ///
+    /// ```
+    /// use tidemill_connectors::GeneratorSource;
+    /// use tidemill_runtime::source::Source;
+    ///
+    /// assert!(GeneratorSource::bounded(100, |number| number * number).is_bounded());
+    /// ```
     pub fn bounded(count: u64, function: F) -> Self {
         Self { function, count, per_second: None }
     }
 
     /// Makes records for ever.
+    ///
+    /// ```
+    /// use tidemill_connectors::GeneratorSource;
+    /// use tidemill_runtime::source::Source;
+    ///
+    /// assert!(!GeneratorSource::unbounded(|number| number % 7).is_bounded());
+    /// ```
     pub fn unbounded(function: F) -> Self {
         Self { function, count: UNBOUNDED, per_second: None }
     }
 
     /// How many records all subtasks together make in a second (default: as many as they can). After a pause, at
     /// most what one second would have given is made up for.
+    ///
+    /// ```
+    /// use tidemill_connectors::GeneratorSource;
+    ///
+    /// let source = GeneratorSource::unbounded(|number| number);
+    /// assert!(source.clone().records_per_second(1000.0).is_ok());
+    /// assert!(source.records_per_second(0.0).is_err());
+    /// ```
     ///
     /// # Errors
     /// When it is not more than 0.
@@ -96,6 +118,13 @@ impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> Source for Genera
 }
 
 /// The numbers of a range.
+///
+/// ```
+/// use tidemill_connectors::SequenceSource;
+///
+/// let hundred = SequenceSource::new(1, 100);
+/// assert!(hundred.records_per_second(10.0).is_ok());
+/// ```
 #[derive(Clone, Debug)]
 pub struct SequenceSource {
     from: i64,
@@ -105,6 +134,13 @@ pub struct SequenceSource {
 
 impl SequenceSource {
     /// The numbers from `from` to `to`, both included, as Flink's `fromSequence`; none when `to` is smaller.
+    ///
+    /// ```
+    /// use tidemill_connectors::SequenceSource;
+    /// use tidemill_runtime::source::Source;
+    ///
+    /// assert!(SequenceSource::new(i64::MIN, i64::MAX).is_bounded());
+    /// ```
     pub fn new(from: i64, to: i64) -> Self {
         let count = if to < from { 0 } else { from.abs_diff(to).saturating_add(1) };
         // One less than all there are, so that it is not taken for a source without end.
@@ -112,6 +148,12 @@ impl SequenceSource {
     }
 
     /// How many numbers all subtasks together emit in a second (default: as many as they can).
+    ///
+    /// ```
+    /// use tidemill_connectors::SequenceSource;
+    ///
+    /// assert!(SequenceSource::new(1, 100).records_per_second(-1.0).is_err());
+    /// ```
     ///
     /// # Errors
     /// When it is not more than 0.
@@ -138,6 +180,14 @@ impl Source for SequenceSource {
 }
 
 /// Records that are at hand.
+///
+/// ```
+/// use tidemill_connectors::CollectionSource;
+/// use tidemill_runtime::source::Source;
+///
+/// let airports = CollectionSource::new(["JFK", "LGA"].map(String::from));
+/// assert!(airports.is_bounded());
+/// ```
 #[derive(Clone, Debug)]
 pub struct CollectionSource<T> {
     records: Arc<Vec<T>>,

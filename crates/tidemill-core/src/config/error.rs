@@ -4,6 +4,13 @@ use super::Origin;
 use crate::error::{Classified, Fault};
 
 /// Why a text is not a value of an option's type. The message names neither key nor text: [`ConfigError`] adds both.
+///
+/// ```
+/// use tidemill_core::config::{BadValue, options};
+///
+/// let error = options::PARALLELISM.parse("many").unwrap_err();
+/// assert_ne!(error, BadValue::new(""), "it says what is wrong");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadValue(pub String);
@@ -16,6 +23,17 @@ impl BadValue {
 }
 
 /// A problem with the configuration: always the user's to solve, and the message says where and how.
+///
+/// ```
+/// use tidemill_core::Classified;
+/// use tidemill_core::config::{Configuration, Origin, options};
+///
+/// let mut configuration = Configuration::new();
+/// configuration.set_raw("parallelism.default", "many", Origin::CommandLine);
+/// let error = configuration.get(&options::PARALLELISM).unwrap_err();
+/// assert_eq!(error.code(), "TM-CONFIG-INVALID-VALUE");
+/// assert_eq!(error.origin(), Some(&Origin::CommandLine));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A value that does not fit its option.

@@ -12,6 +12,21 @@ use crate::error::{JobError, OperatorFailure};
 use crate::metrics::JobMetrics;
 
 /// Where a job is in its life, by Flink's names.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+/// assert_eq!(job.status(), JobStatus::Finished);
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobStatus {
     /// Its tasks run.
@@ -29,6 +44,13 @@ pub enum JobStatus {
 }
 
 /// Which subtask of which vertex.
+///
+/// ```
+/// use tidemill_runtime::cluster::SubtaskAddress;
+///
+/// let address = SubtaskAddress { vertex: "count".into(), subtask: 0, parallelism: 4 };
+/// assert_eq!(address.to_string(), "count (1/4)");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubtaskAddress {
     /// The name of the vertex.
@@ -136,6 +158,22 @@ impl JobShared {
 }
 
 /// A job that was started. Dropping the handle cancels the job.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+/// job.wait()?;
+/// assert_eq!(job.graph().name, "numbers");
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub struct JobHandle {
     pub(crate) shared: Arc<JobShared>,
     pub(crate) graph: JobGraph,
@@ -144,6 +182,24 @@ pub struct JobHandle {
 }
 
 /// Cancels a job from another thread, for example from a signal handler's.
+///
+/// ```
+/// use tidemill_runtime::JobError;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("endless");
+/// # let source = job.source("numbers", Log::<u32>::new(1).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+/// let canceller = job.canceller();
+/// std::thread::spawn(move || canceller.cancel());
+/// assert!(matches!(job.wait(), Err(JobError::Cancelled(_))));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone)]
 pub struct JobCanceller(Arc<JobShared>);
 
@@ -199,6 +255,24 @@ impl JobHandle {
     }
 
     /// Waits for the end of the job, for `timeout` at most; true when it has come.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use std::time::Duration;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// while !job.wait_for(Duration::from_secs(1))? {
+    ///     println!("{:?}", job.status());
+    /// }
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`wait`](Self::wait).

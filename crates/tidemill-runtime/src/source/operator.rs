@@ -19,6 +19,12 @@ use crate::source::{
 };
 
 /// What the task shall do after it has polled its source.
+///
+/// ```
+/// use tidemill_runtime::source::SourcePoll;
+///
+/// assert_ne!(SourcePoll::Wait(None), SourcePoll::End);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourcePoll {
     /// Poll again.
@@ -36,6 +42,26 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 const SPLITS: &str = "source-reader-splits";
 
 /// Reads one subtask's splits and turns them into a stream with event time.
+///
+/// ```
+/// # use tidemill_testkit::Log;
+/// use std::sync::Arc;
+/// use std::time::{Duration, Instant};
+/// use tidemill_runtime::source::{SourceCoordinator, SourceOperator};
+/// use tidemill_runtime::{OperatorContext, Output};
+/// use tidemill_state::SystemClock;
+///
+/// # let spec = Log::bounded([vec![(1u32, 10), (2, 20)]]).source();
+/// let coordinator = Arc::new(SourceCoordinator::new(spec.source.create_enumerator(1, None)?));
+/// let mut source = SourceOperator::new(spec, coordinator, None, Duration::from_millis(200), 3, 4096);
+/// source.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+/// let mut out = Output::default();
+/// while out.take_emissions().is_empty() {
+///     source.poll(&mut out, Instant::now())?;
+/// }
+/// source.close();
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct SourceOperator {
     spec: Arc<SourceSpec>,
     coordinator: Arc<SourceCoordinator>,

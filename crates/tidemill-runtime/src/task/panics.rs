@@ -18,6 +18,18 @@ thread_local! {
 static HOOK: Once = Once::new();
 
 /// Makes panics on task threads silent and keeps their location; those of other threads are as they were.
+///
+/// ```
+/// use tidemill_runtime::panics;
+///
+/// panics::install_hook();
+/// let panicked = std::thread::spawn(|| {
+///     panics::enter_task();
+///     let payload = std::panic::catch_unwind(|| panic!("no such airport")).unwrap_err();
+///     (panics::message(&*payload), panics::take_location().is_some())
+/// });
+/// assert_eq!(panicked.join().unwrap(), ("no such airport".to_owned(), true));
+/// ```
 pub fn install_hook() {
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
@@ -33,6 +45,16 @@ pub fn install_hook() {
 }
 
 /// Marks the calling thread as one of a task.
+///
+/// ```
+/// use tidemill_runtime::panics;
+///
+/// std::thread::spawn(|| {
+///     panics::install_hook();
+///     panics::enter_task();
+///     // From here on a panic of this thread is silent.
+/// }).join().unwrap();
+/// ```
 pub fn enter_task() {
     IN_TASK.set(true);
 }
@@ -62,11 +84,22 @@ pub fn catch<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
 }
 
 /// Where the calling thread has panicked last.
+///
+/// ```
+/// assert_eq!(tidemill_runtime::panics::take_location(), None, "this thread has not panicked");
+/// ```
 pub fn take_location() -> Option<String> {
     LOCATION.with(|slot| slot.borrow_mut().take())
 }
 
 /// The message of a panic.
+///
+/// ```
+/// use tidemill_runtime::panics::message;
+///
+/// assert_eq!(message(&"no such airport"), "no such airport");
+/// assert_eq!(message(&7), "a panic without a message");
+/// ```
 pub fn message(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()

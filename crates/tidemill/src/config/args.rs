@@ -9,6 +9,15 @@ use clap::Args;
 use crate::Error;
 
 /// The options of a command line that configure; for `#[command(flatten)]`.
+///
+/// ```
+/// use tidemill::config::{ConfigArgs, load_args};
+///
+/// let args = ConfigArgs { properties: vec!["parallelism.default=4".parse()?], ..ConfigArgs::default() };
+/// let loaded = load_args(&args)?;
+/// assert!(loaded.configuration.get_raw("parallelism.default").is_some());
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
     /// Read this config.yaml or flink-conf.yaml, or the one in this folder
@@ -24,6 +33,14 @@ pub struct ConfigArgs {
 }
 
 /// One `-D KEY=VALUE`.
+///
+/// ```
+/// use tidemill::config::Property;
+///
+/// let property: Property = "parallelism.default = 4".parse()?;
+/// assert_eq!((property.key.as_str(), property.value.as_str()), ("parallelism.default", "4"));
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
     /// The key.
@@ -47,6 +64,15 @@ impl FromStr for Property {
 
 /// Takes `-c FILE`, `--config FILE`, `--config=FILE`, `-D KEY=VALUE` and `-DKEY=VALUE` out of the arguments of a program, up to
 /// a `--`; the rest, in its order, is the program's own.
+///
+/// ```
+/// use tidemill::config::split;
+///
+/// let args = ["-D", "parallelism.default=4", "flights.csv"].map(Into::into);
+/// let (config, rest) = split(args)?;
+/// assert_eq!((config.properties.len(), &rest[..]), (1, &["flights.csv".into()][..]));
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 ///
 /// # Errors
 /// If one of them lacks its value, or the value is not of its form.

@@ -64,6 +64,16 @@ pub fn environment() -> Result<StreamExecutionEnvironment, Error> {
 /// # }
 /// ```
 ///
+/// ```
+/// use tidemill::core::config::options;
+///
+/// let args = ["-Dparallelism.default=2", "-Dtaskmanager.memory.process.size=2g", "flights.csv"];
+/// let (env, rest) = tidemill::environment_from(args.map(Into::into))?;
+/// assert_eq!(env.configuration().get(&options::PARALLELISM)?, 2);
+/// assert_eq!(rest, ["flights.csv"]);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`environment`], and when the job declares an argument that every job has.
 pub fn environment_with<A: clap::Parser>() -> Result<(StreamExecutionEnvironment, A), Error> {
