@@ -11,11 +11,11 @@
 //!
 //! The results equal those of a batch computation in `examples/reference`.
 
-#![allow(clippy::print_stdout)]
-
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Parser;
 use tidemill::connectors::{CsvHeader, CsvOptions, CsvOutput, FileSink, FileSource, FloatFormat, TableSink};
 use tidemill::core::time::format_timestamp;
 use tidemill::prelude::*;
@@ -401,42 +401,29 @@ fn file<T: ArrowRecord>(folder: &Path, name: &str) -> tidemill::Result<FileSink>
     )?)
 }
 
+/// January 2013 at the airports of New York, as a stream.
+#[derive(Parser)]
 struct Arguments {
+    /// The folder with the files of flights, weather and planes (default: that of the checkout)
+    #[arg(long, value_name = "DIR", default_value = DATA, hide_default_value = true)]
     data: PathBuf,
+    /// The folder for the results
+    #[arg(long, value_name = "DIR", default_value = "flights-results")]
     output: PathBuf,
-    /// How long the month takes; `None` plays it as fast as it goes.
+    /// Play the month in so many seconds (default: as fast as it goes)
+    #[arg(long, value_name = "NUMBER", value_parser = seconds)]
     seconds: Option<f64>,
 }
 
-fn arguments(rest: Vec<std::ffi::OsString>) -> tidemill::Result<Arguments> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data");
-    let mut arguments = Arguments { data: here, output: PathBuf::from("flights-results"), seconds: None };
-    let mut rest = rest.into_iter();
-    while let Some(argument) = rest.next() {
-        let name = argument.to_string_lossy().into_owned();
-        if !["--data", "--output", "--seconds"].contains(&name.as_str()) {
-            return Err(format!("unexpected argument '{name}': {USAGE}").into());
-        }
-        let value = rest.next().ok_or_else(|| format!("{name} needs a value: {USAGE}"))?;
-        match name.as_str() {
-            "--data" => arguments.data = value.into(),
-            "--output" => arguments.output = value.into(),
-            _ => {
-                let seconds = value.to_str().and_then(|text| text.parse().ok());
-                let valid = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0);
-                arguments.seconds =
-                    Some(valid.ok_or_else(|| format!("--seconds takes a number over 0, not {value:?}"))?);
-            }
-        }
-    }
-    Ok(arguments)
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/data");
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0);
+    seconds.ok_or_else(|| "expected a number over 0".to_owned())
 }
 
-const USAGE: &str = "this example takes --data DIR, --output DIR and --seconds N (play the month in so long)";
-
 fn main() -> tidemill::Result<()> {
-    let (env, rest) = tidemill::environment_from(std::env::args_os().skip(1))?;
-    let Arguments { data, output, seconds } = arguments(rest)?;
+    let (env, Arguments { data, output, seconds }) = tidemill::environment_with()?;
     let mut recorded = csv::<Flight>(&data, "flights-2013-01.csv")?;
     if let Some(seconds) = seconds {
         recorded = recorded.records_per_second(27_004.0 / seconds)?;
@@ -576,9 +563,11 @@ fn main() -> tidemill::Result<()> {
         .set_parallelism(1);
 
     env.execute("Flights")?;
-    println!("\nResults:");
+    // Whoever reads this may have had enough, as in `flights | head`.
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "\nResults:");
     for file in ["hourly.csv", "worst_routes.csv", "plane_gaps.csv"] {
-        println!("  {}", output.join(file).display());
+        let _ = writeln!(out, "  {}", output.join(file).display());
     }
     Ok(())
 }

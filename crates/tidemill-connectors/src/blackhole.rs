@@ -8,6 +8,21 @@ use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory
 use tidemill_state::SubtaskSnapshot;
 
 /// Takes records of any type, counts them (`numRecordsSend`) and forgets them.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_runtime::{OperatorContext, OperatorFactory, Output};
+/// # use tidemill_state::SystemClock;
+/// use tidemill_connectors::BlackholeSink;
+///
+/// let mut sink = BlackholeSink.create(0)?;
+/// # let context = OperatorContext::detached(0, 1, 128, Arc::new(SystemClock));
+/// # sink.open(&context, None)?;
+/// sink.process(0, Batch::new(TypedBatch::from_values(vec![1u64, 2])), &mut Output::default())?;
+/// assert_eq!(context.metrics.own_value("numRecordsSend"), Some(2));
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlackholeSink;
 

@@ -16,6 +16,14 @@ use arrow_schema::{DataType, TimeUnit};
 use tidemill_core::time::civil_from_days;
 
 /// How floating-point numbers are written.
+///
+/// ```
+/// use tidemill_connectors::{CsvOutput, FloatFormat};
+///
+/// assert_eq!(FloatFormat::default(), FloatFormat::Java);
+/// let plain = CsvOutput::new().float_format(FloatFormat::Plain);
+/// # let _ = plain;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FloatFormat {
     /// As Java and so Flink write them: `10.0`, `1.0E10`.
@@ -26,6 +34,14 @@ pub enum FloatFormat {
 }
 
 /// How instants are written.
+///
+/// ```
+/// use tidemill_connectors::{InstantFormat, JsonOutput};
+///
+/// assert_eq!(InstantFormat::default(), InstantFormat::Sql);
+/// let iso = JsonOutput::new().timestamp_format(InstantFormat::Iso8601Utc);
+/// # let _ = iso;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InstantFormat {
     /// `2013-01-31 14:05:00.123`, with `Z` after it where the column has a time zone; as Flink writes them.

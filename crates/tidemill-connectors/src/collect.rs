@@ -23,6 +23,21 @@ pub struct CollectSink<T> {
 }
 
 /// What a [`CollectSink`] has collected. Clones see the same records.
+///
+/// ```
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_runtime::{OperatorFactory, Output};
+/// use tidemill_connectors::{CollectSink, Collected};
+///
+/// let sink = CollectSink::<u64>::new();
+/// let results: Collected<u64> = sink.results();
+/// let mut subtask = sink.create(0)?;
+/// subtask.process(0, Batch::new(TypedBatch::from_values(vec![1u64, 2])), &mut Output::default())?;
+/// assert_eq!(results.len(), 2);
+/// assert_eq!(results.take(), [1, 2]);
+/// assert!(results.is_empty());
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Collected<T>(Arc<Mutex<Vec<T>>>);
 

@@ -6,6 +6,15 @@ use std::path::{Path, PathBuf};
 use tidemill_core::{Classified, Fault};
 
 /// A source cannot be read, or a sink not be written.
+///
+/// ```
+/// use tidemill_connectors::{ConnectorError, GeneratorSource};
+/// use tidemill_core::{Classified, Fault};
+///
+/// let error = GeneratorSource::bounded(10, |number| number).records_per_second(0.0).err().unwrap();
+/// assert!(matches!(error, ConnectorError::InvalidOption(_)));
+/// assert_eq!(error.fault(), Fault::User);
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
     /// Nothing exists at the path of a source.
@@ -181,10 +190,24 @@ pub enum ConnectorError {
         /// Why.
         source: io::Error,
     },
+    /// Whoever read standard output or standard error has closed it, as `head` does when it has enough.
+    #[error("nobody reads {stream} any more: its reader has closed it")]
+    StreamClosed {
+        /// Standard output or standard error.
+        stream: &'static str,
+    },
 }
 
 impl ConnectorError {
     /// Describes a failure of the file system; `action` is a verb, such as `read`.
+    ///
+    /// ```
+    /// use std::io;
+    /// use tidemill_connectors::ConnectorError;
+    ///
+    /// let error = ConnectorError::io("read", "flights.csv", io::ErrorKind::NotFound.into());
+    /// assert!(matches!(error, ConnectorError::PathNotFound { .. }));
+    /// ```
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         match source.kind() {
@@ -240,12 +263,15 @@ impl Classified for ConnectorError {
             Self::BadTarget { .. } => "TM-CONNECTOR-BAD-TARGET",
             Self::WrongInput { .. } => "TM-CONNECTOR-WRONG-INPUT",
             Self::Stream { .. } => "TM-CONNECTOR-STREAM",
+            Self::StreamClosed { .. } => "TM-CONNECTOR-STREAM-CLOSED",
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
-            Self::DiskFull { .. } | Self::Io { .. } | Self::Stream { .. } => Fault::External,
+            Self::DiskFull { .. } | Self::Io { .. } | Self::Stream { .. } | Self::StreamClosed { .. } => {
+                Fault::External
+            }
             Self::WrongInput { .. } => Fault::Internal,
             _ => Fault::User,
         }

@@ -29,6 +29,8 @@ mod generator;
 mod nexmark;
 #[cfg(feature = "print")]
 mod print;
+#[cfg(feature = "print")]
+mod printer;
 #[cfg(any(feature = "filesystem", feature = "generator"))]
 mod rate;
 #[cfg(feature = "table")]

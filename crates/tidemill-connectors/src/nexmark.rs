@@ -13,6 +13,13 @@ use crate::generator::numbers::{Deal, NumberEnumerator, NumberReader, Numbered, 
 use crate::rate::check_rate;
 
 /// Somebody who sells or bids.
+///
+/// ```
+/// use tidemill_connectors::Person;
+/// use tidemill_serialization::ArrowRecord;
+///
+/// assert_eq!(Person::schema().field(0).name(), "id");
+/// ```
 #[derive(Record, Clone, Debug, PartialEq, Eq)]
 #[record(arrow)]
 pub struct Person {
@@ -35,6 +42,13 @@ pub struct Person {
 }
 
 /// Something that is for sale.
+///
+/// ```
+/// use tidemill_connectors::Auction;
+/// use tidemill_serialization::ArrowRecord;
+///
+/// assert!(Auction::schema().field_with_name("initial_bid").is_ok());
+/// ```
 #[derive(Record, Clone, Debug, PartialEq, Eq)]
 #[record(arrow)]
 pub struct Auction {
@@ -61,6 +75,13 @@ pub struct Auction {
 }
 
 /// An offer.
+///
+/// ```
+/// use tidemill_connectors::Bid;
+/// use tidemill_serialization::ArrowRecord;
+///
+/// assert!(Bid::schema().field_with_name("price").is_ok());
+/// ```
 #[derive(Record, Clone, Debug, PartialEq, Eq)]
 #[record(arrow)]
 pub struct Bid {
@@ -81,6 +102,18 @@ pub struct Bid {
 }
 
 /// One event.
+///
+/// ```
+/// use tidemill_connectors::{Bid, NexmarkEvent};
+///
+/// /// What query 2 of Nexmark looks at.
+/// fn bid(event: NexmarkEvent) -> Option<Bid> {
+///     match event {
+///         NexmarkEvent::Bid(bid) if bid.auction % 123 == 0 => Some(bid),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Record, Clone, Debug, PartialEq, Eq)]
 pub enum NexmarkEvent {
     /// Somebody registers: 1 of 50 events.
@@ -143,6 +176,14 @@ impl From<Event> for NexmarkEvent {
 
 /// Generates Nexmark events. They carry their event time as timestamps, in order within each subtask; the same
 /// settings give the same events in every run, whatever the parallelism.
+///
+/// ```
+/// use tidemill_connectors::NexmarkSource;
+///
+/// let source = NexmarkSource::bounded(1_000_000).events_per_second(50_000, false)?;
+/// # let _ = source;
+/// # Ok::<(), tidemill_connectors::ConnectorError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct NexmarkSource {
     count: u64,
@@ -156,17 +197,38 @@ const BASE_TIME: TimestampMs = TimestampMs(1_436_918_400_000);
 
 impl NexmarkSource {
     /// `count` events, as fast as they can be made.
+    ///
+    /// ```
+    /// use tidemill_connectors::NexmarkSource;
+    /// use tidemill_runtime::source::Source;
+    ///
+    /// assert!(NexmarkSource::bounded(1_000).is_bounded());
+    /// ```
     pub fn bounded(count: u64) -> Self {
         Self { count, events_per_second: 10_000, base_time: BASE_TIME, paced: false }
     }
 
     /// Events for ever, as fast as they can be made.
+    ///
+    /// ```
+    /// use tidemill_connectors::NexmarkSource;
+    /// use tidemill_runtime::source::Source;
+    ///
+    /// assert!(!NexmarkSource::unbounded().is_bounded());
+    /// ```
     pub fn unbounded() -> Self {
         Self::bounded(UNBOUNDED)
     }
 
     /// How many events there are in a second of event time (default: 10,000). With `paced`, also in a second of real
     /// time, by all subtasks together.
+    ///
+    /// ```
+    /// use tidemill_connectors::NexmarkSource;
+    ///
+    /// assert!(NexmarkSource::unbounded().events_per_second(1_000, true).is_ok());
+    /// assert!(NexmarkSource::unbounded().events_per_second(0, true).is_err());
+    /// ```
     ///
     /// # Errors
     /// When it is 0.
@@ -178,6 +240,14 @@ impl NexmarkSource {
     }
 
     /// When the first event happens (default: 2015-07-15).
+    ///
+    /// ```
+    /// use tidemill_connectors::NexmarkSource;
+    /// use tidemill_serialization::TimestampMs;
+    ///
+    /// assert!(NexmarkSource::bounded(1_000).base_time(TimestampMs(0)).is_ok());
+    /// assert!(NexmarkSource::bounded(1_000).base_time(TimestampMs(-1)).is_err());
+    /// ```
     ///
     /// # Errors
     /// When it is before 1970.
@@ -234,7 +304,7 @@ impl Source for NexmarkSource {
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
         let rate = self.paced.then_some(f64::from(self.events_per_second));
         let events = Events { generator: None, settings: self.clone() };
-        Ok(NumberReader::create(events, self.count, rate, context))
+        Ok(NumberReader::create(events, Deal::Turns, self.count, rate, context))
     }
 
     fn is_bounded(&self) -> bool {

@@ -1,21 +1,30 @@
 //! A sink on the terminal: one record a line.
 
 use std::fmt::{Debug, Display, Write as _};
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch, TypedBatch};
-use tidemill_runtime::console;
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
 use tidemill_serialization::Data;
 use tidemill_state::SubtaskSnapshot;
 
 use crate::cells::{Cell, CellStyle, Cells};
-use crate::error::ConnectorError;
+use crate::printer::Printer;
 
 /// Where a sink prints to.
+///
+/// ```
+/// use std::sync::Arc;
+/// use parking_lot::Mutex;
+/// use tidemill_connectors::PrintTarget;
+///
+/// let written = Arc::new(Mutex::new(Vec::new()));
+/// let target = PrintTarget::Writer(written.clone());
+/// # let _ = target;
+/// ```
 #[derive(Clone, Default)]
 pub enum PrintTarget {
     /// Standard output.
@@ -23,37 +32,8 @@ pub enum PrintTarget {
     Stdout,
     /// Standard error.
     Stderr,
-    /// Anything else.
+    /// Anything else. The task itself writes to it, so it should not block for long.
     Writer(Arc<Mutex<dyn Write + Send>>),
-}
-
-impl PrintTarget {
-    /// Writes at once, so that lines of different subtasks do not mix.
-    pub(crate) fn write(&self, text: &[u8]) -> Result<(), ConnectorError> {
-        let stream = match self {
-            PrintTarget::Stdout => "standard output",
-            PrintTarget::Stderr => "standard error",
-            PrintTarget::Writer(_) => "the writer of the sink",
-        };
-        let mut written = Ok(());
-        console::print(|| {
-            written = match self {
-                PrintTarget::Stdout => {
-                    let mut out = io::stdout().lock();
-                    out.write_all(text).and_then(|()| out.flush())
-                }
-                PrintTarget::Stderr => io::stderr().lock().write_all(text),
-                PrintTarget::Writer(writer) => writer.lock().write_all(text),
-            };
-        });
-        if let Err(error) = &written
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
-            // Whoever read has enough, as in `job | head`: no reason to fail the job, whose other sinks go on.
-            return Ok(());
-        }
-        written.map_err(|source| ConnectorError::Stream { stream, source })
-    }
 }
 
 /// Appends the lines of a batch, each behind the prefix.
@@ -61,6 +41,28 @@ type Lines = fn(&Batch, &str, &mut String) -> Result<(), OperatorError>;
 
 /// Prints records, as Flink's `print()`: with several subtasks, the number of the subtask (from 1) and `> ` stand
 /// before each.
+///
+/// While nobody reads what is printed, the sink takes no more records; the job can be cancelled all the same. When the reader
+/// has gone, as in `job | head`, the sink fails: there is nobody left to print for.
+///
+/// ```
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_runtime::{OperatorContext, OperatorFactory, Output};
+/// # use tidemill_state::SystemClock;
+/// use std::sync::Arc;
+/// use parking_lot::Mutex;
+/// use tidemill_connectors::{PrintSink, PrintTarget};
+///
+/// let written = Arc::new(Mutex::new(Vec::new()));
+/// let sink = PrintSink::display::<u64>().name("numbers").target(PrintTarget::Writer(written.clone()));
+/// # let mut sink = sink.create(0)?;
+/// # sink.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+/// # let out = &mut Output::default();
+/// # sink.process(0, Batch::new(TypedBatch::from_values(vec![7u64])), out)?;
+/// # sink.finish(out)?;
+/// assert_eq!(*written.lock(), b"numbers> 7\n");
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 #[derive(Clone)]
 pub struct PrintSink {
     lines: Lines,
@@ -74,6 +76,25 @@ impl PrintSink {
     }
 
     /// Prints records by their `Display`.
+    ///
+    /// ```
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_runtime::{OperatorContext, OperatorFactory, Output};
+    /// # use tidemill_state::SystemClock;
+    /// use std::sync::Arc;
+    /// use parking_lot::Mutex;
+    /// use tidemill_connectors::{PrintSink, PrintTarget};
+    ///
+    /// let written = Arc::new(Mutex::new(Vec::new()));
+    /// let sink = PrintSink::display::<String>().target(PrintTarget::Writer(written.clone()));
+    /// # let mut sink = sink.create(0)?;
+    /// # sink.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+    /// # let out = &mut Output::default();
+    /// # sink.process(0, Batch::new(TypedBatch::from_values(vec!["JFK".to_owned()])), out)?;
+    /// # sink.finish(out)?;
+    /// assert_eq!(*written.lock(), b"JFK\n");
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     pub fn display<T: Data + Display>() -> Self {
         Self::new(|batch, prefix, text| {
             for value in &batch.downcast_ref::<TypedBatch<T>>()?.values {
@@ -84,6 +105,25 @@ impl PrintSink {
     }
 
     /// Prints records by their `Debug`.
+    ///
+    /// ```
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_runtime::{OperatorContext, OperatorFactory, Output};
+    /// # use tidemill_state::SystemClock;
+    /// use std::sync::Arc;
+    /// use parking_lot::Mutex;
+    /// use tidemill_connectors::{PrintSink, PrintTarget};
+    ///
+    /// let written = Arc::new(Mutex::new(Vec::new()));
+    /// let sink = PrintSink::debug::<String>().target(PrintTarget::Writer(written.clone()));
+    /// # let mut sink = sink.create(0)?;
+    /// # sink.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+    /// # let out = &mut Output::default();
+    /// # sink.process(0, Batch::new(TypedBatch::from_values(vec!["JFK".to_owned()])), out)?;
+    /// # sink.finish(out)?;
+    /// assert_eq!(*written.lock(), b"\"JFK\"\n");
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     pub fn debug<T: Data + Debug>() -> Self {
         Self::new(|batch, prefix, text| {
             for value in &batch.downcast_ref::<TypedBatch<T>>()?.values {
@@ -94,6 +134,13 @@ impl PrintSink {
     }
 
     /// Prints rows of columns, as Flink does: `+I[JFK, 12, NULL]`.
+    ///
+    /// ```
+    /// use tidemill_connectors::{PrintSink, PrintTarget};
+    ///
+    /// let sink = PrintSink::rows().target(PrintTarget::Stderr);
+    /// # let _ = sink;
+    /// ```
     pub fn rows() -> Self {
         Self::new(print_rows)
     }
@@ -171,18 +218,20 @@ pub(crate) fn cell_text(
 
 impl OperatorFactory for PrintSink {
     fn create(&self, _subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        Ok(Box::new(PrintOperator { sink: self.clone(), prefix: String::new(), text: String::new() }))
+        let printer = Printer::new(self.target.clone());
+        Ok(Box::new(PrintOperator { sink: self.clone(), prefix: String::new(), printer }))
     }
 }
 
 struct PrintOperator {
     sink: PrintSink,
     prefix: String,
-    text: String,
+    printer: Printer,
 }
 
 impl Operator for PrintOperator {
     fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
+        self.printer.open(context.waker.clone());
         let name = &self.sink.name;
         let number = context.subtask + 1;
         self.prefix = match (name.is_empty(), context.parallelism > 1) {
@@ -195,10 +244,22 @@ impl Operator for PrintOperator {
     }
 
     fn process(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
-        self.text.clear();
-        (self.sink.lines)(&batch, &self.prefix, &mut self.text)?;
-        self.sink.target.write(self.text.as_bytes())?;
+        if !self.printer.poll()? {
+            out.keep(batch);
+            return Ok(Progress::Wait);
+        }
+        let mut text = self.printer.buffer();
+        (self.sink.lines)(&batch, &self.prefix, &mut text)?;
+        self.printer.print(text)?;
         out.recycle(batch);
         Ok(Progress::Done)
+    }
+
+    fn finish(&mut self, _out: &mut Output) -> Result<Progress, OperatorError> {
+        Ok(if self.printer.poll()? { Progress::Done } else { Progress::Wait })
+    }
+
+    fn close(&mut self) {
+        self.printer.close();
     }
 }

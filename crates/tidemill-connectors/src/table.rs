@@ -11,13 +11,23 @@ use tidemill_state::SubtaskSnapshot;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::cells::Cells;
+use crate::error::ConnectorError;
 use crate::print::{PrintTarget, cell_text, kind_text};
+use crate::printer::Printer;
 
 /// How many rows a table shows when nothing else is said.
 pub const DEFAULT_TABLE_ROWS: usize = 20;
 
 /// Shows the first rows of a bounded input as a table, in the order in which they came, and says how many more there
-/// were. On a terminal the table is made to fit; long texts are cut.
+/// were. On a terminal the table is made to fit; long texts are cut. Floating-point numbers are rounded to six digits, or to one
+/// behind the point where there are more before it.
+///
+/// ```
+/// use tidemill_connectors::TableSink;
+///
+/// let top = TableSink::new("The ten busiest airports").max_rows(10).width(80);
+/// # let _ = top;
+/// ```
 #[derive(Clone)]
 pub struct TableSink {
     title: String,
@@ -38,6 +48,13 @@ struct Collected {
 
 impl TableSink {
     /// A table under a title, of at most [`DEFAULT_TABLE_ROWS`] rows, on standard output.
+    ///
+    /// ```
+    /// use tidemill_connectors::TableSink;
+    ///
+    /// let airports = TableSink::new("Airports");
+    /// # let _ = airports;
+    /// ```
     pub fn new(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
@@ -84,18 +101,23 @@ impl OperatorFactory for TableSink {
             // A graph may be executed again.
             *self.collected.lock() = Collected::default();
         }
-        Ok(Box::new(TableOperator { sink: self.clone(), parallelism: 1 }))
+        let printer = Printer::new(self.target.clone());
+        Ok(Box::new(TableOperator { sink: self.clone(), parallelism: 1, printer, ended: false }))
     }
 }
 
 struct TableOperator {
     sink: TableSink,
     parallelism: u32,
+    printer: Printer,
+    /// Whether the end of the input was seen.
+    ended: bool,
 }
 
 impl Operator for TableOperator {
     fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
         self.parallelism = context.parallelism;
+        self.printer.open(context.waker.clone());
         Ok(())
     }
 
@@ -112,14 +134,38 @@ impl Operator for TableOperator {
     }
 
     fn finish(&mut self, _out: &mut Output) -> Result<Progress, OperatorError> {
-        let mut collected = self.sink.collected.lock();
-        collected.finished += 1;
-        if collected.finished == self.parallelism {
-            let all = std::mem::take(&mut *collected);
-            let text = render(&self.sink.title, &all, self.sink.available_width());
-            self.sink.target.write(text.as_bytes())?;
+        match self.show() {
+            Ok(true) => Ok(Progress::Done),
+            Ok(false) => Ok(Progress::Wait),
+            Err(ConnectorError::StreamClosed { stream }) => {
+                // All input was read, and what other sinks have of it is not to be lost.
+                tracing::warn!(
+                    "nobody reads {stream} any more: the table '{}' is not shown",
+                    self.sink.title
+                );
+                Ok(Progress::Done)
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(Progress::Done)
+    }
+
+    fn close(&mut self) {
+        self.printer.close();
+    }
+}
+
+impl TableOperator {
+    /// Prints the table if this is the last subtask. True when nothing is left to be printed.
+    fn show(&mut self) -> Result<bool, ConnectorError> {
+        if !std::mem::replace(&mut self.ended, true) {
+            let mut collected = self.sink.collected.lock();
+            collected.finished += 1;
+            if collected.finished == self.parallelism {
+                let all = std::mem::take(&mut *collected);
+                self.printer.print(render(&self.sink.title, &all, self.sink.available_width()))?;
+            }
+        }
+        self.printer.poll()
     }
 }
 
@@ -198,7 +244,15 @@ fn columns(all: &Collected) -> Vec<Column> {
             let cells = Cells::of(array.as_ref());
             for row in 0..batch.num_rows() {
                 let mut cell = String::new();
-                cell_text(array.is_null(row), cells.as_ref(), row, &mut scratch, &mut cell);
+                let number = match &cells {
+                    Some(Cells::Float64(values)) => Some(values[row]),
+                    Some(Cells::Float32(values)) => Some(f64::from(values[row])),
+                    _ => None,
+                };
+                match number.filter(|number| !array.is_null(row) && number.is_normal()) {
+                    Some(number) => cell = rounded(number),
+                    None => cell_text(array.is_null(row), cells.as_ref(), row, &mut scratch, &mut cell),
+                }
                 column.cells.push(printable(&cell));
             }
         }
@@ -208,6 +262,24 @@ fn columns(all: &Collected) -> Vec<Column> {
         column.width = column.cells.iter().map(|cell| cell.width()).max().unwrap_or(0);
     }
     columns
+}
+
+/// Six digits of a number, without zeros at the end.
+fn rounded(number: f64) -> String {
+    const DIGITS: usize = 6;
+    let scientific = format!("{number:.*E}", DIGITS - 1);
+    let Some((mantissa, exponent)) = scientific.split_once('E') else { return scientific };
+    let short = |text: &str| match text.trim_end_matches('0') {
+        text if text.ends_with('.') => format!("{text}0"),
+        text => text.to_owned(),
+    };
+    match exponent.parse::<i32>() {
+        Ok(exponent @ -4..=14) => {
+            let places = usize::try_from(DIGITS as i32 - 1 - exponent).unwrap_or(1).max(1);
+            short(&format!("{number:.places$}"))
+        }
+        _ => format!("{}E{exponent}", short(mantissa)),
+    }
 }
 
 /// A line break or an escape sequence in a value must not tear the table.
@@ -242,4 +314,28 @@ fn cut(text: &str, width: usize) -> String {
     }
     shown.push('…');
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people_have_six_digits() {
+        for (number, expected) in [
+            (12.658_579_999_999_999, "12.6586"),
+            (0.1 + 0.2, "0.3"),
+            (f64::from(0.1f32), "0.1"),
+            (10.0, "10.0"),
+            (-1.5, "-1.5"),
+            (999_999.96, "1000000.0"),
+            (1_234_567.891, "1234567.9"),
+            (123_456_789_012.34, "123456789012.3"),
+            (0.000_123_456_789, "0.000123457"),
+            (0.000_012_345_678_9, "1.23457E-5"),
+            (1e300, "1.0E300"),
+        ] {
+            assert_eq!(rounded(number), expected);
+        }
+    }
 }

@@ -15,6 +15,33 @@ use crate::error::{Classified, Fault};
 use crate::time::{NO_TIMESTAMP, Timestamp};
 
 /// The inside of a batch.
+///
+/// ```
+/// use std::any::type_name;
+/// use std::sync::Arc;
+/// use tidemill_core::{Batch, BatchData};
+///
+/// /// Pages of bytes.
+/// #[derive(Clone)]
+/// struct Pages(Vec<[u8; 512]>);
+///
+/// impl BatchData for Pages {
+///     fn len(&self) -> usize {
+///         self.0.len()
+///     }
+///     fn byte_size(&self) -> usize {
+///         self.0.len() * 512
+///     }
+///     fn duplicate(&self) -> Arc<dyn BatchData> {
+///         Arc::new(self.clone())
+///     }
+///     fn type_name(&self) -> &'static str {
+///         type_name::<[u8; 512]>()
+///     }
+/// }
+///
+/// assert_eq!(Batch::new(Pages(vec![[0; 512]; 3])).byte_size(), 1536);
+/// ```
 pub trait BatchData: Any + Send + Sync {
     /// How many records.
     fn len(&self) -> usize;
@@ -33,9 +60,26 @@ pub trait BatchData: Any + Send + Sync {
 
     /// The name of the record type, for messages.
     fn type_name(&self) -> &'static str;
+
+    /// The name of the record type of all batches of this kind, for messages.
+    fn record_type() -> &'static str
+    where
+        Self: Sized;
 }
 
 /// Some records that travel together; cloning is a pointer copy.
+///
+/// ```
+/// use tidemill_core::{ArrowBatch, Batch, TypedBatch};
+///
+/// let mut batch = Batch::new(TypedBatch::from_values(vec![1u32, 2, 3]));
+/// let kept = batch.clone();
+/// batch.downcast_mut::<TypedBatch<u32>>()?.values.push(4);
+/// assert_eq!((batch.len(), kept.len()), (4, 3));
+/// assert_eq!(kept.byte_size(), 12);
+/// assert!(kept.downcast_ref::<ArrowBatch>().is_err());
+/// # Ok::<(), tidemill_core::batch::WrongBatchType>(())
+/// ```
 #[derive(Clone)]
 pub struct Batch(Arc<dyn BatchData>);
 
@@ -86,13 +130,11 @@ impl Batch {
         }
         let found = self.0.type_name();
         let unique: Option<&mut dyn Any> = Arc::get_mut(&mut self.0).map(|data| data as &mut dyn Any);
-        unique
-            .and_then(|any| any.downcast_mut())
-            .ok_or(WrongBatchType { expected: std::any::type_name::<D>(), found })
+        unique.and_then(|any| any.downcast_mut()).ok_or(WrongBatchType { expected: D::record_type(), found })
     }
 
-    fn wrong_type<D>(&self) -> WrongBatchType {
-        WrongBatchType { expected: std::any::type_name::<D>(), found: self.0.type_name() }
+    fn wrong_type<D: BatchData>(&self) -> WrongBatchType {
+        WrongBatchType { expected: D::record_type(), found: self.0.type_name() }
     }
 }
 
@@ -103,12 +145,20 @@ impl fmt::Debug for Batch {
 }
 
 /// A batch of another type than the operator or edge was built for: a graph that was put together wrongly.
+///
+/// ```
+/// use tidemill_core::{Batch, Classified, TypedBatch};
+///
+/// let batch = Batch::new(TypedBatch::from_values(vec![1u32]));
+/// let error = batch.downcast_ref::<TypedBatch<String>>().unwrap_err();
+/// assert_eq!((error.found, error.code()), ("u32", "TM-BATCH-WRONG-TYPE"));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("a batch of {found} arrived where {expected} was expected")]
+#[error("a batch of {found} arrived where one of {expected} was expected")]
 pub struct WrongBatchType {
-    /// The type that the receiver was built for.
+    /// The record type that the receiver was built for.
     pub expected: &'static str,
-    /// The type that came.
+    /// The record type that came.
     pub found: &'static str,
 }
 
@@ -123,6 +173,16 @@ impl Classified for WrongBatchType {
 }
 
 /// Records of one Rust type, with their timestamps and, once a partitioner has made them, their routing hashes.
+///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_core::time::NO_TIMESTAMP;
+///
+/// let mut batch = TypedBatch::default();
+/// batch.push('a', 1_000);
+/// batch.push('b', NO_TIMESTAMP);
+/// assert_eq!((batch.timestamp(0), batch.timestamp(1)), (1_000, NO_TIMESTAMP));
+/// ```
 #[derive(Clone, Debug)]
 pub struct TypedBatch<T> {
     /// The records.
@@ -141,11 +201,25 @@ impl<T> Default for TypedBatch<T> {
 
 impl<T: Element> TypedBatch<T> {
     /// An empty batch with room for `records`.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    ///
+    /// let batch = TypedBatch::<u64>::with_capacity(100);
+    /// assert!(batch.is_empty() && batch.values.capacity() >= 100);
+    /// ```
     pub fn with_capacity(records: usize) -> Self {
         Self { values: Vec::with_capacity(records), ..Self::default() }
     }
 
     /// Records without timestamps.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    ///
+    /// let batch = TypedBatch::from_values(vec![1u64, 2]);
+    /// assert_eq!((batch.len(), batch.bytes()), (2, 16));
+    /// ```
     pub fn from_values(values: Vec<T>) -> Self {
         Self { values, ..Self::default() }
     }
@@ -207,11 +281,22 @@ impl<T: Element> BatchData for TypedBatch<T> {
     }
 
     fn type_name(&self) -> &'static str {
+        Self::record_type()
+    }
+
+    fn record_type() -> &'static str {
         std::any::type_name::<T>()
     }
 }
 
 /// What a row of a changelog does to the table that the changelog describes.
+///
+/// ```
+/// use tidemill_core::batch::RowKind;
+///
+/// let update = [RowKind::UpdateBefore, RowKind::UpdateAfter];
+/// assert_eq!(update.map(|kind| kind as u8), [1, 2]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum RowKind {
@@ -226,6 +311,18 @@ pub enum RowKind {
 }
 
 /// Columns, with the kind of each row's change beside them.
+///
+/// ```
+/// use std::sync::Arc;
+/// use arrow_array::{Int64Array, RecordBatch};
+/// use tidemill_core::{ArrowBatch, Batch};
+///
+/// let numbers = Int64Array::from(vec![1, 2, 3]);
+/// let columns = RecordBatch::try_from_iter([("number", Arc::new(numbers) as _)])?;
+/// let batch = Batch::new(ArrowBatch::inserts(columns));
+/// assert_eq!((batch.len(), batch.byte_size()), (3, 24));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ArrowBatch {
     /// The columns.
@@ -271,6 +368,10 @@ impl BatchData for ArrowBatch {
     }
 
     fn type_name(&self) -> &'static str {
+        Self::record_type()
+    }
+
+    fn record_type() -> &'static str {
         "rows"
     }
 }
@@ -294,7 +395,7 @@ mod tests {
     fn the_wrong_type_is_an_error_that_names_both() {
         let batch = Batch::new(TypedBatch::from_values(vec![1u32]));
         let error = batch.downcast_ref::<ArrowBatch>().unwrap_err().to_string();
-        assert!(error.contains("u32") && error.contains("ArrowBatch"), "{error}");
+        assert!(error.contains("a batch of u32 arrived where one of rows"), "{error}");
     }
 
     #[test]

@@ -44,6 +44,14 @@ impl MemoryBudget {
     }
 
     /// A pool without a limit, for tests and tools.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::unlimited("a test's heap");
+    /// assert!(heap.reserve(1 << 40).is_ok());
+    /// assert_eq!((heap.used(), heap.peak()), (0, 1 << 40));
+    /// ```
     pub fn unlimited(name: impl Into<String>) -> Self {
         Self::new(name, usize::MAX, "")
     }
@@ -114,6 +122,17 @@ impl MemoryBudget {
 }
 
 /// Bytes that are reserved from a [`MemoryBudget`]; dropping it gives them back.
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+///
+/// let heap = MemoryBudget::new("task heap", 100, "taskmanager.memory.task.heap.size");
+/// let mut held = heap.empty_reservation();
+/// held.grow(70)?;
+/// held.release(20);
+/// assert_eq!((held.bytes(), heap.available()), (50, 50));
+/// # Ok::<(), tidemill_core::budget::BudgetExceeded>(())
+/// ```
 #[derive(Debug)]
 pub struct Reservation {
     budget: MemoryBudget,
@@ -156,6 +175,15 @@ impl Drop for Reservation {
 }
 
 /// A reservation for which a pool has no room.
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+///
+/// let heap = MemoryBudget::new("task heap", 100, "taskmanager.memory.task.heap.size");
+/// let error = heap.reserve(101).unwrap_err();
+/// assert_eq!((error.wanted, error.used, error.limit), (101, 0, 100));
+/// assert!(error.to_string().ends_with("raise 'taskmanager.memory.task.heap.size'"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the memory pool '{pool}' is full: {wanted} bytes wanted, {used} of {limit} bytes in use{}",

@@ -14,6 +14,13 @@ use std::time::Duration;
 ///
 /// Implemented for whatever can be serialized (`tidemill_serialization::Data`); here only what a batch
 /// itself needs.
+///
+/// ```
+/// use tidemill_core::Element;
+///
+/// assert_eq!(u64::FIXED_BYTES, Some(8));
+/// assert_eq!((String::FIXED_BYTES, "four".to_owned().logical_bytes()), (None, 8));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot cross an edge or live in state: derive `Record` for it",
     label = "not a `Record`",
@@ -28,6 +35,13 @@ pub trait Element: Clone + Send + Sync + 'static {
 }
 
 /// The bytes of some fields one after the other: fixed when all of them are.
+///
+/// ```
+/// use tidemill_core::element::fixed_sum;
+///
+/// assert_eq!(fixed_sum(&[Some(4), Some(8)]), Some(12));
+/// assert_eq!(fixed_sum(&[Some(4), None]), None);
+/// ```
 pub const fn fixed_sum(fields: &[Option<usize>]) -> Option<usize> {
     let mut sum = 0;
     let mut i = 0;
@@ -42,6 +56,13 @@ pub const fn fixed_sum(fields: &[Option<usize>]) -> Option<usize> {
 }
 
 /// The bytes of one of several variants: fixed when all take the same.
+///
+/// ```
+/// use tidemill_core::element::fixed_same;
+///
+/// assert_eq!(fixed_same(&[Some(4), Some(4)]), Some(4));
+/// assert_eq!(fixed_same(&[Some(4), Some(8)]), None);
+/// ```
 pub const fn fixed_same(variants: &[Option<usize>]) -> Option<usize> {
     if variants.is_empty() {
         return None;
@@ -59,6 +80,13 @@ pub const fn fixed_same(variants: &[Option<usize>]) -> Option<usize> {
 
 /// The logical bytes of a sequence without its length. In a sequence every element takes at least one byte, so
 /// that a length can be checked against the bytes that are left.
+///
+/// ```
+/// use tidemill_core::element::sequence_bytes;
+///
+/// assert_eq!(sequence_bytes(&[1u32, 2, 3]), 12);
+/// assert_eq!(sequence_bytes(&[(), ()]), 2, "nothing takes a byte in a sequence");
+/// ```
 pub fn sequence_bytes<T: Element>(elements: &[T]) -> usize {
     match T::FIXED_BYTES {
         Some(bytes) => bytes.max(1) * elements.len(),

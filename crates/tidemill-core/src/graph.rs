@@ -8,6 +8,39 @@ use serde::Serialize;
 use crate::id::{JobVertexId, OperatorId};
 
 /// A job: vertices in topological order, and how they exchange data.
+///
+/// ```
+/// use tidemill_core::graph::{JobEdge, JobGraph, JobOperator, JobVertex, ShipStrategy};
+/// use tidemill_core::{JobVertexId, OperatorId};
+///
+/// let vertex = |name: &str| JobVertex {
+///     id: JobVertexId::from_name(name),
+///     name: name.to_owned(),
+///     operators: vec![JobOperator {
+///         id: OperatorId::from_name(name),
+///         name: name.to_owned(),
+///         uid: None,
+///         chained_outputs: Vec::new(),
+///     }],
+///     parallelism: 2,
+///     max_parallelism: 128,
+///     slot_sharing_group: "default".to_owned(),
+/// };
+/// let graph = JobGraph {
+///     name: "flights".to_owned(),
+///     vertices: vec![vertex("Source: flights"), vertex("Sink: delays")],
+///     edges: vec![JobEdge {
+///         source: 0,
+///         source_operator: OperatorId::from_name("Source: flights"),
+///         side_output: None,
+///         target: 1,
+///         target_input: 0,
+///         ship_strategy: ShipStrategy::Hash,
+///     }],
+/// };
+/// assert!(serde_json::to_string(&graph)?.contains(r#""ship_strategy":"HASH""#));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct JobGraph {
     /// The name of the job.
@@ -19,6 +52,21 @@ pub struct JobGraph {
 }
 
 /// A chain of operators that runs as one task per subtask.
+///
+/// ```
+/// use tidemill_core::JobVertexId;
+/// use tidemill_core::graph::JobVertex;
+///
+/// let vertex = JobVertex {
+///     id: JobVertexId::from_name("count"),
+///     name: "count -> print".to_owned(),
+///     operators: Vec::new(),
+///     parallelism: 4,
+///     max_parallelism: 128,
+///     slot_sharing_group: "default".to_owned(),
+/// };
+/// assert!(vertex.parallelism <= vertex.max_parallelism);
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct JobVertex {
     /// Stays the same from run to run as long as the head of the chain keeps its uid or place.
@@ -36,6 +84,19 @@ pub struct JobVertex {
 }
 
 /// One operator of a chain.
+///
+/// ```
+/// use tidemill_core::OperatorId;
+/// use tidemill_core::graph::JobOperator;
+///
+/// let head = JobOperator {
+///     id: OperatorId::from_name("count"),
+///     name: "count".to_owned(),
+///     uid: Some("count".to_owned()),
+///     chained_outputs: vec![1, 2],
+/// };
+/// assert_eq!(head.chained_outputs.len(), 2, "it calls two operators behind it");
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct JobOperator {
     /// The id that state is matched by.
@@ -49,6 +110,21 @@ pub struct JobOperator {
 }
 
 /// A result partition of one vertex that is an input gate of another.
+///
+/// ```
+/// use tidemill_core::OperatorId;
+/// use tidemill_core::graph::{JobEdge, ShipStrategy};
+///
+/// let late = JobEdge {
+///     source: 0,
+///     source_operator: OperatorId::from_name("windows"),
+///     side_output: Some("late".to_owned()),
+///     target: 1,
+///     target_input: 0,
+///     ship_strategy: ShipStrategy::Forward,
+/// };
+/// assert!(late.ship_strategy.is_pointwise());
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct JobEdge {
     /// Index of the producing vertex in [`JobGraph::vertices`].
@@ -66,6 +142,13 @@ pub struct JobEdge {
 }
 
 /// How an edge deals records to the subtasks of its target, by Flink's names.
+///
+/// ```
+/// use tidemill_core::graph::ShipStrategy;
+///
+/// assert_eq!(ShipStrategy::Rebalance.name(), "REBALANCE");
+/// assert!(ShipStrategy::Rescale.is_pointwise() && !ShipStrategy::Hash.is_pointwise());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ShipStrategy {

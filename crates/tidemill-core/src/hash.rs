@@ -24,18 +24,37 @@ const fn fold(a: u64, b: u64) -> u64 {
 }
 
 /// Hashes an integer; every width is sign-extended to 64 bits first.
+///
+/// ```
+/// use tidemill_core::hash;
+///
+/// assert_eq!(hash::int(i64::from(7u8)), hash::int(7));
+/// assert_ne!(hash::int(7), hash::int(-7));
+/// ```
 #[inline(always)]
 pub const fn int(value: i64) -> u64 {
     fold(value as u64 ^ P1, fold(value as u64 ^ SEED, P2) ^ P2)
 }
 
 /// Hashes an unsigned integer; values up to `i64::MAX` agree with [`int`].
+///
+/// ```
+/// use tidemill_core::hash;
+///
+/// assert_eq!(hash::uint(7), hash::int(7));
+/// ```
 #[inline(always)]
 pub const fn uint(value: u64) -> u64 {
     int(value as i64)
 }
 
 /// Hashes a 128-bit integer; values that fit into 64 bits agree with [`int`].
+///
+/// ```
+/// use tidemill_core::hash;
+///
+/// assert_eq!(hash::int128(7), hash::int(7));
+/// ```
 #[inline]
 pub const fn int128(value: i128) -> u64 {
     if value == value as i64 as i128 {
@@ -45,12 +64,25 @@ pub const fn int128(value: i128) -> u64 {
 }
 
 /// Hashes a boolean.
+///
+/// ```
+/// use tidemill_core::hash;
+///
+/// assert_eq!(hash::bool(true), hash::int(1));
+/// ```
 #[inline]
 pub const fn bool(value: bool) -> u64 {
     int(if value { 1 } else { 0 })
 }
 
 /// Hashes a floating-point number (an `f32` is widened first): `-0.0` as `0.0`, all NaN alike.
+///
+/// ```
+/// use tidemill_core::hash;
+///
+/// assert_eq!(hash::float(-0.0), hash::float(0.0));
+/// assert_eq!(hash::float(f64::NAN), hash::float(-f64::NAN));
+/// ```
 #[inline]
 pub fn float(value: f64) -> u64 {
     let canonical = if value == 0.0 {
@@ -66,6 +98,12 @@ pub fn float(value: f64) -> u64 {
 }
 
 /// Hashes bytes; a string is hashed by its UTF-8 bytes.
+///
+/// ```
+/// use tidemill_core::hash::{self, RoutingHash};
+///
+/// assert_eq!(hash::bytes(b"JFK"), "JFK".routing_hash());
+/// ```
 #[inline]
 pub fn bytes(value: &[u8]) -> u64 {
     let mut state = SEED ^ fold(value.len() as u64 ^ P1, P2);
@@ -85,6 +123,13 @@ pub fn bytes(value: &[u8]) -> u64 {
 }
 
 /// Adds the hash of a further field to the hash of those before it; the order of fields counts.
+///
+/// ```
+/// use tidemill_core::hash;
+///
+/// let (a, b) = (hash::int(1), hash::int(2));
+/// assert_ne!(hash::combine(a, b), hash::combine(b, a));
+/// ```
 #[inline(always)]
 pub const fn combine(so_far: u64, next: u64) -> u64 {
     fold(so_far.rotate_left(23) ^ P2, next ^ P1)
@@ -93,6 +138,21 @@ pub const fn combine(so_far: u64, next: u64) -> u64 {
 /// A value that can be a key: hashed by the routing hash above.
 ///
 /// Equal values must have equal hashes.
+///
+/// ```
+/// use tidemill_core::hash::{self, RoutingHash};
+///
+/// struct Flight(String, u16);
+///
+/// impl RoutingHash for Flight {
+///     fn routing_hash(&self) -> u64 {
+///         hash::combine(self.0.routing_hash(), self.1.routing_hash())
+///     }
+/// }
+///
+/// let flight = Flight("UA".to_owned(), 15);
+/// assert_eq!(flight.routing_hash(), ("UA".to_owned(), 15u16).routing_hash());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key, for it has no routing hash: derive `RoutingHash` for it",
     label = "no routing hash",

@@ -12,6 +12,15 @@ macro_rules! ids {
         $(#[$doc])*
         ///
         /// 128 bits, written as 32 hexadecimal digits.
+        ///
+        /// ```
+        #[doc = concat!("use tidemill_core::", stringify!($name), ";")]
+        ///
+        #[doc = concat!("let id = ", stringify!($name), "::from_name(\"count\");")]
+        /// assert_eq!(id.to_string().len(), 32);
+        #[doc = concat!("assert_eq!(id.to_string().parse::<", stringify!($name), ">()?, id);")]
+        /// # Ok::<(), tidemill_core::id::InvalidId>(())
+        /// ```
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub u128);
 
@@ -72,6 +81,13 @@ ids! {
 }
 
 /// A text that is not 32 hexadecimal digits.
+///
+/// ```
+/// use tidemill_core::OperatorId;
+///
+/// let error = "source".parse::<OperatorId>().unwrap_err();
+/// assert_eq!(error.to_string(), "'source' is not an id: expected 32 hexadecimal digits");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is not an id: expected 32 hexadecimal digits")]
 pub struct InvalidId(String);

@@ -5,6 +5,13 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 /// The unit in which keyed state moves between subtasks when a job is rescaled: `0..max_parallelism`.
+///
+/// ```
+/// use tidemill_core::KeyGroup;
+/// use tidemill_core::key_group::UPPER_BOUND_MAX_PARALLELISM;
+///
+/// assert!(UPPER_BOUND_MAX_PARALLELISM - 1 <= u32::from(KeyGroup::MAX));
+/// ```
 pub type KeyGroup = u16;
 
 /// The smallest max parallelism that Flink derives by itself.
@@ -13,6 +20,12 @@ pub const DEFAULT_LOWER_BOUND_MAX_PARALLELISM: u32 = 128;
 pub const UPPER_BOUND_MAX_PARALLELISM: u32 = 32_768;
 
 /// Flink's `MathUtils.murmurHash` of one 32-bit word: never negative.
+///
+/// ```
+/// use tidemill_core::key_group::murmur;
+///
+/// assert_eq!(murmur(42), 1_134_849_565);
+/// ```
 #[inline(always)]
 pub const fn murmur(code: u32) -> u32 {
     let mut h = code.wrapping_mul(0xcc9e_2d51);
@@ -37,12 +50,26 @@ pub const fn murmur(code: u32) -> u32 {
 }
 
 /// The key group of a routing hash (see [`hash`](crate::hash)); `max_parallelism` is in 1..=32768.
+///
+/// ```
+/// use tidemill_core::hash::RoutingHash;
+/// use tidemill_core::key_group::{key_group, subtask_of};
+///
+/// let group = key_group("JFK".routing_hash(), 128);
+/// assert!(group < 128 && subtask_of(group, 4, 128) < 4);
+/// ```
 #[inline(always)]
 pub const fn key_group(routing_hash: u64, max_parallelism: u32) -> KeyGroup {
     (murmur((routing_hash >> 16) as u32) % max_parallelism) as KeyGroup
 }
 
 /// The subtask that owns a key group.
+///
+/// ```
+/// use tidemill_core::key_group::subtask_of;
+///
+/// assert_eq!([0, 42, 43, 127].map(|group| subtask_of(group, 3, 128)), [0, 0, 1, 2]);
+/// ```
 #[inline(always)]
 pub const fn subtask_of(key_group: KeyGroup, parallelism: u32, max_parallelism: u32) -> u32 {
     key_group as u32 * parallelism / max_parallelism
@@ -50,6 +77,12 @@ pub const fn subtask_of(key_group: KeyGroup, parallelism: u32, max_parallelism: 
 
 /// The max parallelism of an operator that was given none: 1.5 × the parallelism, rounded up to a power of
 /// two, within 128..=32768.
+///
+/// ```
+/// use tidemill_core::key_group::default_max_parallelism;
+///
+/// assert_eq!([1, 85, 86, 1000].map(default_max_parallelism), [128, 128, 256, 2048]);
+/// ```
 pub const fn default_max_parallelism(parallelism: u32) -> u32 {
     let wanted = (parallelism + parallelism / 2).next_power_of_two();
     if wanted < DEFAULT_LOWER_BOUND_MAX_PARALLELISM {
@@ -63,6 +96,15 @@ pub const fn default_max_parallelism(parallelism: u32) -> u32 {
 
 /// The contiguous, inclusive run of key groups that one subtask owns. Empty when there are more subtasks
 /// than key groups can be dealt to.
+///
+/// ```
+/// use tidemill_core::KeyGroupRange;
+///
+/// let range = KeyGroupRange::of_subtask(1, 3, 128);
+/// assert_eq!(range.bounds(), Some(43..=85));
+/// assert!(range.contains(85) && !range.contains(86));
+/// assert_eq!(range.len(), range.iter().count());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyGroupRange {
     start: u32,
@@ -71,11 +113,24 @@ pub struct KeyGroupRange {
 
 impl KeyGroupRange {
     /// The key groups `start..=end`.
+    ///
+    /// ```
+    /// use tidemill_core::KeyGroupRange;
+    ///
+    /// assert_eq!(KeyGroupRange::new(43, 85), KeyGroupRange::of_subtask(1, 3, 128));
+    /// ```
     pub const fn new(start: KeyGroup, end: KeyGroup) -> Self {
         Self { start: start as u32, end: end as u32 + 1 }
     }
 
     /// The range of subtask `index` of `parallelism`.
+    ///
+    /// ```
+    /// use tidemill_core::KeyGroupRange;
+    ///
+    /// let groups: usize = (0..3).map(|subtask| KeyGroupRange::of_subtask(subtask, 3, 128).len()).sum();
+    /// assert_eq!(groups, 128);
+    /// ```
     pub const fn of_subtask(index: u32, parallelism: u32, max_parallelism: u32) -> Self {
         let start = (index * max_parallelism).div_ceil(parallelism);
         let end = ((index + 1) * max_parallelism).div_ceil(parallelism);
@@ -83,6 +138,12 @@ impl KeyGroupRange {
     }
 
     /// All key groups there are.
+    ///
+    /// ```
+    /// use tidemill_core::KeyGroupRange;
+    ///
+    /// assert_eq!(KeyGroupRange::all(128), KeyGroupRange::new(0, 127));
+    /// ```
     pub const fn all(max_parallelism: u32) -> Self {
         Self { start: 0, end: max_parallelism }
     }

@@ -3,6 +3,14 @@
 use std::fmt;
 
 /// An instant in milliseconds since 1970-01-01T00:00:00Z.
+///
+/// ```
+/// use tidemill_core::Timestamp;
+/// use tidemill_core::time::format_timestamp;
+///
+/// let billion: Timestamp = 1_000_000_000_000;
+/// assert_eq!(format_timestamp(billion), "2001-09-09T01:46:40.000Z");
+/// ```
 pub type Timestamp = i64;
 
 /// What a record carries that was never given a timestamp.
@@ -11,6 +19,14 @@ pub const NO_TIMESTAMP: Timestamp = Timestamp::MIN;
 /// A promise that no further record with a timestamp at or before it follows.
 ///
 /// A stream starts at [`Watermark::MIN`] and, when its input is bounded, ends with [`Watermark::MAX`].
+///
+/// ```
+/// use tidemill_core::Watermark;
+///
+/// assert!(Watermark::MIN < Watermark(0) && Watermark(0) < Watermark::MAX);
+/// assert_eq!(Watermark(0).to_string(), "1970-01-01T00:00:00.000Z");
+/// assert_eq!(Watermark::MAX.to_string(), "end");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Watermark(pub Timestamp);
 
@@ -34,6 +50,12 @@ impl fmt::Display for Watermark {
 /// Formats a timestamp as `2013-01-31T14:05:00.000Z` (proleptic Gregorian calendar, UTC).
 ///
 /// Timestamps outside of the years -9999 to 9999 are shown as a number of milliseconds.
+///
+/// ```
+/// use tidemill_core::time::format_timestamp;
+///
+/// assert_eq!(format_timestamp(1_357_034_400_000), "2013-01-01T10:00:00.000Z");
+/// ```
 pub fn format_timestamp(ms: Timestamp) -> String {
     let days = ms.div_euclid(86_400_000);
     let in_day = ms.rem_euclid(86_400_000);
@@ -47,6 +69,12 @@ pub fn format_timestamp(ms: Timestamp) -> String {
 
 /// Days since 1970-01-01 to (year, month, day). Howard Hinnant, "chrono-Compatible Low-Level Date
 /// Algorithms", `civil_from_days`.
+///
+/// ```
+/// use tidemill_core::time::civil_from_days;
+///
+/// assert_eq!(civil_from_days(15_706), (2013, 1, 1));
+/// ```
 pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let z = days.saturating_add(719_468);
     let era = z.div_euclid(146_097);
@@ -60,6 +88,13 @@ pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
 }
 
 /// (year, month, day) to days since 1970-01-01; the inverse of [`civil_from_days`].
+///
+/// ```
+/// use tidemill_core::time::{civil_from_days, days_from_civil};
+///
+/// assert_eq!(days_from_civil(2000, 2, 29), 11_016);
+/// assert_eq!(civil_from_days(11_016), (2000, 2, 29));
+/// ```
 pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     let y = if month <= 2 { year - 1 } else { year };
     let era = y.div_euclid(400);

@@ -14,6 +14,15 @@ use crate::operators::{BroadcastProcessOperator, KeyedBroadcastProcessOperator};
 use crate::stream::DataStream;
 
 /// A stream whose records go to all subtasks of the operator that it is connected with.
+///
+/// ```
+/// use tidemill_datastream::{BroadcastStream, DataStream};
+///
+/// /// Of rules, those that are meant for everyone.
+/// fn shared(rules: &DataStream<(bool, String)>) -> BroadcastStream<(bool, String)> {
+///     rules.filter(|(for_all, _)| *for_all).broadcast_state()
+/// }
+/// ```
 pub struct BroadcastStream<B> {
     stream: DataStream<B>,
 }
@@ -58,6 +67,17 @@ impl<B: Data> DataStream<B> {
 }
 
 /// A stream and a broadcast one.
+///
+/// ```
+/// use tidemill_datastream::{BroadcastConnectedStream, BroadcastProcessFunction, DataStream};
+///
+/// fn alarms<F: BroadcastProcessFunction<i64, String, String>>(
+///     connected: &BroadcastConnectedStream<i64, String>,
+///     function: F,
+/// ) -> DataStream<String> {
+///     connected.process(function)
+/// }
+/// ```
 pub struct BroadcastConnectedStream<T, B> {
     stream: DataStream<T>,
     broadcast: DataStream<B>,
@@ -151,6 +171,19 @@ impl<T: Data, S: KeySelector<T>> KeyedStream<T, S> {
 }
 
 /// A keyed stream and a broadcast one.
+///
+/// ```
+/// use tidemill_datastream::{
+///     DataStream, KeySelector, KeyedBroadcastConnectedStream, KeyedBroadcastProcessFunction,
+/// };
+///
+/// fn alarms<S: KeySelector<i64>, F: KeyedBroadcastProcessFunction<S::Key, i64, String, String>>(
+///     connected: &KeyedBroadcastConnectedStream<i64, String, S>,
+///     function: F,
+/// ) -> DataStream<String> {
+///     connected.process(function)
+/// }
+/// ```
 pub struct KeyedBroadcastConnectedStream<T, B, S> {
     stream: KeyedStream<T, S>,
     broadcast: DataStream<B>,

@@ -13,6 +13,33 @@ use crate::stream::DataStream;
 
 /// A function whose fields are stored in snapshots as operator state: list state, whose elements are dealt to the subtasks when a
 /// job is restored, or union list state, all of which every subtask gets.
+///
+/// ```
+/// use tidemill_datastream::CheckpointedFunction;
+/// use tidemill_runtime::BoxError;
+/// use tidemill_state::{ListStateDescriptor, OperatorListState, OperatorStateBackend};
+///
+/// /// A count of its subtask; after a restart at another parallelism the counts of old subtasks are added up.
+/// #[derive(Clone, Default)]
+/// struct Count {
+///     count: u64,
+///     stored: Option<OperatorListState<u64>>,
+/// }
+///
+/// impl CheckpointedFunction for Count {
+///     fn initialize_state(&mut self, states: &mut OperatorStateBackend) -> Result<(), BoxError> {
+///         let stored = states.register_list(ListStateDescriptor::new("count"))?;
+///         self.count = stored.get(states)?.iter().sum();
+///         self.stored = Some(stored);
+///         Ok(())
+///     }
+///
+///     fn snapshot_state(&mut self, states: &mut OperatorStateBackend) -> Result<(), BoxError> {
+///         let Some(stored) = self.stored else { return Ok(()) };
+///         Ok(stored.update(states, [self.count])?)
+///     }
+/// }
+/// ```
 pub trait CheckpointedFunction {
     /// Declares the states of the function, and takes over what is restored in them. Called before `open`.
     ///

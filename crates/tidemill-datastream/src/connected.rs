@@ -28,11 +28,21 @@ pub(crate) fn add_two_input<A: Data, B: Data, U: Data>(
 ) -> DataStream<U> {
     let node = first.add_node(name, NodeKind::Operator(Arc::new(factory)), location);
     first.connect_to(node, 0);
-    second.connect_to(node, 1);
+    if first.env.is_same(&second.env, &format!("operator '{name}'"), location) {
+        second.connect_to(node, 1);
+    }
     DataStream::of_node(first.env.clone(), node)
 }
 
 /// Two streams that are read by one operator, each by a function of its own. Event time is that of the stream which is behind.
+///
+/// ```
+/// use tidemill_datastream::{ConnectedStreams, DataStream};
+///
+/// fn texts(connected: &ConnectedStreams<u64, String>) -> DataStream<String> {
+///     connected.map(|count| count.to_string(), |name| name)
+/// }
+/// ```
 pub struct ConnectedStreams<A, B> {
     first: DataStream<A>,
     second: DataStream<B>,
@@ -177,6 +187,19 @@ impl<A: Data, B: Data> ConnectedStreams<A, B> {
 }
 
 /// Two keyed streams whose operator shares the state and the timers of their keys.
+///
+/// ```
+/// use tidemill_datastream::{ConnectedKeyedStreams, DataStream, KeySelector, KeyedCoProcessFunction};
+///
+/// fn joined<S, R, F>(connected: &ConnectedKeyedStreams<u64, String, S, R>, function: F) -> DataStream<String>
+/// where
+///     S: KeySelector<u64>,
+///     R: KeySelector<String, Key = S::Key>,
+///     F: KeyedCoProcessFunction<S::Key, u64, String, String>,
+/// {
+///     connected.process(function)
+/// }
+/// ```
 pub struct ConnectedKeyedStreams<A, B, S, R> {
     pub(crate) first: KeyedStream<A, S>,
     pub(crate) second: KeyedStream<B, R>,

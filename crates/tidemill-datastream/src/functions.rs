@@ -13,6 +13,16 @@ use tidemill_state::{Clock, KeyedStateBackend, StateError, TimeDomain, Timers};
 use crate::output_tag::OutputTag;
 
 /// Takes the records that a function emits.
+///
+/// ```
+/// use tidemill_datastream::{Collector, DataStream};
+///
+/// fn words(lines: &DataStream<String>) -> DataStream<String> {
+///     lines.flat_map(|line, out: &mut Collector<String>| {
+///         line.split(' ').for_each(|word| out.collect(word.to_owned()));
+///     })
+/// }
+/// ```
 pub struct Collector<U> {
     pub(crate) batch: TypedBatch<U>,
     pub(crate) timestamp: Timestamp,
@@ -86,6 +96,19 @@ impl Sides {
 }
 
 /// What a [`ProcessFunction`] may know and do besides emitting.
+///
+/// ```
+/// use tidemill_datastream::{OutputTag, ProcessContext};
+/// use tidemill_runtime::BoxError;
+///
+/// /// Tells of records that event time has passed already.
+/// fn tell_late(text: &str, tag: &OutputTag<String>, context: &mut ProcessContext<'_>) -> Result<(), BoxError> {
+///     if context.timestamp().is_some_and(|timestamp| timestamp <= context.current_watermark().0) {
+///         context.output(tag, text.to_owned())?;
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct ProcessContext<'a> {
     pub(crate) timestamp: Timestamp,
     pub(crate) watermark: Watermark,
@@ -119,6 +142,28 @@ impl ProcessContext<'_> {
 }
 
 /// Any number of records from one, with side outputs.
+///
+/// ```
+/// use tidemill_datastream::{Collector, ProcessContext, ProcessFunction};
+/// use tidemill_runtime::BoxError;
+///
+/// /// How late records are processed, in milliseconds.
+/// #[derive(Clone)]
+/// struct Lag;
+///
+/// impl ProcessFunction<String, i64> for Lag {
+///     fn process(
+///         &mut self,
+///         _: String,
+///         context: &mut ProcessContext<'_>,
+///         out: &mut Collector<i64>,
+///     ) -> Result<(), BoxError> {
+///         let timestamp = context.timestamp().ok_or("a record has no timestamp")?;
+///         out.collect(context.current_processing_time() - timestamp);
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait ProcessFunction<In, Out>: Clone + Send + Sync + 'static {
     /// Prepares one subtask.
     ///
@@ -145,6 +190,22 @@ pub trait ProcessFunction<In, Out>: Clone + Send + Sync + 'static {
 }
 
 /// What a keyed function may know and do besides emitting.
+///
+/// ```
+/// use tidemill_datastream::KeyedContext;
+/// use tidemill_state::{StateError, ValueState};
+///
+/// /// Counts a record of the key, and has the key called a minute after it.
+/// fn count(counts: ValueState<u64>, context: &mut KeyedContext<'_, String>) -> Result<u64, StateError> {
+///     if let Some(timestamp) = context.timestamp() {
+///         context.register_event_time_timer(timestamp + 60_000)?;
+///     }
+///     counts.modify(context.state(), || 0, |count| {
+///         *count += 1;
+///         *count
+///     })
+/// }
+/// ```
 pub struct KeyedContext<'a, K> {
     pub(crate) backend: &'a mut KeyedStateBackend<K>,
     pub(crate) timers: Timers,
@@ -223,6 +284,14 @@ impl<K: Key> KeyedContext<'_, K> {
 }
 
 /// A timer that has come due.
+///
+/// ```
+/// use tidemill_datastream::FiredTimer;
+/// use tidemill_state::TimeDomain;
+///
+/// let timer = FiredTimer { timestamp: 60_000, domain: TimeDomain::Event };
+/// assert_ne!(timer.domain, TimeDomain::Processing);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FiredTimer {
     /// What it was registered for, in milliseconds since the epoch.
@@ -232,6 +301,37 @@ pub struct FiredTimer {
 }
 
 /// Any number of records from one, with the state and the timers of its key.
+///
+/// ```
+/// use tidemill_datastream::{Collector, FiredTimer, KeyedContext, KeyedProcessFunction};
+/// use tidemill_runtime::BoxError;
+///
+/// /// The key of each record, a minute of event time later.
+/// #[derive(Clone)]
+/// struct Echo;
+///
+/// impl KeyedProcessFunction<String, String, String> for Echo {
+///     fn process(
+///         &mut self,
+///         _: String,
+///         context: &mut KeyedContext<'_, String>,
+///         _: &mut Collector<String>,
+///     ) -> Result<(), BoxError> {
+///         let timestamp = context.timestamp().ok_or("a record has no timestamp")?;
+///         Ok(context.register_event_time_timer(timestamp + 60_000)?)
+///     }
+///
+///     fn on_timer(
+///         &mut self,
+///         _: FiredTimer,
+///         context: &mut KeyedContext<'_, String>,
+///         out: &mut Collector<String>,
+///     ) -> Result<(), BoxError> {
+///         out.collect(context.key()?.clone());
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait KeyedProcessFunction<K, In, Out>: Clone + Send + Sync + 'static {
     /// Declares the states of the function and keeps their handles.
     ///

@@ -6,6 +6,26 @@ use std::marker::PhantomData;
 use tidemill_serialization::{Key, RoutingHash};
 
 /// Finds the key of a record.
+///
+/// ```
+/// use tidemill_datastream::KeySelector;
+///
+/// /// The first two letters.
+/// #[derive(Clone)]
+/// struct Prefix;
+///
+/// impl KeySelector<String> for Prefix {
+///     type Key = String;
+///     type Ref<'a> = String;
+///
+///     fn key<'a>(&self, record: &'a String) -> String {
+///         record.chars().take(2).collect()
+///     }
+/// }
+///
+/// assert_eq!(Prefix.key(&"JFK".to_owned()), "JF");
+/// assert_eq!(Prefix.hash(&"JFK".to_owned()), Prefix.hash(&"JFX".to_owned()));
+/// ```
 pub trait KeySelector<T>: Clone + Send + Sync + 'static {
     /// The type of the key.
     type Key: Key;
@@ -25,12 +45,28 @@ pub trait KeySelector<T>: Clone + Send + Sync + 'static {
 }
 
 /// A function that makes the key of a record.
+///
+/// ```
+/// use tidemill_datastream::{ByValue, KeySelector};
+///
+/// let length = ByValue::new(|text: &String| text.len() as u64);
+/// assert_eq!(length.key(&"JFK".to_owned()), 3);
+/// ```
 pub struct ByValue<F, K> {
     select: F,
     key: PhantomData<fn() -> K>,
 }
 
 /// A function that points to the key in a record, so that no key is copied to be looked up.
+///
+/// ```
+/// use tidemill_datastream::{ByRef, KeySelector};
+///
+/// fn name(record: &(String, u64)) -> &String {
+///     &record.0
+/// }
+/// assert_eq!(ByRef::new(name).key(&("JFK".to_owned(), 7)), "JFK");
+/// ```
 pub struct ByRef<F, K> {
     select: F,
     key: PhantomData<fn() -> K>,

@@ -19,6 +19,14 @@ use crate::windows::{
 };
 
 /// A stream in which all records of one key come to one subtask, so that the operators after it can keep state by key.
+///
+/// ```
+/// use tidemill_datastream::{DataStream, KeySelector, KeyedStream};
+///
+/// fn sums<S: KeySelector<u64>>(numbers: &KeyedStream<u64, S>) -> DataStream<u64> {
+///     numbers.reduce(|sum, number| *sum += number)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct KeyedStream<T, S> {
     pub(crate) stream: DataStream<T>,

@@ -7,6 +7,13 @@ use std::sync::Arc;
 /// Names a side output and says what its records are.
 ///
 /// Whoever emits to a side output and whoever reads it use tags of the same name and type.
+///
+/// ```
+/// use tidemill_datastream::OutputTag;
+///
+/// let late = OutputTag::<u64>::new("late");
+/// assert_eq!(&**late.id(), "late");
+/// ```
 pub struct OutputTag<T> {
     pub(crate) id: Arc<str>,
     records: PhantomData<fn(T)>,

@@ -35,6 +35,14 @@ pub(crate) struct Origin {
 /// A stream of records of type `T`. Its methods add operators to the job; the stream is only the place to add them.
 ///
 /// Methods that set something (`name`, `uid`, `set_parallelism`, …) are about the operator that was added last.
+///
+/// ```
+/// use tidemill_datastream::DataStream;
+///
+/// fn lengths(words: &DataStream<String>) -> DataStream<u64> {
+///     words.map(|word| word.len() as u64).name("lengths")
+/// }
+/// ```
 pub struct DataStream<T> {
     pub(crate) env: StreamExecutionEnvironment,
     /// Several when streams were united.
@@ -319,7 +327,7 @@ impl<T: Data> DataStream<T> {
         )
     }
 
-    /// The records of this stream and of others of the same type, in no particular order.
+    /// The records of this stream and of others of the same type and environment, in no particular order.
     ///
     /// ```
     /// use tidemill_datastream::DataStream;
@@ -328,10 +336,13 @@ impl<T: Data> DataStream<T> {
     ///     a.union(&[b, c])
     /// }
     /// ```
+    #[track_caller]
     pub fn union(&self, others: &[&DataStream<T>]) -> DataStream<T> {
         let mut united = self.clone();
         for other in others {
-            united.origins.extend(other.origins.iter().cloned());
+            if self.env.is_same(&other.env, "a union", Location::caller()) {
+                united.origins.extend(other.origins.iter().cloned());
+            }
         }
         united
     }
@@ -543,6 +554,15 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Ends the stream in a sink that takes records of type `T`.
+    ///
+    /// ```
+    /// use tidemill_datastream::{DataStream, Sink};
+    /// use tidemill_runtime::OperatorFactory;
+    ///
+    /// fn write(numbers: &DataStream<u64>, sink: impl OperatorFactory + 'static) -> Sink {
+    ///     numbers.sink_to("numbers", sink)
+    /// }
+    /// ```
     #[track_caller]
     pub fn sink_to(&self, name: &str, sink: impl OperatorFactory + 'static) -> Sink {
         let node = self.add_node(name, NodeKind::Sink(Arc::new(sink)), Location::caller());
@@ -551,6 +571,16 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Turns the records into columns and ends the stream in a sink that takes those.
+    ///
+    /// ```
+    /// use tidemill_datastream::{DataStream, Sink};
+    /// use tidemill_runtime::OperatorFactory;
+    /// use tidemill_serialization::{ArrowRecord, Data};
+    ///
+    /// fn write<T: Data + ArrowRecord>(rows: &DataStream<T>, sink: impl OperatorFactory + 'static) -> Sink {
+    ///     rows.sink_columns_to("rows", sink)
+    /// }
+    /// ```
     #[track_caller]
     pub fn sink_columns_to(&self, name: &str, sink: impl OperatorFactory + 'static) -> Sink
     where
@@ -679,6 +709,14 @@ impl<T: Data> DataStream<T> {
 }
 
 /// The end of a stream.
+///
+/// ```
+/// use tidemill_datastream::Sink;
+///
+/// fn alone(sink: &Sink) {
+///     sink.name("archive").uid("archive").set_parallelism(1).disable_chaining().slot_sharing_group("archive");
+/// }
+/// ```
 pub struct Sink {
     stream: DataStream<()>,
 }

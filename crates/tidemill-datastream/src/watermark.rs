@@ -12,6 +12,29 @@ use tidemill_runtime::source::{SplitStage, SplitStageFactory, WatermarkAlignment
 use tidemill_serialization::{ArrowRecord, Data};
 
 /// Says, from the records it has seen, which timestamps will not come any more.
+///
+/// ```
+/// use tidemill_core::{Timestamp, TypedBatch, Watermark};
+/// use tidemill_datastream::WatermarkGenerator;
+///
+/// /// Event time goes by records that say so.
+/// struct Punctuated;
+///
+/// impl WatermarkGenerator<(bool, String)> for Punctuated {
+///     fn on_event(&mut self, record: &(bool, String), timestamp: Timestamp) -> Option<Watermark> {
+///         record.0.then_some(Watermark(timestamp))
+///     }
+///
+///     fn on_periodic(&mut self) -> Option<Watermark> {
+///         None
+///     }
+/// }
+///
+/// let mut batch = TypedBatch::default();
+/// batch.push((false, "a".to_owned()), 10);
+/// batch.push((true, "b".to_owned()), 20);
+/// assert_eq!(Punctuated.on_batch(&batch), Some(Watermark(20)));
+/// ```
 pub trait WatermarkGenerator<T>: Send {
     /// A record has passed. Answers a watermark that is to be sent behind it at once, if any.
     fn on_event(&mut self, record: &T, timestamp: Timestamp) -> Option<Watermark>;
@@ -19,14 +42,14 @@ pub trait WatermarkGenerator<T>: Send {
     /// Asked every `pipeline.auto-watermark-interval`.
     fn on_periodic(&mut self) -> Option<Watermark>;
 
-    /// A whole batch has passed; the default asks for each record and keeps the last answer.
+    /// A whole batch has passed; the default asks for each record and keeps the highest answer.
     fn on_batch(&mut self, batch: &TypedBatch<T>) -> Option<Watermark> {
-        let mut last = None;
+        let mut highest = None;
         for (index, record) in batch.values.iter().enumerate() {
             let timestamp = batch.timestamps.get(index).copied().unwrap_or(NO_TIMESTAMP);
-            last = self.on_event(record, timestamp).or(last);
+            highest = highest.max(self.on_event(record, timestamp));
         }
-        last
+        highest
     }
 }
 
@@ -103,22 +126,53 @@ impl<T> Clone for WatermarkStrategy<T> {
 
 impl<T: Data> WatermarkStrategy<T> {
     /// Records are at most `bound` out of order: the watermark stays that far behind the largest timestamp.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::WatermarkStrategy;
+    ///
+    /// let five_seconds = WatermarkStrategy::<String>::for_bounded_out_of_orderness(Duration::from_secs(5));
+    /// # let _ = five_seconds;
+    /// ```
     pub fn for_bounded_out_of_orderness(bound: Duration) -> Self {
         let bound = i64::try_from(bound.as_millis()).unwrap_or(i64::MAX / 2);
         Self::for_generator(move || BoundedOutOfOrderness { max: Timestamp::MIN, bound })
     }
 
     /// Records come in order of time within each split.
+    ///
+    /// ```
+    /// use tidemill_datastream::WatermarkStrategy;
+    ///
+    /// let in_order = WatermarkStrategy::<(i64, String)>::for_monotonous_timestamps()
+    ///     .with_timestamp_assigner(|event, _| event.0);
+    /// # let _ = in_order;
+    /// ```
     pub fn for_monotonous_timestamps() -> Self {
         Self::for_bounded_out_of_orderness(Duration::ZERO)
     }
 
     /// No event time: the only watermark is the one at the end of bounded input.
+    ///
+    /// ```
+    /// use tidemill_datastream::WatermarkStrategy;
+    ///
+    /// let none = WatermarkStrategy::<String>::no_watermarks();
+    /// # let _ = none;
+    /// ```
     pub fn no_watermarks() -> Self {
         Self::for_generator(|| NoWatermarks)
     }
 
     /// Watermarks by a generator of the user, one for each split.
+    ///
+    /// ```
+    /// use tidemill_datastream::{WatermarkGenerator, WatermarkStrategy};
+    ///
+    /// fn own<G: WatermarkGenerator<String> + Clone + Sync + 'static>(generator: G) -> WatermarkStrategy<String> {
+    ///     WatermarkStrategy::for_generator(move || generator.clone())
+    /// }
+    /// ```
     pub fn for_generator<G: WatermarkGenerator<T> + 'static>(
         make: impl Fn() -> G + Send + Sync + 'static,
     ) -> Self {
@@ -131,6 +185,15 @@ impl<T: Data> WatermarkStrategy<T> {
 
     /// Takes the timestamp (milliseconds since the epoch) from the record; the second argument is the one that it has
     /// from its source.
+    ///
+    /// ```
+    /// use tidemill_datastream::WatermarkStrategy;
+    ///
+    /// // Seconds in the record, milliseconds as a timestamp.
+    /// let strategy = WatermarkStrategy::<(i64, String)>::for_monotonous_timestamps()
+    ///     .with_timestamp_assigner(|event, _from_source| event.0 * 1000);
+    /// # let _ = strategy;
+    /// ```
     pub fn with_timestamp_assigner(
         mut self,
         assigner: impl Fn(&T, Timestamp) -> Timestamp + Send + Sync + 'static,
@@ -140,6 +203,14 @@ impl<T: Data> WatermarkStrategy<T> {
     }
 
     /// A split without records for so long does not hold the others back.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::WatermarkStrategy;
+    ///
+    /// let strategy = WatermarkStrategy::<String>::for_monotonous_timestamps().with_idleness(Duration::from_secs(60));
+    /// # let _ = strategy;
+    /// ```
     pub fn with_idleness(mut self, timeout: Duration) -> Self {
         self.settings.idleness = Some(timeout);
         self
@@ -147,6 +218,16 @@ impl<T: Data> WatermarkStrategy<T> {
 
     /// Sources of one `group` wait for the slowest of them when they are more than `max_drift` ahead of it, in event
     /// time; they compare notes every `update_interval`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::WatermarkStrategy;
+    ///
+    /// let (drift, interval) = (Duration::from_secs(30), Duration::from_secs(1));
+    /// let strategy = WatermarkStrategy::<String>::for_monotonous_timestamps()
+    ///     .with_watermark_alignment("clicks", drift, interval);
+    /// # let _ = strategy;
+    /// ```
     pub fn with_watermark_alignment(
         mut self,
         group: impl Into<String>,
@@ -245,5 +326,31 @@ impl<T: ArrowRecord + Data> SplitStage for ArrowStage<T> {
 
     fn periodic(&mut self) -> Option<Watermark> {
         self.tracker.periodic()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each record is a watermark, 0 is none.
+    struct AsTold;
+
+    impl WatermarkGenerator<i64> for AsTold {
+        fn on_event(&mut self, record: &i64, _timestamp: Timestamp) -> Option<Watermark> {
+            (*record != 0).then_some(Watermark(*record))
+        }
+
+        fn on_periodic(&mut self) -> Option<Watermark> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_batch_answers_with_its_highest_watermark() {
+        let of = |records: &[i64]| AsTold.on_batch(&TypedBatch::from_values(records.to_vec()));
+        assert_eq!(of(&[3, 9, 0, 4, 0]), Some(Watermark(9)));
+        assert_eq!(of(&[-7, 0]), Some(Watermark(-7)));
+        assert_eq!(of(&[0, 0]), None);
     }
 }

@@ -28,6 +28,18 @@ use crate::windows::{
 ///
 /// A function that combines elements as they come (`reduce`, `aggregate`) keeps one value a window; one that sees the
 /// elements (`process`, `apply`) keeps them all until the window is removed, and so does any with an evictor.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::DataStream;
+/// use tidemill_datastream::windows::TumblingEventTimeWindows;
+///
+/// fn counts_per_minute(words: &DataStream<(String, u64)>) -> DataStream<(String, u64)> {
+///     let minutes = TumblingEventTimeWindows::of(Duration::from_secs(60));
+///     let windowed = words.key_by_ref(|word| &word.0).window(minutes);
+///     windowed.reduce(|sum: &mut (String, u64), (_, count)| sum.1 += count)
+/// }
+/// ```
 pub struct WindowedStream<T, S, A, R>
 where
     A: WindowAssigner<T>,
@@ -42,6 +54,16 @@ where
 }
 
 /// A stream whose records are grouped into windows without a key.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::windows::{EventTimeTrigger, TumblingEventTimeWindows};
+/// use tidemill_datastream::{AllWindowedStream, DataStream};
+///
+/// fn minutes(numbers: &DataStream<u64>) -> AllWindowedStream<u64, TumblingEventTimeWindows, EventTimeTrigger> {
+///     numbers.window_all(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+/// }
+/// ```
 pub type AllWindowedStream<T, A, R> = WindowedStream<T, ByValue<fn(&T), ()>, A, R>;
 
 /// A trigger that cannot be used with windows that merge.
@@ -150,6 +172,23 @@ where
 
     /// Sends elements that come too late to a side output of the result, instead of dropping them; see
     /// [`allowed_lateness`](Self::allowed_lateness). Those that are dropped are counted in `numLateRecordsDropped`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    /// use tidemill_datastream::{DataStream, OutputTag};
+    ///
+    /// fn sums_and_late(numbers: &DataStream<u64>) -> (DataStream<u64>, DataStream<u64>) {
+    ///     let late = OutputTag::new("late");
+    ///     let sums = numbers
+    ///         .key_by(|number| number % 10)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .side_output_late_data(&late)
+    ///         .reduce(|sum: &mut u64, number| *sum += number);
+    ///     let too_late = sums.side_output(&late);
+    ///     (sums, too_late)
+    /// }
+    /// ```
     pub fn side_output_late_data(self, tag: &OutputTag<T>) -> Self {
         Self { lateness: self.lateness.side_output(tag.clone()), ..self }
     }
@@ -205,6 +244,22 @@ where
 
     /// Combines the elements of each window into one and hands that to a function that may keep state of its own
     /// and emit to side outputs; see [`reduce_apply`](Self::reduce_apply) for a closure.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{ProcessWindowFunction, TimeWindow, TumblingEventTimeWindows};
+    ///
+    /// fn sums<P: ProcessWindowFunction<u64, String, u64, TimeWindow>>(
+    ///     numbers: &DataStream<u64>,
+    ///     function: P,
+    /// ) -> DataStream<String> {
+    ///     numbers
+    ///         .key_by(|number| number % 10)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .reduce_with(|sum: &mut u64, number| *sum += number, function)
+    /// }
+    /// ```
     #[track_caller]
     pub fn reduce_with<U: Data, F, P>(self, function: F, process: P) -> DataStream<U>
     where
@@ -325,6 +380,26 @@ where
 
     /// Combines the elements of each window into one and hands that to a closure, with the key and the window; see
     /// [`aggregate_apply`](Self::aggregate_apply).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::TumblingEventTimeWindows;
+    ///
+    /// /// (digit, start of the minute, sum)
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<(u64, i64, u64)> {
+    ///     numbers
+    ///         .key_by(|number| number % 10)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .reduce_apply(
+    ///             |sum: &mut u64, number| *sum += number,
+    ///             |digit, window, sum, out| {
+    ///                 out.collect((*digit, window.start, sum));
+    ///                 Ok(())
+    ///             },
+    ///         )
+    /// }
+    /// ```
     #[track_caller]
     pub fn reduce_apply<U: Data, F, P>(self, function: F, process: P) -> DataStream<U>
     where
@@ -337,6 +412,26 @@ where
 
     /// Aggregates the elements of each window into one accumulator, and hands the result to a function that may keep
     /// state of its own and emit to side outputs; see [`aggregate_apply`](Self::aggregate_apply) for a closure.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{ProcessWindowFunction, TimeWindow, TumblingEventTimeWindows};
+    /// use tidemill_serialization::Data;
+    /// use tidemill_state::AggregateFunction;
+    ///
+    /// fn aggregated<F, P>(numbers: &DataStream<u64>, function: F, process: P) -> DataStream<String>
+    /// where
+    ///     F: AggregateFunction<In = u64>,
+    ///     F::Out: Data,
+    ///     P: ProcessWindowFunction<F::Out, String, u64, TimeWindow>,
+    /// {
+    ///     numbers
+    ///         .key_by(|number| number % 10)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///         .aggregate_with(function, process)
+    /// }
+    /// ```
     #[track_caller]
     pub fn aggregate_with<U: Data, F, P>(self, function: F, process: P) -> DataStream<U>
     where

@@ -5,6 +5,17 @@ use tidemill_core::{Classified, Fault};
 use tidemill_serialization::SerializationError;
 
 /// A failure of a buffer pool, a partition or a gate.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_core::{Classified, Fault};
+/// use tidemill_network::{NetworkBufferPool, TaskWaker};
+///
+/// let pool = NetworkBufferPool::new(64 * 1024, 32 * 1024);
+/// let error = pool.create_pool(0, 3, 3, 0, Arc::new(TaskWaker::new())).unwrap_err();
+/// assert!(error.to_string().starts_with("Insufficient number of network buffers: required 3, but only 2"));
+/// assert_eq!(error.fault(), Fault::User);
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     /// The network memory has fewer buffers than the job's channels need to start.

@@ -7,6 +7,13 @@ use tidemill_serialization::BatchSerializer;
 use crate::error::NetworkError;
 
 /// A control element. It needs no credit and waits for no full buffer.
+///
+/// ```
+/// use tidemill_core::Watermark;
+/// use tidemill_network::Event;
+///
+/// assert_ne!(Event::Watermark(Watermark::MAX), Event::EndOfInput);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Event time has advanced.
@@ -18,6 +25,14 @@ pub enum Event {
 }
 
 /// A batch on its way: by pointer within a process, encoded between processes.
+///
+/// ```
+/// use tidemill_core::{Batch, TypedBatch};
+/// use tidemill_network::Buffer;
+///
+/// let buffer = Buffer::Batch(Batch::new(TypedBatch::from_values(vec![1u64])));
+/// assert!(matches!(buffer, Buffer::Batch(batch) if batch.len() == 1));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Buffer {
     /// The batch itself.

@@ -13,6 +13,13 @@ use crate::error::NetworkError;
 use crate::waker::{TaskWaker, Wake};
 
 /// All buffers of a TaskManager: network memory divided by the segment size.
+///
+/// ```
+/// use tidemill_network::NetworkBufferPool;
+///
+/// let pool = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// assert_eq!((pool.total(), pool.used()), (32, 0));
+/// ```
 #[derive(Debug)]
 pub struct NetworkBufferPool {
     total: usize,
@@ -24,6 +31,13 @@ pub struct NetworkBufferPool {
 }
 
 /// How many buffers an input gate takes (memory model: "Network memory to buffers").
+///
+/// ```
+/// use tidemill_network::GateBuffers;
+///
+/// let buffers = GateBuffers::of(4, 2, 8, None);
+/// assert_eq!((buffers.exclusive_per_channel, buffers.required_floating, buffers.total_floating), (2, 1, 8));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateBuffers {
     /// Buffers that belong to each channel.
@@ -53,6 +67,13 @@ impl GateBuffers {
 }
 
 /// How many buffers a result partition takes.
+///
+/// ```
+/// use tidemill_network::PartitionBuffers;
+///
+/// let buffers = PartitionBuffers::of(4, 2, 8, 20, 10);
+/// assert_eq!((buffers.required, buffers.max), (5, 16));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionBuffers {
     /// Buffers that it cannot start without.
@@ -192,6 +213,19 @@ fn surplus(free: usize, wishes: &[usize]) -> Vec<usize> {
 }
 
 /// The buffers of one result partition, or the floating ones of one input gate.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_network::{NetworkBufferPool, TaskWaker};
+///
+/// let all = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// let pool = all.create_pool(0, 1, 2, 0, Arc::new(TaskWaker::new()))?;
+/// let (one, two) = (pool.try_acquire(), pool.try_acquire());
+/// assert!(one.is_some() && two.is_some() && pool.try_acquire().is_none());
+/// drop(one);
+/// assert!(pool.is_available());
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Debug)]
 pub struct LocalBufferPool {
     global: Arc<NetworkBufferPool>,
@@ -278,6 +312,19 @@ impl Drop for LocalBufferPool {
 }
 
 /// One buffer that is taken; dropping it gives the buffer back and wakes the pool's task.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_network::{NetworkBufferPool, TaskWaker};
+///
+/// let all = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// let pool = all.create_pool(0, 1, 1, 0, Arc::new(TaskWaker::new()))?;
+/// let permit = pool.try_acquire();
+/// assert_eq!(all.used(), 1);
+/// drop(permit);
+/// assert_eq!(all.used(), 0);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     pool: Arc<LocalBufferPool>,

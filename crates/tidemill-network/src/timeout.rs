@@ -3,6 +3,13 @@
 use std::time::Duration;
 
 /// The value of `execution.buffer-timeout.interval`.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_network::BufferTimeout;
+///
+/// assert_eq!(BufferTimeout::default(), BufferTimeout::After(Duration::from_millis(100)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufferTimeout {
     /// Only full buffers are sent (`execution.buffer-timeout.enabled: false`, or the old value -1), besides what
@@ -16,6 +23,13 @@ pub enum BufferTimeout {
 
 impl BufferTimeout {
     /// The timeout of an interval that is not disabled.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// assert_eq!(BufferTimeout::of(Duration::ZERO), BufferTimeout::Immediate);
+    /// ```
     pub fn of(interval: Duration) -> Self {
         if interval.is_zero() { BufferTimeout::Immediate } else { BufferTimeout::After(interval) }
     }

@@ -6,6 +6,13 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// What happened that a task may be waiting for.
+///
+/// ```
+/// use tidemill_network::{TaskWaker, Wake};
+///
+/// // Nobody waits, so nothing happens.
+/// TaskWaker::new().wake(Wake::Input);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Wake {
@@ -18,6 +25,24 @@ pub enum Wake {
 }
 
 /// Wakes one task thread, and only for what it said it is waiting for.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use tidemill_network::{TaskWaker, Wake};
+///
+/// let waker = Arc::new(TaskWaker::new());
+/// waker.attach();
+/// let arrived = Arc::new(AtomicBool::new(false));
+/// let (there, wakes) = (arrived.clone(), waker.clone());
+/// std::thread::spawn(move || {
+///     there.store(true, Ordering::SeqCst);
+///     wakes.wake(Wake::Input);
+/// });
+/// while !arrived.load(Ordering::SeqCst) {
+///     waker.wait(&[Wake::Input], None, || !arrived.load(Ordering::SeqCst));
+/// }
+/// ```
 #[derive(Debug, Default)]
 pub struct TaskWaker {
     thread: OnceLock<Thread>,

@@ -12,6 +12,29 @@ use crate::metrics::OperatorMetrics;
 use crate::operator::{OperatorError, OperatorWaker};
 
 /// The place of one operator subtask in its job.
+///
+/// ```
+/// use tidemill_core::Batch;
+/// use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+/// use tidemill_state::SubtaskSnapshot;
+///
+/// /// Passes records on in its first subtask only.
+/// struct First(bool);
+///
+/// impl Operator for First {
+///     fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
+///         self.0 = context.subtask == 0;
+///         Ok(())
+///     }
+///
+///     fn process(&mut self, _: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+///         if self.0 {
+///             out.emit(batch);
+///         }
+///         Ok(Progress::Done)
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct OperatorContext {
     /// The name of the job.
@@ -41,6 +64,15 @@ pub struct OperatorContext {
 impl OperatorContext {
     /// A context outside of any job, for a harness that drives one operator: names are made up, memory is unlimited, and
     /// the waker wakes nobody but remembers that it was used.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::OperatorContext;
+    /// use tidemill_state::SystemClock;
+    ///
+    /// let second = OperatorContext::detached(1, 2, 128, Arc::new(SystemClock));
+    /// assert_eq!(second.key_groups().bounds(), Some(64..=127));
+    /// ```
     pub fn detached(subtask: u32, parallelism: u32, max_parallelism: u32, clock: Arc<dyn Clock>) -> Self {
         Self {
             job_name: "detached".into(),
@@ -63,6 +95,18 @@ impl OperatorContext {
     }
 
     /// The keyed state of this subtask, with what an earlier run left.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::OperatorContext;
+    /// use tidemill_state::{SystemClock, ValueState, ValueStateDescriptor};
+    ///
+    /// let context = OperatorContext::detached(0, 1, 128, Arc::new(SystemClock));
+    /// let mut backend = context.keyed_state::<String>(None)?;
+    /// let count: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("count"))?;
+    /// assert!(count.get(&mut backend).is_err(), "no key yet");
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     ///
     /// # Errors
     /// When the restored state was written with another max parallelism or cannot be read.

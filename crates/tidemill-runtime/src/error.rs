@@ -7,6 +7,14 @@ use tidemill_network::NetworkError;
 use crate::operator::OperatorError;
 
 /// A job that cannot be built or has not finished.
+///
+/// ```
+/// use tidemill_core::Classified;
+/// use tidemill_runtime::graph::{ExecutionPlan, JobSettings, StreamGraph};
+///
+/// let error = ExecutionPlan::new(StreamGraph::default(), &JobSettings::default()).err().unwrap();
+/// assert_eq!(error.code(), "TM-JOB-INVALID-GRAPH");
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// The graph cannot be made into a job.
@@ -71,6 +79,21 @@ pub enum JobError {
 }
 
 /// Where and why an operator failed.
+///
+/// ```
+/// use tidemill_runtime::{OperatorError, OperatorFailure};
+///
+/// let failure = OperatorFailure {
+///     job: "flights".to_owned(),
+///     operator: "parse".to_owned(),
+///     subtask: 0,
+///     parallelism: 4,
+///     location: None,
+///     panicked: false,
+///     error: OperatorError::user("no such airport"),
+/// };
+/// assert_eq!(failure.to_string(), "operator 'parse' (subtask 1 of 4) failed: no such airport");
+/// ```
 #[derive(Debug)]
 pub struct OperatorFailure {
     /// The job.

@@ -19,6 +19,30 @@ use tidemill_state::SubtaskSnapshot;
 use crate::context::OperatorContext;
 
 /// Whether a call has said all that it had to say.
+///
+/// ```
+/// use tidemill_core::{Batch, TypedBatch};
+/// use tidemill_runtime::{Operator, OperatorError, Output, Progress};
+///
+/// /// Emits each number as often as it says, one number a call.
+/// struct Repeat;
+///
+/// impl Operator for Repeat {
+///     fn process(&mut self, _: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+///         let numbers = batch.downcast_mut::<TypedBatch<u32>>()?;
+///         let Some(number) = numbers.values.pop() else { return Ok(Progress::Done) };
+///         out.emit_typed(TypedBatch::from_values(vec![number; number as usize]));
+///         out.keep(batch);
+///         Ok(Progress::More)
+///     }
+/// }
+///
+/// let mut out = Output::default();
+/// let batch = Batch::new(TypedBatch::from_values(vec![2u32, 3]));
+/// assert_eq!(Repeat.process(0, batch, &mut out)?, Progress::More);
+/// assert_eq!(out.take_kept().unwrap().len(), 1);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Yes.
@@ -35,6 +59,29 @@ pub enum Progress {
 ///
 /// The runtime calls, in this order: [`open`](Self::open); then any of the calls that take an [`Output`];
 /// [`finish`](Self::finish) once, when all inputs have ended; [`close`](Self::close). After an error it calls only `close`.
+///
+/// ```
+/// use tidemill_core::{Batch, TypedBatch};
+/// use tidemill_runtime::{Emission, Operator, OperatorError, Output, Progress};
+///
+/// /// Doubles numbers in place.
+/// struct Double;
+///
+/// impl Operator for Double {
+///     fn process(&mut self, _: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+///         batch.downcast_mut::<TypedBatch<u32>>()?.values.iter_mut().for_each(|number| *number *= 2);
+///         out.emit(batch);
+///         Ok(Progress::Done)
+///     }
+/// }
+///
+/// let mut out = Output::default();
+/// Double.process(0, Batch::new(TypedBatch::from_values(vec![1u32, 2])), &mut out)?;
+/// let emitted = out.take_emissions();
+/// let Some(Emission::Batch(batch)) = emitted.first() else { panic!("nothing was emitted") };
+/// assert_eq!(batch.downcast_ref::<TypedBatch<u32>>()?.values, [2, 4]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub trait Operator: Send {
     /// Prepares for input; `restored` is what an earlier run of this operator answered to [`snapshot`](Self::snapshot),
     /// dealt out for this subtask.
@@ -102,6 +149,26 @@ pub trait Operator: Send {
 }
 
 /// Makes the operator of each subtask.
+///
+/// ```
+/// use tidemill_runtime::{Operator, OperatorError, OperatorFactory};
+/// # use tidemill_testkit::faults;
+///
+/// /// Has the operators of another factory, in the first two subtasks only.
+/// struct Two<F>(F);
+///
+/// impl<F: OperatorFactory> OperatorFactory for Two<F> {
+///     fn create(&self, subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
+///         if subtask > 1 {
+///             return Err(OperatorError::user("at most two subtasks: lower the parallelism"));
+///         }
+///         self.0.create(subtask)
+///     }
+/// }
+///
+/// let two = Two(faults::pass::<u32>());
+/// assert!(two.create(1).is_ok() && two.create(2).is_err() && !two.is_stateful());
+/// ```
 pub trait OperatorFactory: Send + Sync {
     /// The operator for one subtask; it is opened later.
     fn create(&self, subtask: u32) -> Result<Box<dyn Operator>, OperatorError>;
@@ -128,6 +195,22 @@ impl<O: Operator + 'static, F: Fn() -> O + Send + Sync> OperatorFactory for Boxe
 }
 
 /// A factory of operators without state: `make` is called once a subtask.
+///
+/// ```
+/// use tidemill_core::Batch;
+/// use tidemill_runtime::operator::boxed;
+/// use tidemill_runtime::{Operator, OperatorError, OperatorFactory, Output, Progress};
+///
+/// struct Drops;
+///
+/// impl Operator for Drops {
+///     fn process(&mut self, _: usize, _: Batch, _: &mut Output) -> Result<Progress, OperatorError> {
+///         Ok(Progress::Done)
+///     }
+/// }
+///
+/// assert!(!boxed(|| Drops).is_stateful());
+/// ```
 pub fn boxed<O: Operator + 'static>(
     make: impl Fn() -> O + Send + Sync + 'static,
 ) -> impl OperatorFactory + 'static {
@@ -135,6 +218,34 @@ pub fn boxed<O: Operator + 'static>(
 }
 
 /// A factory of operators that keep state: `make` is called once a subtask.
+///
+/// ```
+/// use tidemill_core::Batch;
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_runtime::operator::stateful;
+/// use tidemill_runtime::{Operator, OperatorError, OperatorFactory, Output, Progress};
+/// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, SubtaskSnapshot};
+///
+/// /// Counts records.
+/// #[derive(Default)]
+/// struct Counts(usize);
+///
+/// impl Operator for Counts {
+///     fn process(&mut self, _: usize, batch: Batch, _: &mut Output) -> Result<Progress, OperatorError> {
+///         self.0 += batch.len();
+///         Ok(Progress::Done)
+///     }
+///
+///     fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+///         let mut states = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+///         let counts = states.register_list(ListStateDescriptor::<u64>::new("counts"))?;
+///         counts.add(&mut states, self.0 as u64)?;
+///         Ok(states.snapshot())
+///     }
+/// }
+///
+/// assert!(stateful(Counts::default).is_stateful());
+/// ```
 pub fn stateful<O: Operator + 'static>(
     make: impl Fn() -> O + Send + Sync + 'static,
 ) -> impl OperatorFactory + 'static {
@@ -142,6 +253,17 @@ pub fn stateful<O: Operator + 'static>(
 }
 
 /// What an operator says in one call.
+///
+/// ```
+/// use tidemill_core::Watermark;
+/// use tidemill_runtime::{Emission, Output};
+///
+/// let mut out = Output::default();
+/// out.watermark(Watermark(7));
+/// out.idle(true);
+/// let said = out.take_emissions();
+/// assert!(matches!(said[..], [Emission::Watermark(Watermark(7)), Emission::Idle(true)]));
+/// ```
 #[derive(Debug)]
 pub enum Emission {
     /// Records of the main output.
@@ -155,6 +277,19 @@ pub enum Emission {
 }
 
 /// Where an operator puts what it has to say.
+///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_runtime::Output;
+///
+/// let mut out = Output::default();
+/// let mut batch: TypedBatch<u32> = out.fresh();
+/// while batch.len() < out.batch_records() {
+///     batch.push(7, 0);
+/// }
+/// out.emit_typed(batch);
+/// assert_eq!(out.take_emissions().len(), 1);
+/// ```
 #[derive(Debug)]
 pub struct Output {
     emissions: Vec<Emission>,
@@ -208,6 +343,17 @@ impl Output {
     }
 
     /// Emits records to the side output of this name; nothing when there are none.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_core::{Batch, TypedBatch};
+    /// use tidemill_runtime::{Emission, Output};
+    ///
+    /// let mut out = Output::default();
+    /// let late: Arc<str> = "late".into();
+    /// out.emit_side(&late, Batch::new(TypedBatch::from_values(vec![7u32])));
+    /// assert!(matches!(&out.take_emissions()[..], [Emission::Side(tag, _)] if **tag == *"late"));
+    /// ```
     pub fn emit_side(&mut self, tag: &Arc<str>, batch: Batch) {
         if !batch.is_empty() {
             self.emissions.push(Emission::Side(Arc::clone(tag), batch));
@@ -224,7 +370,8 @@ impl Output {
         self.emissions.push(Emission::Idle(idle));
     }
 
-    /// Keeps what is left of the input for the next call; goes with [`Progress::More`] and [`Progress::Wait`].
+    /// Keeps what is left of the input for the next call; goes with [`Progress::More`] and [`Progress::Wait`], and only in
+    /// [`Operator::process`]: the job fails otherwise.
     pub fn keep(&mut self, batch: Batch) {
         self.kept = Some(batch);
     }
@@ -272,6 +419,17 @@ impl Output {
 }
 
 /// Wakes the task of an operator from another thread, so that it calls [`Operator::woken`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_runtime::OperatorContext;
+/// use tidemill_state::SystemClock;
+///
+/// let context = OperatorContext::detached(0, 1, 128, Arc::new(SystemClock));
+/// let waker = context.waker.clone();
+/// std::thread::spawn(move || waker.wake()).join().unwrap();
+/// assert!(context.waker.take() && !context.waker.is_woken());
+/// ```
 #[derive(Clone, Debug)]
 pub struct OperatorWaker {
     task: Arc<TaskWaker>,
@@ -302,9 +460,31 @@ impl OperatorWaker {
 }
 
 /// What a function of the user may fail with.
+///
+/// ```
+/// use tidemill_runtime::BoxError;
+///
+/// fn number(text: &str) -> Result<u32, BoxError> {
+///     if text.is_empty() {
+///         return Err("no text".into());
+///     }
+///     Ok(text.parse()?)
+/// }
+///
+/// assert_eq!(number("").unwrap_err().to_string(), "no text");
+/// assert!(number("x").is_err());
+/// ```
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why an operator failed.
+///
+/// ```
+/// use tidemill_core::Fault;
+/// use tidemill_runtime::OperatorError;
+///
+/// let error = OperatorError::new("MY-DISK-FULL", Fault::External, "the disk is full; make room");
+/// assert_eq!((error.code(), error.fault(), error.retryable()), ("MY-DISK-FULL", Fault::External, false));
+/// ```
 #[derive(Debug)]
 pub struct OperatorError {
     code: &'static str,
@@ -316,6 +496,14 @@ pub struct OperatorError {
 
 impl OperatorError {
     /// A failure of a function of the user.
+    ///
+    /// ```
+    /// use tidemill_core::Fault;
+    /// use tidemill_runtime::OperatorError;
+    ///
+    /// let error = OperatorError::user("no such airport");
+    /// assert_eq!((error.fault(), error.to_string().as_str()), (Fault::User, "no such airport"));
+    /// ```
     pub fn user(error: impl Into<BoxError>) -> Self {
         let error = error.into();
         Self {
@@ -353,7 +541,7 @@ impl OperatorError {
         let mut next = self.source.as_deref().map(|error| error as &dyn StdError);
         while let Some(error) = next {
             let text = error.to_string();
-            if text != self.message && causes.last() != Some(&text) {
+            if !self.message.contains(&text) && !causes.iter().any(|cause| cause.contains(&text)) {
                 causes.push(text);
             }
             next = error.source();

@@ -8,6 +8,13 @@
 use tidemill_core::time::Watermark;
 
 /// What the valve lets through.
+///
+/// ```
+/// use tidemill_runtime::valve::{ValveOutput, WatermarkValve};
+///
+/// let mut valve = WatermarkValve::new(1);
+/// assert_eq!(valve.idle(0, true), [None, Some(ValveOutput::Idle(true))]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValveOutput {
     /// The combined watermark has advanced.
@@ -31,6 +38,17 @@ impl Channel {
 }
 
 /// Combines the channels of one input: the minimum over the channels that are active and have caught up.
+///
+/// ```
+/// use tidemill_core::Watermark;
+/// use tidemill_runtime::valve::WatermarkValve;
+///
+/// let mut valve = WatermarkValve::new(2);
+/// valve.watermark(0, Watermark(50));
+/// assert_eq!(valve.current(), Watermark::MIN, "channel 1 is at the beginning");
+/// valve.idle(1, true);
+/// assert_eq!(valve.current(), Watermark(50));
+/// ```
 #[derive(Clone, Debug)]
 pub struct WatermarkValve {
     channels: Vec<Channel>,

@@ -29,6 +29,18 @@ const HEADER: usize = 6;
 
 /// Appends a whole batch.
 ///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_serialization::{decode_batch, encode_batch};
+///
+/// let batch = TypedBatch::from_values(vec![1u16, 2, 3]);
+/// let mut bytes = Vec::new();
+/// encode_batch(&batch, &mut bytes)?;
+/// assert_eq!(bytes.len(), 6 + 3 * 2);
+/// assert_eq!(decode_batch::<u16>(&bytes)?.values, [1, 2, 3]);
+/// # Ok::<(), tidemill_serialization::SerializationError>(())
+/// ```
+///
 /// # Errors
 /// When it takes 4 GiB or more, or has another number of timestamps than records. Nothing is appended then.
 pub fn encode_batch<T: Data>(batch: &TypedBatch<T>, out: &mut Vec<u8>) -> Result<(), SerializationError> {
@@ -53,6 +65,12 @@ pub fn encode_batch<T: Data>(batch: &TypedBatch<T>, out: &mut Vec<u8>) -> Result
 }
 
 /// Reads back what [`encode_batch`] wrote.
+///
+/// ```
+/// use tidemill_serialization::decode_batch;
+///
+/// assert!(decode_batch::<u16>(b"\x01\0\x02\0\0\0").is_err(), "two records, but no bytes of them");
+/// ```
 ///
 /// # Errors
 /// When the bytes are not exactly one batch of `T`.
@@ -93,6 +111,18 @@ fn decode_contents<T: Data>(bytes: &[u8]) -> Result<TypedBatch<T>, DecodeError> 
 }
 
 /// Writes and reads the batches of one edge, whatever is in them.
+///
+/// ```
+/// use tidemill_core::{Batch, TypedBatch};
+/// use tidemill_serialization::{BatchSerializer, TypedBatchSerializer};
+///
+/// let edge: &dyn BatchSerializer = &TypedBatchSerializer::<u16>::default();
+/// let mut bytes = Vec::new();
+/// edge.encode(&Batch::new(TypedBatch::from_values(vec![7u16])), &mut bytes)?;
+/// assert_eq!(edge.decode(&bytes)?.len(), 1);
+/// assert!(edge.encode(&Batch::new(TypedBatch::from_values(vec![7u64])), &mut bytes).is_err());
+/// # Ok::<(), tidemill_serialization::SerializationError>(())
+/// ```
 pub trait BatchSerializer: Send + Sync + fmt::Debug {
     /// Appends a whole batch.
     ///
@@ -120,6 +150,12 @@ pub trait BatchSerializer: Send + Sync + fmt::Debug {
 }
 
 /// The serializer of batches of `T`.
+///
+/// ```
+/// use tidemill_serialization::{BatchSerializer, TypedBatchSerializer};
+///
+/// assert_eq!(TypedBatchSerializer::<u16>::default().type_name(), "u16");
+/// ```
 pub struct TypedBatchSerializer<T>(PhantomData<fn() -> T>);
 
 impl<T> Default for TypedBatchSerializer<T> {

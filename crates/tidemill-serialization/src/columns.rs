@@ -59,6 +59,16 @@ pub trait ArrowRecord: Sized {
 }
 
 /// A type whose values can be the values of a column. [`ArrowField`] follows, and that of `Option`s of it.
+///
+/// ```
+/// use arrow_array::{Float64Array, Int64Array};
+/// use tidemill_serialization::ArrowValue;
+///
+/// let numbers = Int64Array::from(vec![7, 8]);
+/// let column = <i64 as ArrowValue>::column(&numbers).unwrap();
+/// assert_eq!(<i64 as ArrowValue>::get(&column, 1), 8);
+/// assert!(<i64 as ArrowValue>::column(&Float64Array::from(vec![0.5])).is_none());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the field of a record with `#[record(arrow)]`",
     label = "not the type of a column",
@@ -82,6 +92,16 @@ pub trait ArrowValue: Sized + 'static {
 }
 
 /// A type that a field of a record with `#[record(arrow)]` can have: an [`ArrowValue`] or an `Option` of one.
+///
+/// ```
+/// use arrow_array::Int64Array;
+/// use tidemill_serialization::ArrowField;
+///
+/// let numbers = Int64Array::from(vec![Some(7), None]);
+/// let column = Option::<i64>::column(&numbers).unwrap();
+/// assert_eq!((Option::<i64>::get(&column, 0), Option::<i64>::get(&column, 1)), (Some(7), None));
+/// assert!(!<i64 as ArrowField>::NULLABLE);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the field of a record with `#[record(arrow)]`",
     label = "not the type of a column",

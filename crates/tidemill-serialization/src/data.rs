@@ -35,9 +35,24 @@ pub trait Data: Element {
     fn describe(schema: &mut SchemaBuilder) -> Type;
 
     /// Appends the encoded value: exactly [`logical_bytes`](Element::logical_bytes) bytes.
+    ///
+    /// ```
+    /// use tidemill_serialization::Data;
+    ///
+    /// let mut bytes = Vec::new();
+    /// 258u16.encode(&mut bytes);
+    /// assert_eq!(bytes, [2, 1]);
+    /// ```
     fn encode(&self, out: &mut Vec<u8>);
 
     /// Reads one value back.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Data, Input};
+    ///
+    /// assert_eq!(u16::decode(&mut Input::new(&[2, 1])), Ok(258));
+    /// assert!(u16::decode(&mut Input::new(&[2])).is_err());
+    /// ```
     ///
     /// # Errors
     /// When the bytes are not what [`encode`](Data::encode) wrote. Never panics, and never allocates more

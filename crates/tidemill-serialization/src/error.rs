@@ -8,6 +8,15 @@ use crate::compatibility::Incompatible;
 use crate::input::DecodeError;
 
 /// A batch that cannot be written or read, or columns that do not fit a record.
+///
+/// ```
+/// use tidemill_core::Classified;
+/// use tidemill_serialization::decode_batch;
+///
+/// let error = decode_batch::<u16>(&[9]).unwrap_err();
+/// assert_eq!(error.to_string(), "a batch of u16 is in format 9, this release reads up to 1: use a newer one");
+/// assert!(error.code().starts_with("TM-SERIALIZATION-"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum SerializationError {
     /// The bytes are no batch of that type.
@@ -16,6 +25,14 @@ pub enum SerializationError {
     )]
     Decode {
         /// The type of the records.
+        type_name: &'static str,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// The bytes are no value of that type.
+    #[error("a stored {type_name} cannot be read: {source}; the bytes are damaged")]
+    Value {
+        /// The type of the value.
         type_name: &'static str,
         /// What is wrong.
         source: DecodeError,
@@ -131,7 +148,7 @@ pub enum SerializationError {
 impl Classified for SerializationError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Decode { source, .. } => source.code(),
+            Self::Decode { source, .. } | Self::Value { source, .. } => source.code(),
             Self::Incompatible { .. } => "TM-SERIALIZATION-INCOMPATIBLE",
             Self::Version { .. } => "TM-SERIALIZATION-VERSION",
             Self::TooLarge { .. } => "TM-SERIALIZATION-TOO-LARGE",
@@ -148,7 +165,7 @@ impl Classified for SerializationError {
 
     fn fault(&self) -> Fault {
         match self {
-            Self::Decode { source, .. } => source.fault(),
+            Self::Decode { source, .. } | Self::Value { source, .. } => source.fault(),
             Self::Incompatible { .. }
             | Self::Version { .. }
             | Self::TooLarge { .. }

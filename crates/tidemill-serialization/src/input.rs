@@ -12,6 +12,16 @@ pub const MAX_DEPTH: u32 = 256;
 pub(crate) const TOO_LONG: u32 = u32::MAX;
 
 /// Bytes that are still to be decoded.
+///
+/// ```
+/// use tidemill_serialization::{Data, Input};
+///
+/// let mut input = Input::new(b"\x02\0\0\0ab!");
+/// assert_eq!(String::decode(&mut input)?, "ab");
+/// assert_eq!(input.take(1, "mark")?, b"!");
+/// input.finish("text")?;
+/// # Ok::<(), tidemill_serialization::DecodeError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
     rest: &'a [u8],
@@ -149,6 +159,13 @@ impl<'a> Input<'a> {
 }
 
 /// Bytes that are not an encoded value of the type that was to be read.
+///
+/// ```
+/// use tidemill_serialization::{Data, DecodeError, Input};
+///
+/// let error = u32::decode(&mut Input::new(&[1, 2])).unwrap_err();
+/// assert!(matches!(error, DecodeError::Truncated { needed: 4, left: 2, .. }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The input ends within a value.
@@ -187,6 +204,13 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// A byte or word that no value is encoded as.
+    ///
+    /// ```
+    /// use tidemill_serialization::DecodeError;
+    ///
+    /// let error = DecodeError::invalid("Color", "7 is no color").in_field("Pixel.color");
+    /// assert_eq!(error.to_string(), "the bytes are no Pixel.color: 7 is no color");
+    /// ```
     #[cold]
     pub fn invalid(what: &'static str, detail: impl Into<String>) -> Self {
         Self::Invalid { what, detail: detail.into() }

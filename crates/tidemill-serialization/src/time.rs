@@ -11,6 +11,12 @@ use crate::input::{DecodeError, Input};
 use crate::schema::{SchemaBuilder, Type};
 
 /// An instant, in milliseconds since 1970-01-01T00:00:00Z. As a column: a timestamp in milliseconds.
+///
+/// ```
+/// use tidemill_serialization::TimestampMs;
+///
+/// assert_eq!(TimestampMs(1_357_034_400_000).to_string(), "2013-01-01T10:00:00.000Z");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimestampMs(pub Timestamp);
 
@@ -21,6 +27,12 @@ impl fmt::Display for TimestampMs {
 }
 
 /// A day, in days since 1970-01-01. As a column: `Date32`.
+///
+/// ```
+/// use tidemill_serialization::Date;
+///
+/// assert_eq!(Date(15_706).to_string(), "2013-01-01");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(pub i32);
 

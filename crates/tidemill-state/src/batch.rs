@@ -8,6 +8,15 @@ use crate::error::StateError;
 pub const NO_SLOT: u32 = u32::MAX;
 
 /// The namespaces of a batch of addresses.
+///
+/// ```
+/// use tidemill_state::{KeyBatch, Namespaces};
+///
+/// let (hashes, keys) = ([1, 2], ["a", "b"]);
+/// let hours = [0i64, 3_600_000];
+/// assert!(KeyBatch::with_namespaces(&hashes, &keys, Namespaces::One(&hours[0])).is_ok());
+/// assert!(KeyBatch::with_namespaces(&hashes, &keys, Namespaces::Each(&hours)).is_ok());
+/// ```
 #[derive(Debug)]
 pub enum Namespaces<'a, N> {
     /// All records have this one.
@@ -37,6 +46,17 @@ impl<'a, N> Namespaces<'a, N> {
 /// The addresses of a batch of records: per record the routing hash of its key, the key, and the namespace.
 ///
 /// Keys are given as `&[K]` or `&[&K]`; they are cloned only when an entry is made.
+///
+/// ```
+/// use tidemill_core::hash::RoutingHash;
+/// use tidemill_state::KeyBatch;
+///
+/// let keys = ["JFK", "LGA"].map(String::from);
+/// let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+/// assert_eq!(KeyBatch::new(&hashes, &keys)?.len(), 2);
+/// assert!(KeyBatch::new(&hashes[1..], &keys).is_err());
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Debug)]
 pub struct KeyBatch<'a, B, N = ()> {
     hashes: &'a [u64],
@@ -133,6 +153,28 @@ impl<K, N> Clone for Address<'_, K, N> {
 impl<K, N> Copy for Address<'_, K, N> {}
 
 /// What a batch lookup that makes missing entries answers.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{ValueState, ValueStateDescriptor};
+///
+/// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+/// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+/// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+/// let seen: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("seen"))?;
+/// // Of "JFK", "LGA" and "JFK", the last has the slot of the first.
+/// seen.update_batch(&mut backend, &batch, |_| 0, |slots, values| {
+///     assert_eq!(slots.slots[0], slots.slots[2]);
+///     assert_eq!(slots.created, [0, 1]);
+///     slots.slots.iter().for_each(|slot| values[*slot as usize] += 1);
+/// })?;
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Slots<'a> {
     /// Per record the place of its entry in the column of values.

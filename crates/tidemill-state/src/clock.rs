@@ -7,12 +7,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tidemill_core::Timestamp;
 
 /// A source of processing time.
+///
+/// ```
+/// use tidemill_core::Timestamp;
+/// use tidemill_state::{Clock, SystemClock};
+///
+/// /// A clock that is an hour fast.
+/// struct Fast;
+///
+/// impl Clock for Fast {
+///     fn now(&self) -> Timestamp {
+///         SystemClock.now() + 3_600_000
+///     }
+/// }
+///
+/// assert!(Fast.now() > SystemClock.now());
+/// ```
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> Timestamp;
 }
 
 /// The clock of the machine.
+///
+/// ```
+/// use tidemill_state::{Clock, SystemClock};
+///
+/// assert!(SystemClock.now() > 1_700_000_000_000, "it is later than November 2023");
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -24,6 +46,17 @@ impl Clock for SystemClock {
 }
 
 /// A clock that stands still until it is told to move: for tests. Clones show the same time.
+///
+/// ```
+/// use tidemill_state::{Clock, ManualClock};
+///
+/// let clock = ManualClock::at(1_000);
+/// let shown = clock.clone();
+/// clock.advance(500);
+/// assert_eq!(shown.now(), 1_500);
+/// clock.set(0);
+/// assert_eq!(shown.now(), 0);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock(Arc<AtomicI64>);
 

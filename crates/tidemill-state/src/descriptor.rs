@@ -34,18 +34,48 @@ macro_rules! plain_descriptor {
 
 plain_descriptor! {
     /// Declares a [`ValueState`](crate::ValueState): one value a key.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::{StateTtlConfig, ValueStateDescriptor};
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// let visits = ValueStateDescriptor::<u64>::new("visits").with_ttl(hour);
+    /// # let _ = visits;
+    /// ```
     ValueStateDescriptor<V>
 }
 plain_descriptor! {
     /// Declares a [`ListState`](crate::ListState): a list a key.
+    ///
+    /// ```
+    /// use tidemill_state::ListStateDescriptor;
+    ///
+    /// let delays = ListStateDescriptor::<i64>::new("delays");
+    /// # let _ = delays;
+    /// ```
     ListStateDescriptor<E>
 }
 plain_descriptor! {
     /// Declares a [`MapState`](crate::MapState): a map a key.
+    ///
+    /// ```
+    /// use tidemill_state::MapStateDescriptor;
+    ///
+    /// let gates = MapStateDescriptor::<u16, String>::new("gates");
+    /// # let _ = gates;
+    /// ```
     MapStateDescriptor<UK, UV>
 }
 
 /// Declares a [`ReducingState`](crate::ReducingState): one value a key, into which values are reduced.
+///
+/// ```
+/// use tidemill_state::ReducingStateDescriptor;
+///
+/// let largest = ReducingStateDescriptor::new("largest", |largest: &mut u64, next: u64| *largest = next.max(*largest));
+/// # let _ = largest;
+/// ```
 #[derive(Clone)]
 pub struct ReducingStateDescriptor<V> {
     pub(crate) name: String,
@@ -68,6 +98,14 @@ impl<V> ReducingStateDescriptor<V> {
 }
 
 /// Declares an [`AggregatingState`](crate::AggregatingState): one accumulator a key.
+///
+/// ```
+/// use tidemill_state::{AggregateFunction, AggregatingStateDescriptor};
+///
+/// fn declared<F: AggregateFunction>(function: F) -> AggregatingStateDescriptor<F::In, F::Acc, F::Out> {
+///     AggregatingStateDescriptor::new("aggregate", function)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct AggregatingStateDescriptor<IN, ACC, OUT> {
     pub(crate) name: String,

@@ -5,6 +5,21 @@ use tidemill_core::{Classified, Fault, KeyGroup};
 use tidemill_serialization::{DecodeError, Incompatible, MigrationError};
 
 /// A failure of the state of one operator subtask.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock, ValueState, ValueStateDescriptor};
+/// use tidemill_core::Classified;
+///
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::<String>::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// let count: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("count"))?;
+/// let error = count.get(&mut backend).unwrap_err();
+/// assert!(error.to_string().starts_with("keyed state was used without a current key"));
+/// assert!(!error.retryable());
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Two states of one operator have the same name and differ in what they hold.

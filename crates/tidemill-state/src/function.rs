@@ -3,6 +3,15 @@
 use tidemill_serialization::Data;
 
 /// Combines a value with what has been accumulated so far. Implemented by every `Fn(&mut V, V)`.
+///
+/// ```
+/// use tidemill_state::ReduceFunction;
+///
+/// let largest = |largest: &mut u64, next: u64| *largest = next.max(*largest);
+/// let mut so_far = 7;
+/// largest.reduce(&mut so_far, 9);
+/// assert_eq!(so_far, 9);
+/// ```
 pub trait ReduceFunction<V>: Send + Sync + 'static {
     /// Adds `value` to `accumulated`.
     fn reduce(&self, accumulated: &mut V, value: V);
@@ -27,6 +36,39 @@ impl<V, F: Fn(&mut V, V) + Send + Sync + 'static> ReduceFunction<V> for F {
 }
 
 /// Aggregates values of one type into an accumulator of another, from which a result is read.
+///
+/// ```
+/// use tidemill_state::AggregateFunction;
+///
+/// /// The mean, from sum and count.
+/// struct Mean;
+///
+/// impl AggregateFunction for Mean {
+///     type In = f64;
+///     type Acc = (f64, u64);
+///     type Out = f64;
+///
+///     fn create_accumulator(&self) -> (f64, u64) {
+///         (0.0, 0)
+///     }
+///     fn add(&self, (sum, count): &mut (f64, u64), value: f64) {
+///         *sum += value;
+///         *count += 1;
+///     }
+///     fn get_result(&self, (sum, count): &(f64, u64)) -> f64 {
+///         sum / *count as f64
+///     }
+///     fn merge(&self, (sum, count): &mut (f64, u64), other: (f64, u64)) {
+///         *sum += other.0;
+///         *count += other.1;
+///     }
+/// }
+///
+/// let mut accumulator = Mean.create_accumulator();
+/// Mean.add(&mut accumulator, 1.0);
+/// Mean.add(&mut accumulator, 4.0);
+/// assert_eq!(Mean.get_result(&accumulator), 2.5);
+/// ```
 pub trait AggregateFunction: Send + Sync + 'static {
     /// What is aggregated.
     type In;

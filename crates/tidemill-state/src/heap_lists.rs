@@ -9,13 +9,14 @@ use tidemill_serialization::{Data, Input, Key};
 use crate::batch::{Address, KeyBatch, NO_SLOT};
 use crate::codec::{get_bytes, get_entry, get_stamp, in_state, put_bytes, put_entry, put_stamp};
 use crate::error::StateError;
-use crate::heap::{HeapTable, Weight};
+use crate::heap::Weight;
+use crate::heap_cells::{Cell, HeapCells, logical};
 use crate::snapshot::GroupWriter;
-use crate::table::{Scope, Table};
+use crate::table::Table;
 use crate::ttl::{Liveness, Ttl};
 
 /// The list of one entry, with the time stamp of each element when they expire.
-struct ListCell<E> {
+pub(crate) struct ListCell<E> {
     items: Vec<E>,
     stamps: Vec<Timestamp>,
     /// The logical bytes of the elements.
@@ -40,10 +41,6 @@ impl<E> Weight for ListCell<E> {
     }
 }
 
-fn logical<E: Data>(item: &E) -> usize {
-    if E::FIXED_BYTES.is_some() { 0 } else { item.logical_bytes() }
-}
-
 impl<E: Data> ListCell<E> {
     fn push(&mut self, item: E, stamp: Option<Timestamp>) {
         self.logical += logical(&item);
@@ -56,8 +53,13 @@ impl<E: Data> ListCell<E> {
         self.items.append(&mut other.items);
         self.stamps.append(&mut other.stamps);
     }
+}
 
-    /// Removes the elements for whose stamps `gone` holds.
+impl<E: Data> Cell for ListCell<E> {
+    fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     fn expire(&mut self, gone: impl Fn(Timestamp) -> bool) {
         if !self.stamps.iter().any(|stamp| gone(*stamp)) {
             return;
@@ -69,31 +71,13 @@ impl<E: Data> ListCell<E> {
     }
 }
 
-pub(crate) struct HeapLists<K, N, E> {
-    rows: HeapTable<K, N, ListCell<E>>,
-    ttl: Option<Ttl>,
-    scope: Scope,
-}
+/// A list an entry, in memory.
+pub(crate) type HeapLists<K, N, E> = HeapCells<K, N, ListCell<E>>;
 
 impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
-    pub(crate) fn new(name: &str, scope: Scope, ttl: Option<Ttl>) -> Self {
-        // Each element has a time stamp of its own, so the rows have none.
-        Self { rows: HeapTable::new(name, &scope.budget, false), ttl, scope }
-    }
-
     /// The time stamp of what is written now.
     fn stamp(&self) -> Option<Timestamp> {
         self.ttl.as_ref().map(Ttl::now)
-    }
-
-    fn sweep(&mut self) {
-        if let Some(ttl) = &self.ttl {
-            let now = ttl.now();
-            self.rows.sweep(ttl.incremental(), |cell, _| {
-                cell.expire(|stamp| ttl.is_expired(stamp, now));
-                cell.items.is_empty()
-            });
-        }
     }
 
     pub(crate) fn read<R>(
@@ -104,7 +88,7 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
         let Some(slot) = self.rows.find(at) else { return Ok(f(&[])) };
         let result = f(self.visible(slot));
         self.after_read(slot)?;
-        self.sweep();
+        self.sweep(self.now());
         Ok(result)
     }
 
@@ -132,23 +116,6 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
         self.settle(slot)
     }
 
-    /// Counts a changed list anew, or removes it when it is empty.
-    fn settle(&mut self, slot: usize) -> Result<(), StateError> {
-        if self.rows.value(slot).items.is_empty() {
-            self.rows.remove(slot);
-            Ok(())
-        } else {
-            self.rows.reweigh(slot)
-        }
-    }
-
-    fn slot_for(&mut self, at: Address<'_, K, N>) -> Result<usize, StateError> {
-        match self.rows.find(at) {
-            Some(slot) => Ok(slot),
-            None => self.rows.insert(at, ListCell::default(), 0),
-        }
-    }
-
     pub(crate) fn add(
         &mut self,
         at: Address<'_, K, N>,
@@ -159,20 +126,13 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
         let cell = self.rows.value_mut(slot);
         items.into_iter().for_each(|item| cell.push(item, stamp));
         self.settle(slot)?;
-        self.sweep();
+        self.sweep(self.now());
         Ok(())
     }
 
     pub(crate) fn put(&mut self, at: Address<'_, K, N>, items: Vec<E>) -> Result<(), StateError> {
         self.remove(at)?;
         self.add(at, items)
-    }
-
-    pub(crate) fn remove(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
-        if let Some(slot) = self.rows.find(at) {
-            self.rows.remove(slot);
-        }
-        Ok(())
     }
 
     /// Moves the lists of one key in the namespaces `sources` to the end of that of `target`.
@@ -209,7 +169,7 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
             cells[*slot as usize].push(item, stamp);
         }
         self.rows.reweigh_batch()?;
-        self.sweep();
+        self.sweep(self.now());
         Ok(())
     }
 
@@ -241,7 +201,7 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
         for slot in found {
             self.after_read(slot as usize)?;
         }
-        self.sweep();
+        self.sweep(self.now());
         Ok(())
     }
 

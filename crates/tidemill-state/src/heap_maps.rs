@@ -12,15 +12,16 @@ use tidemill_serialization::{Data, DecodeError, Input, Key};
 use crate::batch::{Address, KeyBatch, NO_SLOT};
 use crate::codec::{get_bytes, get_entry, get_stamp, in_state, put_bytes, put_entry, put_stamp};
 use crate::error::StateError;
-use crate::heap::{HeapTable, Weight};
+use crate::heap::Weight;
+use crate::heap_cells::{Cell, HeapCells, logical};
 use crate::snapshot::GroupWriter;
-use crate::table::{Scope, Table};
-use crate::ttl::{Liveness, Ttl};
+use crate::table::Table;
+use crate::ttl::Liveness;
 
 /// A part of a map, by its keys.
 pub(crate) type Range<'a, UK> = (Bound<&'a UK>, Bound<&'a UK>);
 
-struct MapCell<UK, UV> {
+pub(crate) struct MapCell<UK, UV> {
     entries: BTreeMap<UK, (UV, Timestamp)>,
     /// The logical bytes of keys and values.
     logical: usize,
@@ -45,10 +46,6 @@ impl<UK, UV> Weight for MapCell<UK, UV> {
     }
 }
 
-fn logical<T: Data>(value: &T) -> usize {
-    if T::FIXED_BYTES.is_some() { 0 } else { value.logical_bytes() }
-}
-
 impl<UK: Key, UV: Data> MapCell<UK, UV> {
     fn put(&mut self, user_key: UK, value: UV, stamp: Timestamp) {
         let added = logical(&value);
@@ -64,6 +61,12 @@ impl<UK: Key, UV: Data> MapCell<UK, UV> {
             self.logical = self.logical.saturating_sub(logical(&old_key) + logical(&old));
         }
     }
+}
+
+impl<UK: Key, UV: Data> Cell for MapCell<UK, UV> {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
 
     fn expire(&mut self, gone: impl Fn(Timestamp) -> bool) {
         let mut freed = 0;
@@ -78,48 +81,10 @@ impl<UK: Key, UV: Data> MapCell<UK, UV> {
     }
 }
 
-pub(crate) struct HeapMaps<K, N, UK, UV> {
-    rows: HeapTable<K, N, MapCell<UK, UV>>,
-    ttl: Option<Ttl>,
-    scope: Scope,
-}
+/// A map an entry, in memory.
+pub(crate) type HeapMaps<K, N, UK, UV> = HeapCells<K, N, MapCell<UK, UV>>;
 
 impl<K: Key, N: Key, UK: Key, UV: Data> HeapMaps<K, N, UK, UV> {
-    pub(crate) fn new(name: &str, scope: Scope, ttl: Option<Ttl>) -> Self {
-        // Each entry of a map has a time stamp of its own, so the rows have none.
-        Self { rows: HeapTable::new(name, &scope.budget, false), ttl, scope }
-    }
-
-    fn now(&self) -> Timestamp {
-        self.ttl.as_ref().map_or(0, Ttl::now)
-    }
-
-    fn sweep(&mut self, now: Timestamp) {
-        if let Some(ttl) = &self.ttl {
-            self.rows.sweep(ttl.incremental(), |cell, _| {
-                cell.expire(|stamp| ttl.is_expired(stamp, now));
-                cell.entries.is_empty()
-            });
-        }
-    }
-
-    /// Counts a changed map anew, or removes it when it is empty.
-    fn settle(&mut self, slot: usize) -> Result<(), StateError> {
-        if self.rows.value(slot).entries.is_empty() {
-            self.rows.remove(slot);
-            Ok(())
-        } else {
-            self.rows.reweigh(slot)
-        }
-    }
-
-    fn slot_for(&mut self, at: Address<'_, K, N>) -> Result<usize, StateError> {
-        match self.rows.find(at) {
-            Some(slot) => Ok(slot),
-            None => self.rows.insert(at, MapCell::default(), 0),
-        }
-    }
-
     pub(crate) fn get<R>(
         &mut self,
         at: Address<'_, K, N>,
@@ -235,13 +200,6 @@ impl<K: Key, N: Key, UK: Key, UV: Data> HeapMaps<K, N, UK, UV> {
         expired.iter().for_each(|user_key| cell.remove(user_key));
         self.settle(slot)?;
         self.sweep(now);
-        Ok(())
-    }
-
-    pub(crate) fn remove(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
-        if let Some(slot) = self.rows.find(at) {
-            self.rows.remove(slot);
-        }
         Ok(())
     }
 

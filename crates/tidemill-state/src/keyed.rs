@@ -31,6 +31,25 @@ use crate::value_state::ValueState;
 /// The state of the keys that one operator subtask owns: states and timers by name, and the current key.
 ///
 /// Routing hashes that are passed in must be those of the keys ([`RoutingHash`](tidemill_core::hash::RoutingHash)).
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_core::hash::RoutingHash;
+/// use tidemill_core::KeyGroupRange;
+/// use tidemill_state::{KeyedStateBackend, SystemClock, ValueState, ValueStateDescriptor};
+///
+/// let budget = MemoryBudget::unlimited("state");
+/// let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// let count: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("count"))?;
+/// for airport in ["JFK", "LGA", "JFK"] {
+///     backend.set_current_key(&airport.to_owned(), airport.routing_hash())?;
+///     count.modify(&mut backend, || 0, |count| *count += 1)?;
+/// }
+/// assert_eq!(count.get(&mut backend)?, Some(2));
+/// assert_eq!(backend.keys("count", &())?, ["JFK", "LGA"]);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct KeyedStateBackend<K> {
     scope: Scope,
     current: Option<(K, u64)>,
@@ -49,6 +68,25 @@ struct Entry<K> {
 impl<K: Key> KeyedStateBackend<K> {
     /// An empty backend for a subtask, which keeps its state as `backend` does.
     ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_core::{KeyGroupRange, OperatorId};
+    /// use tidemill_state::{HashMapStateBackend, KeyedStateBackend, SubtaskContext, SystemClock};
+    ///
+    /// let subtask = SubtaskContext {
+    ///     operator: OperatorId::from_name("count"),
+    ///     subtask: 0,
+    ///     key_groups: KeyGroupRange::all(128),
+    ///     max_parallelism: 128,
+    ///     clock: Arc::new(SystemClock),
+    ///     budget: MemoryBudget::unlimited("state"),
+    /// };
+    /// let backend = KeyedStateBackend::<String>::open(&HashMapStateBackend, subtask)?;
+    /// assert_eq!(backend.max_parallelism(), 128);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the storage cannot be opened.
     pub fn open(backend: &dyn StateBackend, subtask: SubtaskContext) -> Result<Self, StateError> {
@@ -59,6 +97,18 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// An empty backend in memory for the subtask that owns `key_groups` of `max_parallelism` key groups. State
     /// that expires goes by `clock`; tables reserve their memory from `budget`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_core::KeyGroupRange;
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{KeyedStateBackend, SystemClock};
+    ///
+    /// let own = KeyGroupRange::of_subtask(0, 2, 128);
+    /// let budget = MemoryBudget::new("task heap", 1 << 20, "taskmanager.memory.task.heap.size");
+    /// let backend = KeyedStateBackend::<u64>::new(own, 128, Arc::new(SystemClock), budget);
+    /// assert_eq!((backend.key_groups().len(), backend.bytes()), (64, 0));
+    /// ```
     pub fn new(
         key_groups: KeyGroupRange,
         max_parallelism: u32,
@@ -95,6 +145,23 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// Sets the key that the handles of states and timers work on; `hash` is its routing hash.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// backend.set_current_key(&"LGA".to_owned(), "LGA".routing_hash())?;
+    /// visits.update(&mut backend, 1)?;
+    /// backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// assert_eq!(visits.get(&mut backend)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the key does not belong to this subtask.
     #[inline]
@@ -130,6 +197,22 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// Declares a value state whose entries have namespaces of type `N` (`()` for none).
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let last: ValueState<i64> = backend.register_value(ValueStateDescriptor::new("last"))?;
+    /// last.update(&mut backend, 7)?;
+    /// // Under one name there is one state.
+    /// assert!(backend.register_value::<String, ()>(ValueStateDescriptor::new("last")).is_err());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the name is taken by another kind of state, or what was restored under it cannot be this state.
     pub fn register_value<N: Key, V: Data>(
@@ -146,6 +229,21 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     /// Declares a list state.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add(&mut backend, 7)?;
+    /// assert_eq!(delays.get(&mut backend)?, [7]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`register_value`](Self::register_value).
@@ -164,6 +262,21 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// Declares a map state.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<String, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, "UA15".to_owned(), 7)?;
+    /// assert_eq!(gates.get(&mut backend, &"UA15".to_owned())?, Some(7));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`register_value`](Self::register_value).
     pub fn register_map<N: Key, UK: Key, UV: Data>(
@@ -181,6 +294,23 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     /// Declares a reducing state.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// seats.add(&mut backend, 150)?;
+    /// seats.add(&mut backend, 180)?;
+    /// assert_eq!(seats.get(&mut backend)?, Some(330));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`register_value`](Self::register_value).
@@ -217,6 +347,21 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     /// Declares timers whose namespaces are of type `N`. Their names are apart from those of states.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// assert!(timers.register(&mut backend, TimeDomain::Event, 1_000, &())?);
+    /// assert!(!timers.register(&mut backend, TimeDomain::Event, 1_000, &())?, "it is there already");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`register_value`](Self::register_value).
@@ -258,6 +403,22 @@ impl<K: Key> KeyedStateBackend<K> {
     /// The keys that have an entry in a namespace of the state `name`, in ascending order; none when there is
     /// no such state.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 1)?;
+    /// assert_eq!(backend.keys("visits", &())?, ["JFK"]);
+    /// assert!(backend.keys("other", &())?.is_empty());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the namespaces of the state are of another type.
     pub fn keys<N: Key>(&mut self, name: &str, namespace: &N) -> Result<Vec<K>, StateError> {
@@ -276,6 +437,22 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     /// All states and timers as they are now. What was restored and not asked for since is in it, too.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 1)?;
+    /// let snapshot = backend.snapshot()?;
+    /// assert_eq!(snapshot.keyed[0].name, "visits");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When a store fails, or a key does not belong to this subtask.
@@ -305,6 +482,27 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// Takes over, from snapshots of any subtasks of the operator, the key groups that this subtask owns.
     /// States may be declared before or after.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// # let again = || KeyedStateBackend::<String>::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), MemoryBudget::unlimited("state"));
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 1)?;
+    ///
+    /// let mut restored = again();
+    /// restored.restore([&backend.snapshot()?])?;
+    /// let visits: ValueState<u64> = restored.register_value(ValueStateDescriptor::new("visits"))?;
+    /// restored.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// assert_eq!(visits.get(&mut restored)?, Some(1));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When a snapshot holds something else under a name than the job declares, was written with another max

@@ -42,6 +42,7 @@ mod error;
 mod forms;
 mod function;
 mod heap;
+mod heap_cells;
 mod heap_lists;
 mod heap_maps;
 mod heap_values;

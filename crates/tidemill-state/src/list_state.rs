@@ -12,6 +12,26 @@ use crate::forms::ListTable;
 use crate::keyed::KeyedStateBackend;
 
 /// A handle to one list per key (and namespace `N`). An empty list and none are the same.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{ListState, ListStateDescriptor};
+///
+/// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+/// delays.add(&mut backend, 7)?;
+/// delays.add_all(&mut backend, [-2, 0])?;
+/// assert_eq!(delays.get(&mut backend)?, [7, -2, 0]);
+/// assert_eq!(delays.read(&mut backend, |delays| delays.len())?, 3);
+/// delays.update(&mut backend, vec![1])?;
+/// delays.clear(&mut backend)?;
+/// assert!(delays.get(&mut backend)?.is_empty());
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct ListState<E, N = ()> {
     pub(crate) index: u32,
     pub(crate) types: PhantomData<fn() -> (E, N)>,
@@ -89,6 +109,23 @@ impl<E: Data, N: Key> ListState<E, N> {
 
     /// Moves the lists that the current key has in the namespaces `sources` to the end of that in `target`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64, u32> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_in(&mut backend, &1, [7])?;
+    /// delays.add_in(&mut backend, &2, [8])?;
+    /// delays.merge_namespaces(&mut backend, &1, &[2])?;
+    /// assert_eq!((delays.get_in(&mut backend, &1)?.len(), delays.get_in(&mut backend, &2)?.len()), (2, 0));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`add_in`](Self::add_in).
     pub fn merge_namespaces<K: Key>(
@@ -102,6 +139,25 @@ impl<E: Data, N: Key> ListState<E, N> {
     }
 
     /// Appends one element a record, without reading the lists; empties `elements`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// delays.append_batch(&mut backend, &batch, &mut vec![7, -2, 0])?;
+    /// assert_eq!(delays.get(&mut backend)?, [7, 0]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there are not as many elements as addresses, a key does not belong to this subtask, the memory

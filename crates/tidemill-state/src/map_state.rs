@@ -14,6 +14,27 @@ use crate::keyed::KeyedStateBackend;
 
 /// A handle to one map per key (and namespace `N`). Entries are read and written one by one, without touching
 /// the others, and iterated by ascending user key. An empty map and none are the same.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{MapState, MapStateDescriptor};
+///
+/// let gates: MapState<u16, String> = backend.register_map(MapStateDescriptor::new("gates"))?;
+/// gates.put(&mut backend, 15, "B20".to_owned())?;
+/// gates.put(&mut backend, 7, "A1".to_owned())?;
+/// assert_eq!(gates.get(&mut backend, &15)?.as_deref(), Some("B20"));
+/// assert!(gates.contains(&mut backend, &7)? && !gates.is_empty(&mut backend)?);
+/// let entries = gates.entries(&mut backend)?;
+/// assert_eq!(entries, [(7, "A1".to_owned()), (15, "B20".to_owned())], "by ascending user key");
+/// gates.remove(&mut backend, &15)?;
+/// gates.clear(&mut backend)?;
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct MapState<UK, UV, N = ()> {
     pub(crate) index: u32,
     pub(crate) types: PhantomData<fn() -> (UK, UV, N)>,
@@ -184,6 +205,25 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 
     /// Puts one entry a record, a later one of the same user key replacing an earlier; empties `entries`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// gates.put_batch(&mut backend, &batch, &mut vec![(15, 1), (15, 2), (16, 3)])?;
+    /// assert_eq!(gates.entries(&mut backend)?, [(15, 1), (16, 3)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there are not as many entries as addresses, a key does not belong to this subtask, the memory
     /// for state is used up, or the store fails.
@@ -274,6 +314,24 @@ impl<UK: Key, UV: Data> MapState<UK, UV> {
 
     /// Changes the value of `user_key` in the map of the current key in place; `make` gives the first one.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let counts: MapState<u16, u64> = backend.register_map(MapStateDescriptor::new("counts"))?;
+    /// let next = |backend: &mut _| counts.modify(backend, 15, || 0, |count| {
+    ///     *count += 1;
+    ///     *count
+    /// });
+    /// assert_eq!((next(&mut backend)?, next(&mut backend)?), (1, 2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`put`](Self::put).
     pub fn modify<K: Key, R>(
@@ -296,6 +354,28 @@ impl<UK: Key, UV: Data> MapState<UK, UV> {
 
     /// Shows the entries of a part of the map of the current key, by ascending user key, until `f` says
     /// `false`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let events: MapState<i64, u32> = backend.register_map(MapStateDescriptor::new("events"))?;
+    /// for time in [10, 20, 30] {
+    ///     events.put(&mut backend, time, 1)?;
+    /// }
+    /// let mut seen = Vec::new();
+    /// events.scan(&mut backend, 15.., |time, _| {
+    ///     seen.push(*time);
+    ///     true
+    /// })?;
+    /// assert_eq!(seen, [20, 30]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).

@@ -18,6 +18,21 @@ use crate::migrate::ItemMigration;
 use crate::snapshot::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot, describe_operator};
 
 /// The operator state of one subtask: lists and broadcast maps by name.
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+///
+/// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+/// open.add(&mut backend, 7)?;
+///
+/// let mut restored = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// restored.restore(&backend.snapshot())?;
+/// let open = restored.register_list(ListStateDescriptor::<u64>::new("open"))?;
+/// assert_eq!(open.get(&restored)?, [7]);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct OperatorStateBackend {
     budget: MemoryBudget,
     states: Vec<Entry>,
@@ -139,6 +154,16 @@ impl OperatorStateBackend {
 
     /// Declares a list all elements of which, from all subtasks, go to every subtask when a job is restored.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, OperatorStateMode};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// backend.register_union_list(ListStateDescriptor::<u64>::new("offsets"))?;
+    /// assert_eq!(backend.snapshot().operator[0].mode, OperatorStateMode::Union);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`register_list`](Self::register_list).
     pub fn register_union_list<E: Data>(
@@ -247,6 +272,49 @@ impl OperatorStateBackend {
     }
 }
 
+impl OperatorSnapshot {
+    /// A state whose items are of type `T`, for operators that keep it themselves.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode};
+    ///
+    /// let stored = OperatorSnapshot::of("offsets", OperatorStateMode::Split, &[1u32, 2]);
+    /// // A later release counts further.
+    /// assert_eq!(stored.read::<u64>()?, [1, 2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    pub fn of<'a, T: Data>(
+        name: impl Into<String>,
+        mode: OperatorStateMode,
+        items: impl IntoIterator<Item = &'a T>,
+    ) -> Self {
+        let items = items.into_iter().map(encoded).collect();
+        Self { name: name.into(), mode, types: vec![SerializerSnapshot::of::<T>()], items }
+    }
+
+    /// The items as values of type `T`, migrated if they were written with another one.
+    ///
+    /// # Errors
+    /// When they cannot be made values of `T`, or are damaged.
+    pub fn read<T: Data>(&self) -> Result<Vec<T>, StateError> {
+        let declared = [SerializerSnapshot::of::<T>()];
+        if self.types.len() != declared.len() {
+            return Err(StateError::RestoredDifferently {
+                name: self.name.clone(),
+                stored: self.describe(),
+                declared: describe_operator(self.mode, &declared),
+            });
+        }
+        let decode = |item: &[u8]| in_state(&self.name, decode_all(item));
+        match ItemMigration::of(&self.name, &self.types, &declared)? {
+            None => self.items.iter().map(|item| decode(item)).collect(),
+            Some(migration) => {
+                self.items.iter().map(|item| decode(&migration.item(&self.name, item)?)).collect()
+            }
+        }
+    }
+}
+
 fn fill(
     state: &mut dyn Items,
     mode: OperatorStateMode,
@@ -270,6 +338,20 @@ fn fill(
 }
 
 /// A handle to a list of an [`OperatorStateBackend`].
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+///
+/// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+/// open.update(&mut backend, [1, 2])?;
+/// open.add(&mut backend, 3)?;
+/// assert_eq!(open.get(&backend)?, [1, 2, 3]);
+/// open.clear(&mut backend)?;
+/// assert!(open.get(&backend)?.is_empty());
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct OperatorListState<E> {
     index: u32,
     types: PhantomData<fn() -> E>,
@@ -319,6 +401,19 @@ impl<E: Data> OperatorListState<E> {
 }
 
 /// A handle to a map of an [`OperatorStateBackend`] that every subtask has a copy of.
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+///
+/// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// let limits = backend.register_broadcast(MapStateDescriptor::<String, i64>::new("limits"))?;
+/// limits.put(&mut backend, "daily".to_owned(), 500)?;
+/// assert_eq!(limits.get(&backend, &"daily".to_owned())?, Some(&500));
+/// assert_eq!(limits.entries(&backend)?.count(), 1);
+/// assert_eq!(limits.remove(&mut backend, &"daily".to_owned())?, Some(500));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct BroadcastState<K, V> {
     index: u32,
     types: PhantomData<fn() -> (K, V)>,

@@ -13,6 +13,19 @@ use crate::snapshot::{KeyedSnapshot, OperatorSnapshot, OperatorStateMode, Subtas
 /// Key groups go by range; the items of list state are dealt out one by one, in turn (at the same parallelism they
 /// stay where they are); union list state goes to everyone as a whole; broadcast state is copied.
 ///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, redistribute};
+///
+/// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+/// open.update(&mut backend, [1, 2, 3])?;
+///
+/// let dealt = redistribute(vec![backend.snapshot()], 128, 2)?;
+/// assert_eq!([0, 1].map(|subtask: usize| dealt[subtask].operator[0].items.len()), [2, 1]);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
+///
 /// # Errors
 /// When the snapshots do not belong together, `new_parallelism` is 0 or more than `max_parallelism`, or keyed
 /// state was written with another max parallelism.

@@ -15,6 +15,25 @@ use crate::function::{AggregateFunction, ReduceFunction};
 use crate::keyed::KeyedStateBackend;
 
 /// A handle to one value per key (and namespace `N`), into which values are reduced.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+///
+/// let largest = |largest: &mut u64, next: u64| *largest = next.max(*largest);
+/// let record: ReducingState<u64> = backend.register_reducing(ReducingStateDescriptor::new("record", largest))?;
+/// record.add(&mut backend, 7)?;
+/// record.add(&mut backend, 5)?;
+/// assert_eq!(record.get(&mut backend)?, Some(7));
+/// record.clear(&mut backend)?;
+/// assert_eq!(record.get(&mut backend)?, None);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct ReducingState<V, N = ()> {
     pub(crate) index: u32,
     pub(crate) types: PhantomData<fn() -> (V, N)>,
@@ -74,6 +93,24 @@ impl<V: Data, N: Key> ReducingState<V, N> {
 
     /// Reduces what the current key has in the namespaces `sources` into what it has in `target`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64, u32> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// seats.add_in(&mut backend, &1, 150)?;
+    /// seats.add_in(&mut backend, &2, 180)?;
+    /// seats.merge_namespaces(&mut backend, &1, &[2])?;
+    /// assert_eq!((seats.get_in(&mut backend, &1)?, seats.get_in(&mut backend, &2)?), (Some(330), None));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`add_in`](Self::add_in).
     pub fn merge_namespaces<K: Key>(
@@ -88,6 +125,26 @@ impl<V: Data, N: Key> ReducingState<V, N> {
     }
 
     /// Adds one value a record; empties `values`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// seats.add_batch(&mut backend, &batch, &mut vec![150, 99, 180])?;
+    /// assert_eq!(seats.get(&mut backend)?, Some(330));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there are not as many values as addresses, a key does not belong to this subtask, the memory for
@@ -154,6 +211,35 @@ impl<V: Data> ReducingState<V> {
 
 /// A handle to one accumulator per key (and namespace `N`), to which values of type `IN` are added and from
 /// which an `OUT` is read.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+///
+/// struct Count;
+///
+/// impl AggregateFunction for Count {
+///     type In = String;
+///     type Acc = u64;
+///     type Out = u64;
+///     fn create_accumulator(&self) -> u64 { 0 }
+///     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+///     fn get_result(&self, count: &u64) -> u64 { *count }
+///     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+/// }
+///
+/// let flights: AggregatingState<String, u64, u64> =
+///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+/// flights.add(&mut backend, "UA15".to_owned())?;
+/// flights.add(&mut backend, "B6725".to_owned())?;
+/// assert_eq!(flights.get(&mut backend)?, Some(2));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct AggregatingState<IN, ACC, OUT, N = ()> {
     pub(crate) index: u32,
     pub(crate) types: PhantomData<fn() -> (IN, ACC, OUT, N)>,

@@ -19,6 +19,21 @@ const VERSION: u8 = 1;
 const FRAME: usize = 4 + 1 + 8;
 
 /// What a keyed state is.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{StateKind, ValueState, ValueStateDescriptor};
+///
+/// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+/// visits.update(&mut backend, 1)?;
+/// assert_eq!(backend.snapshot()?.keyed[0].schema.kind, StateKind::Value);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StateKind {
     /// One value a key.
@@ -47,6 +62,21 @@ impl StateKind {
 }
 
 /// What a keyed state holds.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{ListState, ListStateDescriptor};
+///
+/// let _: ListState<u64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+/// let schema = &backend.snapshot()?.keyed[0].schema;
+/// assert_eq!(schema.to_string(), "list state (key String, namespace (), holding u64)");
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateSchema {
     /// What the state is.
@@ -80,6 +110,22 @@ impl fmt::Display for StateSchema {
 }
 
 /// One keyed state, or one set of timers, of a subtask.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{ValueState, ValueStateDescriptor};
+///
+/// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+/// visits.update(&mut backend, 1)?;
+/// let state = &backend.snapshot()?.keyed[0];
+/// assert_eq!((state.name.as_str(), state.stamped, state.groups.len()), ("visits", false, 1));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyedSnapshot {
     /// The name that the state was declared with.
@@ -93,6 +139,12 @@ pub struct KeyedSnapshot {
 }
 
 /// How operator state is dealt to the subtasks when a job is restored.
+///
+/// ```
+/// use tidemill_state::OperatorStateMode;
+///
+/// assert_eq!(OperatorStateMode::Union.to_string(), "union list state");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OperatorStateMode {
     /// Each item to one subtask.
@@ -119,6 +171,18 @@ impl fmt::Display for OperatorStateMode {
 }
 
 /// One operator state of a subtask.
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, OperatorStateMode};
+///
+/// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+/// let open = backend.register_list(ListStateDescriptor::<u16>::new("open"))?;
+/// open.update(&mut backend, [1, 2])?;
+/// let state = &backend.snapshot().operator[0];
+/// assert_eq!((state.mode, &state.items[1]), (OperatorStateMode::Split, &vec![2, 0]));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperatorSnapshot {
     /// The name that the state was declared with.
@@ -144,6 +208,23 @@ pub(crate) fn describe_operator(mode: OperatorStateMode, types: &[SerializerSnap
 }
 
 /// All state of one operator subtask at one moment.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{SubtaskSnapshot, ValueState, ValueStateDescriptor};
+///
+/// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+/// visits.update(&mut backend, 1)?;
+/// let snapshot = backend.snapshot()?;
+/// assert_eq!(SubtaskSnapshot::decode(&snapshot.encode())?, snapshot);
+/// assert!(SubtaskSnapshot::decode(&snapshot.encode()[1..]).is_err());
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct SubtaskSnapshot {
     /// The max parallelism by which keys were put into key groups; 0 when there is no keyed state.
@@ -170,6 +251,23 @@ impl SubtaskSnapshot {
     }
 
     /// Adds what `other`, a snapshot of another part of the same subtask, holds.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut lists = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// lists.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// let mut snapshot = backend.snapshot()?;
+    /// snapshot.absorb(lists.snapshot());
+    /// assert_eq!((snapshot.max_parallelism, snapshot.operator.len()), (128, 1));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn absorb(&mut self, other: SubtaskSnapshot) {
         self.max_parallelism = self.max_parallelism.max(other.max_parallelism);
         self.keyed.extend(other.keyed);

@@ -9,6 +9,24 @@ use crate::clock::Clock;
 use crate::error::StateError;
 
 /// The operator subtask for which a backend is opened.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_core::{KeyGroupRange, OperatorId};
+/// use tidemill_state::{HashMapStateBackend, StateBackend, Storage, SubtaskContext, SystemClock};
+///
+/// let second = SubtaskContext {
+///     operator: OperatorId::from_name("count"),
+///     subtask: 1,
+///     key_groups: KeyGroupRange::of_subtask(1, 4, 128),
+///     max_parallelism: 128,
+///     clock: Arc::new(SystemClock),
+///     budget: MemoryBudget::unlimited("state"),
+/// };
+/// assert!(matches!(HashMapStateBackend.open(&second)?, Storage::Heap));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone)]
 pub struct SubtaskContext {
     /// The operator.
@@ -26,6 +44,15 @@ pub struct SubtaskContext {
 }
 
 /// Where the keyed state of a subtask lies.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_state::{OrderedStore, Storage};
+///
+/// fn on_disk(store: impl OrderedStore) -> Storage {
+///     Storage::Ordered(Arc::new(store))
+/// }
+/// ```
 #[non_exhaustive]
 pub enum Storage {
     /// In hash tables in memory.
@@ -35,6 +62,24 @@ pub enum Storage {
 }
 
 /// A way to keep keyed state, chosen by configuration (`state.backend.type`).
+///
+/// ```
+/// use tidemill_state::{StateBackend, StateError, Storage, SubtaskContext};
+///
+/// /// Memory, as `hashmap`, under another name.
+/// struct InMemory;
+///
+/// impl StateBackend for InMemory {
+///     fn name(&self) -> &'static str {
+///         "memory"
+///     }
+///     fn open(&self, _subtask: &SubtaskContext) -> Result<Storage, StateError> {
+///         Ok(Storage::Heap)
+///     }
+/// }
+///
+/// assert_eq!(InMemory.name(), "memory");
+/// ```
 pub trait StateBackend: Send + Sync {
     /// The name by which the configuration chooses it.
     fn name(&self) -> &'static str;
@@ -47,6 +92,12 @@ pub trait StateBackend: Send + Sync {
 }
 
 /// Keeps state in memory: the backend `hashmap`.
+///
+/// ```
+/// use tidemill_state::{HashMapStateBackend, StateBackend};
+///
+/// assert_eq!(HashMapStateBackend.name(), "hashmap");
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HashMapStateBackend;
 
@@ -61,6 +112,12 @@ impl StateBackend for HashMapStateBackend {
 }
 
 /// A table of an [`OrderedStore`].
+///
+/// ```
+/// use tidemill_state::TableId;
+///
+/// assert_ne!(TableId(0), TableId(1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableId(pub u32);
 
@@ -68,6 +125,63 @@ pub struct TableId(pub u32);
 ///
 /// One operator subtask uses a store, from one thread. Row keys start with the key group, two bytes with the
 /// higher one first, so that the rows of a range of key groups lie side by side.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::Mutex;
+/// use tidemill_state::{OrderedStore, RowKeys, StateError, TableId, Write, WriteBatch};
+///
+/// /// Rows in memory.
+/// #[derive(Default)]
+/// struct Rows(Mutex<Vec<BTreeMap<Vec<u8>, Vec<u8>>>>);
+///
+/// impl OrderedStore for Rows {
+///     fn open_table(&self, _state: &str) -> Result<TableId, StateError> {
+///         let mut tables = self.0.lock().unwrap();
+///         tables.push(BTreeMap::new());
+///         Ok(TableId(tables.len() as u32 - 1))
+///     }
+///
+///     fn multi_get(
+///         &self,
+///         table: TableId,
+///         keys: &RowKeys,
+///         found: &mut dyn FnMut(usize, Option<&[u8]>),
+///     ) -> Result<(), StateError> {
+///         let rows = &self.0.lock().unwrap()[table.0 as usize];
+///         keys.iter().enumerate().for_each(|(index, key)| found(index, rows.get(key).map(Vec::as_slice)));
+///         Ok(())
+///     }
+///
+///     fn write(&self, table: TableId, batch: &WriteBatch) -> Result<(), StateError> {
+///         let rows = &mut self.0.lock().unwrap()[table.0 as usize];
+///         for change in batch.iter() {
+///             match change {
+///                 Write::Put(key, value) => drop(rows.insert(key.to_vec(), value.to_vec())),
+///                 Write::Append(key, value) => rows.entry(key.to_vec()).or_default().extend(value),
+///                 Write::Delete(key) => drop(rows.remove(key)),
+///             }
+///         }
+///         Ok(())
+///     }
+///
+///     fn scan(
+///         &self,
+///         table: TableId,
+///         from: &[u8],
+///         to: Option<&[u8]>,
+///         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+///     ) -> Result<(), StateError> {
+///         let rows = &self.0.lock().unwrap()[table.0 as usize];
+///         let mut rows = rows.range(from.to_vec()..).take_while(|(key, _)| to.is_none_or(|to| &key[..] < to));
+///         rows.all(|(key, value)| visit(key, value));
+///         Ok(())
+///     }
+/// }
+///
+/// assert_eq!(Rows::default().open_table("count")?, TableId(0));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub trait OrderedStore: Send + Sync + 'static {
     /// Makes the table of a state, or finds it when it is there.
     ///
@@ -111,6 +225,12 @@ pub trait OrderedStore: Send + Sync + 'static {
 }
 
 /// Keys of rows, one after the other in one buffer.
+///
+/// ```
+/// use tidemill_state::RowKeys;
+///
+/// assert!(RowKeys::default().is_empty());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RowKeys {
     bytes: Vec<u8>,
@@ -152,6 +272,12 @@ impl RowKeys {
 }
 
 /// One change of a [`WriteBatch`].
+///
+/// ```
+/// use tidemill_state::Write;
+///
+/// assert_ne!(Write::Put(b"key", b""), Write::Delete(b"key"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write<'a> {
     /// Sets the value of a key.
@@ -170,6 +296,12 @@ enum WriteKind {
 }
 
 /// Changes of one table, to be done together and in order.
+///
+/// ```
+/// use tidemill_state::WriteBatch;
+///
+/// assert_eq!(WriteBatch::default().iter().count(), 0);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
     bytes: Vec<u8>,

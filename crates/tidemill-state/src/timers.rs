@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -19,6 +20,12 @@ use crate::snapshot::GroupWriter;
 use crate::table::{Scope, Table};
 
 /// The clock that a timer goes by.
+///
+/// ```
+/// use tidemill_state::TimeDomain;
+///
+/// assert_ne!(TimeDomain::Event, TimeDomain::Processing);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimeDomain {
     /// The watermark.
@@ -32,6 +39,22 @@ impl TimeDomain {
 }
 
 /// A call that was ordered.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{TimeDomain, Timers};
+///
+/// let timers: Timers<u32> = backend.register_timers("timers")?;
+/// timers.register(&mut backend, TimeDomain::Event, 1_000, &7)?;
+/// let timer = timers.pop_due(&mut backend, TimeDomain::Event, 1_000)?.unwrap();
+/// assert_eq!((timer.timestamp, timer.key.as_str(), timer.namespace), (1_000, "JFK", 7));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timer<K, N> {
     /// When it is due, in milliseconds since 1970-01-01T00:00:00Z.
@@ -73,7 +96,8 @@ fn bucket_hash<N: Key>(hash: u64, namespace: &N) -> u64 {
 
 impl<K: Key, N: Key> Bucket<K, N> {
     fn new() -> Self {
-        Self { timers: Vec::new(), head: 0, live: 0, index: HashTable::new(), indexed: 0 }
+        // Time stamps of one timer each are common too, and a vector that grows by itself starts with four.
+        Self { timers: Vec::with_capacity(1), head: 0, live: 0, index: HashTable::new(), indexed: 0 }
     }
 
     fn find(&mut self, hash: u64, key: &K, namespace: &N) -> Option<usize> {
@@ -152,6 +176,23 @@ impl<K: Key, N: Key> Bucket<K, N> {
 ///
 /// A timer is a key, a namespace and a time; registering it again changes nothing. Timers come due by time, and
 /// those of one time in the order in which they were registered.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{TimeDomain, Timers};
+///
+/// let timers: Timers = backend.register_timers("timers")?;
+/// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+/// let service = timers.service(&mut backend)?;
+/// assert_eq!(service.next_timestamp(TimeDomain::Event), Some(1_000));
+/// assert_eq!((service.len(TimeDomain::Event), service.len(TimeDomain::Processing)), (1, 0));
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct TimerService<K, N> {
     queues: [BTreeMap<Timestamp, Bucket<K, N>>; 2],
     count: [usize; 2],
@@ -162,6 +203,10 @@ pub struct TimerService<K, N> {
 }
 
 impl<K: Key, N: Key> TimerService<K, N> {
+    /// Bytes that a time stamp is counted with, apart from its timers: its place in the tree, whose nodes are little more than
+    /// half full when time only goes on.
+    const BUCKET: usize = 2 * size_of::<(Timestamp, Bucket<K, N>)>();
+
     pub(crate) fn new(name: &str, scope: Scope) -> Self {
         let account = Account::new(name, &scope.budget);
         Self {
@@ -185,14 +230,9 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<bool, StateError> {
         self.scope.check_hash(hash)?;
-        let bucket = self.queues[domain as usize].entry(timestamp).or_insert_with(Bucket::new);
-        if bucket.find(hash, key, namespace).is_some() {
-            return Ok(false);
-        }
-        bucket.push(hash, key, namespace);
-        self.count[domain as usize] += 1;
-        self.account.change(weight(key, namespace), 0)?;
-        Ok(true)
+        self.add(domain, timestamp, (key, hash), namespace, |bucket| {
+            bucket.find(hash, key, namespace).is_none()
+        })
     }
 
     /// Registers a timer that is known not to be there, such as that of a window which has just got its first element.
@@ -208,9 +248,34 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<(), StateError> {
         self.scope.check_hash(hash)?;
-        self.queues[domain as usize].entry(timestamp).or_insert_with(Bucket::new).push(hash, key, namespace);
+        self.add(domain, timestamp, (key, hash), namespace, |_| true).map(|_| ())
+    }
+
+    /// Adds a timer if its bucket, where there is one, has it `missing`.
+    fn add(
+        &mut self,
+        domain: TimeDomain,
+        timestamp: Timestamp,
+        (key, hash): (&K, u64),
+        namespace: &N,
+        missing: impl FnOnce(&mut Bucket<K, N>) -> bool,
+    ) -> Result<bool, StateError> {
+        let mut grown = weight(key, namespace);
+        match self.queues[domain as usize].entry(timestamp) {
+            Entry::Occupied(mut bucket) => {
+                if !missing(bucket.get_mut()) {
+                    return Ok(false);
+                }
+                bucket.get_mut().push(hash, key, namespace);
+            }
+            Entry::Vacant(place) => {
+                grown += Self::BUCKET;
+                place.insert(Bucket::new()).push(hash, key, namespace);
+            }
+        }
         self.count[domain as usize] += 1;
-        self.account.change(weight(key, namespace), 0)
+        self.account.change(grown, 0)?;
+        Ok(true)
     }
 
     /// Deletes a timer. Returns whether it was there.
@@ -225,10 +290,11 @@ impl<K: Key, N: Key> TimerService<K, N> {
         let Some(bucket) = queue.get_mut(&timestamp) else { return false };
         let Some(place) = bucket.find(hash, key, namespace) else { return false };
         bucket.remove(place);
-        if bucket.live == 0 {
+        let is_last = bucket.live == 0;
+        if is_last {
             queue.remove(&timestamp);
         }
-        self.removed(domain, key, namespace);
+        self.removed(domain, key, namespace, is_last);
         true
     }
 
@@ -240,11 +306,12 @@ impl<K: Key, N: Key> TimerService<K, N> {
             return None;
         }
         let popped = first.get_mut().pop();
-        if first.get().live == 0 {
+        let is_last = first.get().live == 0;
+        if is_last {
             first.remove();
         }
         let (hash, key, namespace) = popped?;
-        self.removed(domain, &key, &namespace);
+        self.removed(domain, &key, &namespace, is_last);
         Some(Timer { timestamp, key, hash, namespace })
     }
 
@@ -270,10 +337,12 @@ impl<K: Key, N: Key> TimerService<K, N> {
         }
     }
 
-    fn removed(&mut self, domain: TimeDomain, key: &K, namespace: &N) {
+    /// Counts a timer out, and its bucket with it if it was the last one in there.
+    fn removed(&mut self, domain: TimeDomain, key: &K, namespace: &N, is_last: bool) {
         self.count[domain as usize] -= 1;
+        let shrunk = weight(key, namespace) + if is_last { Self::BUCKET } else { 0 };
         // Less memory in use cannot exceed a budget.
-        let _ = self.account.change(0, weight(key, namespace));
+        let _ = self.account.change(0, shrunk);
     }
 }
 
@@ -349,6 +418,24 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
 }
 
 /// A handle to the timers of a backend.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{TimeDomain, Timers};
+///
+/// let timers: Timers = backend.register_timers("timers")?;
+/// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+/// timers.register(&mut backend, TimeDomain::Event, 2_000, &())?;
+/// assert!(timers.delete(&mut backend, TimeDomain::Event, 2_000, &())?);
+/// assert!(timers.pop_due(&mut backend, TimeDomain::Event, 999)?.is_none());
+/// assert!(timers.pop_due(&mut backend, TimeDomain::Event, 5_000)?.is_some());
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct Timers<N = ()> {
     pub(crate) index: u32,
     pub(crate) types: PhantomData<fn() -> N>,

@@ -9,6 +9,12 @@ use crate::clock::Clock;
 use crate::error::StateError;
 
 /// When the time to live of an entry starts anew.
+///
+/// ```
+/// use tidemill_state::TtlUpdate;
+///
+/// assert_eq!(TtlUpdate::default(), TtlUpdate::OnCreateAndWrite);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum TtlUpdate {
     /// Never: the state does not expire.
@@ -21,6 +27,12 @@ pub enum TtlUpdate {
 }
 
 /// Whether an expired entry that is still there can be seen.
+///
+/// ```
+/// use tidemill_state::TtlVisibility;
+///
+/// assert_eq!(TtlVisibility::default(), TtlVisibility::NeverReturnExpired);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum TtlVisibility {
     /// No: it is as if it were gone.
@@ -33,6 +45,27 @@ pub enum TtlVisibility {
 /// How long state lives, and how what has expired goes away.
 ///
 /// Time is processing time. In lists and maps each element and each entry lives for itself.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// use tidemill_state::{KeyedStateBackend, ManualClock, StateTtlConfig, ValueState, ValueStateDescriptor};
+///
+/// let clock = ManualClock::at(0);
+/// let budget = MemoryBudget::unlimited("state");
+/// let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(clock.clone()), budget);
+/// let day = StateTtlConfig::new(Duration::from_secs(86_400)).cleanup_full_snapshot();
+/// let last: ValueState<i64> = backend.register_value(ValueStateDescriptor::new("last").with_ttl(day))?;
+///
+/// backend.set_current_key(&7u64, 7u64.routing_hash())?;
+/// last.update(&mut backend, 1)?;
+/// clock.advance(86_399_999);
+/// assert_eq!(last.get(&mut backend)?, Some(1));
+/// clock.advance(1);
+/// assert_eq!(last.get(&mut backend)?, None);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateTtlConfig {
     ttl: Duration,
@@ -45,6 +78,14 @@ pub struct StateTtlConfig {
 impl StateTtlConfig {
     /// State that expires `ttl` (at least 1 ms) after it was last written; each access looks at 5 further
     /// entries and removes those that have expired.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::StateTtlConfig;
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert!(hour.is_enabled() && hour.ttl().as_secs() == 3600);
+    /// ```
     pub fn new(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -56,24 +97,57 @@ impl StateTtlConfig {
     }
 
     /// Sets when the time to live of an entry starts anew.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::{StateTtlConfig, TtlUpdate};
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert_ne!(hour.update(TtlUpdate::OnReadAndWrite), hour);
+    /// assert!(!hour.update(TtlUpdate::Disabled).is_enabled());
+    /// ```
     pub fn update(mut self, update: TtlUpdate) -> Self {
         self.update = update;
         self
     }
 
     /// Sets whether an expired entry that is still there can be seen.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::{StateTtlConfig, TtlVisibility};
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert_eq!(hour.visibility(TtlVisibility::NeverReturnExpired), hour, "the default");
+    /// ```
     pub fn visibility(mut self, visibility: TtlVisibility) -> Self {
         self.visibility = visibility;
         self
     }
 
     /// Sets how many entries each access (of a key or of a batch) looks at to remove what has expired; 0 for none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::StateTtlConfig;
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert_eq!(hour.cleanup_incrementally(5), hour, "the default");
+    /// ```
     pub fn cleanup_incrementally(mut self, entries: usize) -> Self {
         self.incremental = entries;
         self
     }
 
     /// Leaves what has expired out of snapshots.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::StateTtlConfig;
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert_ne!(hour.cleanup_full_snapshot(), hour);
+    /// ```
     pub fn cleanup_full_snapshot(mut self) -> Self {
         self.full_snapshot = true;
         self

@@ -12,6 +12,24 @@ use crate::forms::ValueTable;
 use crate::keyed::KeyedStateBackend;
 
 /// A handle to one value per key (and namespace `N`). The backend that made it holds the values.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{ValueState, ValueStateDescriptor};
+///
+/// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+/// assert_eq!(visits.get(&mut backend)?, None);
+/// visits.update(&mut backend, 7)?;
+/// assert_eq!(visits.read(&mut backend, |visits| visits.copied())?, Some(7));
+/// visits.clear(&mut backend)?;
+/// assert_eq!(visits.get(&mut backend)?, None);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub struct ValueState<V, N = ()> {
     pub(crate) index: u32,
     pub(crate) types: PhantomData<fn() -> (V, N)>,
@@ -91,6 +109,24 @@ impl<V: Data, N: Key> ValueState<V, N> {
     /// Changes the value of the current key in `namespace` in place, or puts what `f` returns: the first value, or one
     /// that replaces the old.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let first: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("first"))?;
+    /// for time in [7, 8] {
+    ///     // What is there stays.
+    ///     first.fold_in(&mut backend, &(), |there| if there.is_some() { None } else { Some(time) })?;
+    /// }
+    /// assert_eq!(first.get(&mut backend)?, Some(7));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`update_in`](Self::update_in).
     pub fn fold_in<K: Key>(
@@ -104,6 +140,23 @@ impl<V: Data, N: Key> ValueState<V, N> {
     }
 
     /// Combines what the current key has in the namespaces `sources` into what it has in `target`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let seats: ValueState<u64, u32> = backend.register_value(ValueStateDescriptor::new("seats"))?;
+    /// seats.update_in(&mut backend, &1, 150)?;
+    /// seats.update_in(&mut backend, &2, 180)?;
+    /// seats.merge_namespaces(&mut backend, &1, &[2], |sum, more| *sum += more)?;
+    /// assert_eq!((seats.get_in(&mut backend, &1)?, seats.get_in(&mut backend, &2)?), (Some(330), None));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`update_in`](Self::update_in).
@@ -134,6 +187,28 @@ impl<V: Data, N: Key> ValueState<V, N> {
     /// Looks up a batch: `f` gets per record the place of its value in a column of values,
     /// [`NO_SLOT`](crate::NO_SLOT) where there is none.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{NO_SLOT, ValueState, ValueStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 7)?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// visits.read_batch(&mut backend, &batch, |slots, visits| {
+    ///     assert_eq!(visits[slots[0] as usize], 7);
+    ///     assert_eq!(slots[1], NO_SLOT);
+    /// })?;
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
     pub fn read_batch<K: Key, B: Borrow<K>, R>(
@@ -161,6 +236,27 @@ impl<V: Data, N: Key> ValueState<V, N> {
 
     /// Looks up a batch and makes the values that are missing: `make(i)` for record `i`. Then `f` may change
     /// the values, each in its place of the column.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// visits.update_batch(&mut backend, &batch, |_| 0, |slots, visits| {
+    ///     slots.slots.iter().for_each(|slot| visits[*slot as usize] += 1);
+    /// })?;
+    /// assert_eq!(visits.get(&mut backend)?, Some(2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When a key does not belong to this subtask, the memory for state is used up, or the store fails.
@@ -229,6 +325,24 @@ impl<V: Data> ValueState<V> {
     }
 
     /// Changes the value of the current key in place; `make` gives the first one.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// let next = |backend: &mut _| visits.modify(backend, || 0, |visits| {
+    ///     *visits += 1;
+    ///     *visits
+    /// });
+    /// assert_eq!((next(&mut backend)?, next(&mut backend)?), (1, 2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`update`](Self::update).

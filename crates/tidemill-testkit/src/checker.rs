@@ -14,6 +14,15 @@ use tidemill_state::SubtaskSnapshot;
 const FRUITLESS_CALLS: u32 = 1000;
 
 /// What an operator may emit.
+///
+/// ```
+/// use tidemill_testkit::{Contract, checked_with, faults};
+/// use std::sync::Arc;
+///
+/// let numbers = Contract::default().main("u64").side("late", "u64");
+/// let factory = checked_with(Arc::new(faults::pass::<u64>()), numbers);
+/// # let _ = factory;
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Contract {
     main: Option<&'static str>,
@@ -38,6 +47,13 @@ impl Contract {
 
 /// Wraps the operators of a factory in checks: watermarks that never go back, one type per output, *more* only with a kept
 /// batch, *done* only without one, nothing after the end. What does not hold panics.
+///
+/// ```
+/// use tidemill_runtime::OperatorFactory;
+/// use tidemill_testkit::{checked, faults};
+///
+/// assert!(checked(faults::pass::<u64>()).create(0).is_ok());
+/// ```
 pub fn checked(factory: impl OperatorFactory + 'static) -> impl OperatorFactory + 'static {
     checked_with(Arc::new(factory), Contract::default())
 }

@@ -14,6 +14,15 @@ use tidemill_serialization::Data;
 use tidemill_state::SubtaskSnapshot;
 
 /// Passes records on as they are.
+///
+/// ```
+/// use tidemill_testkit::{OperatorHarness, faults, unstamped};
+///
+/// let mut harness = OperatorHarness::<u64>::new(faults::pass::<u64>());
+/// harness.process(0, unstamped([1u64]))?;
+/// assert_eq!(harness.take_values(), [1]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub fn pass<T: Data + Debug>() -> impl OperatorFactory + 'static {
     boxed(|| Pass::<T>(PhantomData))
 }
@@ -96,16 +105,42 @@ where
 }
 
 /// Passes records on until the `number`th (from 1) that a subtask sees, at which it fails with `message`.
+///
+/// ```
+/// use tidemill_testkit::{OperatorHarness, faults, unstamped};
+///
+/// let mut harness = OperatorHarness::<u64>::new(faults::fails_at::<u64>(2, "no more"));
+/// let error = harness.process(0, unstamped([1u64, 2])).unwrap_err();
+/// assert_eq!(error.to_string(), "no more");
+/// ```
 pub fn fails_at<T: Data + Debug>(number: u64, message: &'static str) -> impl OperatorFactory + 'static {
     at_record::<T, _>(number, move || move |_: &OperatorWaker| Err(OperatorError::user(message)))
 }
 
 /// Passes records on until the `number`th (from 1) that a subtask sees, at which it panics with `message`.
+///
+/// ```
+/// use tidemill_runtime::OperatorFactory;
+/// use tidemill_testkit::faults;
+///
+/// assert!(faults::panics_at::<u64>(2, "on purpose").create(0).is_ok(), "not before the second record");
+/// ```
 pub fn panics_at<T: Data + Debug>(number: u64, message: &'static str) -> impl OperatorFactory + 'static {
     at_record::<T, _>(number, move || move |_: &OperatorWaker| panic!("{message}"))
 }
 
 /// Passes records on until the `number`th (from 1) that a subtask sees, at which its thread blocks until the gate is opened.
+///
+/// ```
+/// use tidemill_testkit::{OperatorHarness, faults, unstamped};
+///
+/// let (factory, gate) = faults::blocks_at::<u64>(1);
+/// gate.open();
+/// let mut harness = OperatorHarness::<u64>::new(factory);
+/// harness.process(0, unstamped([7u64]))?;
+/// assert_eq!(harness.take_values(), [7]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub fn blocks_at<T: Data + Debug>(number: u64) -> (impl OperatorFactory + 'static, Gate) {
     let gate = Gate::default();
     let inside = gate.clone();
@@ -121,6 +156,17 @@ pub fn blocks_at<T: Data + Debug>(number: u64) -> (impl OperatorFactory + 'stati
 
 /// Passes records on until the `number`th (from 1) that a subtask sees, at which it waits, as for something outside, until
 /// the gate is opened.
+///
+/// ```
+/// use tidemill_testkit::{OperatorHarness, faults, unstamped};
+///
+/// let (factory, gate) = faults::waits_at::<u64>(1);
+/// gate.open();
+/// let mut harness = OperatorHarness::<u64>::new(factory);
+/// harness.process(0, unstamped([7u64]))?;
+/// assert_eq!(harness.take_values(), [7]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub fn waits_at<T: Data + Debug>(number: u64) -> (impl OperatorFactory + 'static, Gate) {
     let gate = Gate::default();
     let inside = gate.clone();
@@ -132,6 +178,14 @@ pub fn waits_at<T: Data + Debug>(number: u64) -> (impl OperatorFactory + 'static
 }
 
 /// Something that a test opens. Clones are the same gate.
+///
+/// ```
+/// use tidemill_testkit::faults::Gate;
+///
+/// let gate = Gate::default();
+/// gate.open();
+/// gate.pass(); // It would block before.
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<GateState>);
 

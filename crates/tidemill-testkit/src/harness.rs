@@ -40,6 +40,13 @@ pub struct OperatorHarness<U> {
 
 impl<U: Data + Debug> OperatorHarness<U> {
     /// A harness for subtask 0 of 1, with 128 key groups, at processing time 0.
+    ///
+    /// ```
+    /// use tidemill_testkit::{OperatorHarness, faults};
+    ///
+    /// let mut harness = OperatorHarness::<u64>::new(faults::pass::<u64>());
+    /// assert!(harness.open().is_ok());
+    /// ```
     pub fn new(factory: impl OperatorFactory + 'static) -> Self {
         Self::of(Arc::new(factory))
     }

@@ -18,6 +18,19 @@ use tidemill_serialization::Data;
 use crate::checker::checked;
 
 /// A graph in the making. Every operator is wrapped in checks.
+///
+/// ```
+/// use tidemill_testkit::{Log, jobs::Job, sinks};
+///
+/// let (sink, collected) = sinks::collect::<u64>();
+/// let mut job = Job::new("numbers");
+/// let source = job.source("numbers", Log::bounded([vec![(1u64, 10), (2, 20)]]).source());
+/// let target = job.sink("collect", sink);
+/// job.connect::<u64>(source, target);
+/// job.run()?;
+/// assert_eq!(collected.values(), [1, 2]);
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub struct Job {
     /// The graph so far.
     pub graph: StreamGraph,

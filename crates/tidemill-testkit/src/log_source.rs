@@ -17,6 +17,15 @@ use tidemill_serialization::Data;
 
 /// The splits of a source, each a list of records that the test adds to. Clones are the same lists, and they stay when a job
 /// ends, so that another one can go on where a snapshot was.
+///
+/// ```
+/// use tidemill_testkit::Log;
+///
+/// let log = Log::<u64>::new(1);
+/// log.push(0, [(1, 10), (2, 20)]);
+/// log.end_all();
+/// assert_eq!(log.read_in_all(), 0, "no job reads it yet");
+/// ```
 pub struct Log<T> {
     splits: Arc<Vec<Mutex<LogSplit<T>>>>,
 }

@@ -53,6 +53,18 @@ impl InputType {
 ///
 /// They come through the channels of an exchange. Where operators are snapshotted at random points, so are these channels,
 /// while the records are on their way.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_core::hash::RoutingHash;
+/// use tidemill_testkit::{Contract, ParallelHarness, faults};
+///
+/// let factory = Arc::new(faults::pass::<u64>());
+/// let harness = ParallelHarness::open(factory, Contract::default(), 2, 128)?
+///     .keyed_input(0, |number: &u64| number.routing_hash());
+/// assert_eq!(harness.parallelism(), 2);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct ParallelHarness {
     random: Random,
     channel_restores: u64,

@@ -3,6 +3,13 @@
 use tidemill_core::hash;
 
 /// A seeded generator. When the test that uses it panics, it prints its seed.
+///
+/// ```
+/// use tidemill_testkit::Random;
+///
+/// let (mut one, mut other) = (Random::seeded(7), Random::seeded(7));
+/// assert_eq!(one.below(1000), other.below(1000));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Random {
     seed: u64,

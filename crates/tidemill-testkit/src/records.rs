@@ -8,6 +8,12 @@ use tidemill_core::time::{NO_TIMESTAMP, Timestamp};
 use tidemill_serialization::{BatchSerializer, Data, TypedBatchSerializer};
 
 /// A batch of records with timestamps.
+///
+/// ```
+/// use tidemill_testkit::stamped;
+///
+/// assert_eq!(stamped([(7u64, 100)]).timestamps, [100]);
+/// ```
 pub fn stamped<T: Data>(records: impl IntoIterator<Item = (T, Timestamp)>) -> TypedBatch<T> {
     let mut batch = TypedBatch::default();
     for (value, timestamp) in records {
@@ -17,11 +23,24 @@ pub fn stamped<T: Data>(records: impl IntoIterator<Item = (T, Timestamp)>) -> Ty
 }
 
 /// A batch of records without timestamps.
+///
+/// ```
+/// use tidemill_testkit::unstamped;
+///
+/// assert!(unstamped([7u64]).timestamps.is_empty());
+/// ```
 pub fn unstamped<T: Data>(records: impl IntoIterator<Item = T>) -> TypedBatch<T> {
     TypedBatch::from_values(records.into_iter().collect())
 }
 
 /// A record as something that can be compared and shown whatever its type is.
+///
+/// ```
+/// use tidemill_testkit::Row;
+///
+/// let row = Row { bytes: vec![7], timestamp: 100, text: "7".to_owned() };
+/// assert_eq!(format!("{row:?}"), "7 @ 100");
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// The encoded record.
@@ -42,6 +61,15 @@ impl Debug for Row {
 }
 
 /// A type of records: how its batches are encoded, checked and compared.
+///
+/// ```
+/// use tidemill_core::Batch;
+/// use tidemill_testkit::{RecordType, stamped};
+///
+/// let numbers = RecordType::of::<u64>();
+/// let rows = numbers.rows(&numbers.through_bytes(&Batch::new(stamped([(7u64, 100)]))));
+/// assert_eq!((rows[0].text.as_str(), rows[0].timestamp), ("7", 100));
+/// ```
 #[derive(Clone)]
 pub struct RecordType {
     name: &'static str,

@@ -5,6 +5,13 @@ use tidemill_state::{KeyedSnapshot, OperatorSnapshot, OperatorStateMode, Subtask
 
 /// Deals what the subtasks of one operator snapshotted out to `parallelism` subtasks: keyed state and timers by key group,
 /// split lists evenly and in order, union lists whole to each, broadcast state from the first to each.
+///
+/// ```
+/// use tidemill_state::SubtaskSnapshot;
+/// use tidemill_testkit::redistribute;
+///
+/// assert_eq!(redistribute(&[SubtaskSnapshot::default()], 3, 128).len(), 3);
+/// ```
 pub fn redistribute(
     snapshots: &[SubtaskSnapshot],
     parallelism: u32,

@@ -16,6 +16,13 @@ use crate::records::{RecordType, Row};
 use crate::subject::{Emitted, Setup};
 
 /// What an operator promises about the order of its output.
+///
+/// ```
+/// use tidemill_testkit::{Order, Script};
+///
+/// let script = Script::new().order(Order::Overall);
+/// # let _ = script;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// At one parallelism, records come in the very same order. At another one, as with [`EachStep`](Order::EachStep).
@@ -36,6 +43,18 @@ enum Step {
 }
 
 /// Inputs in their order, with the types of inputs and outputs.
+///
+/// ```
+/// use tidemill_testkit::{Script, assert_same_with_snapshots, faults, stamped};
+///
+/// let script = Script::new()
+///     .rebalanced_input::<u64>(0)
+///     .output::<u64>()
+///     .records(0, stamped([(7u64, 100)]))
+///     .watermark(50);
+/// let output = assert_same_with_snapshots(faults::pass::<u64>(), &script);
+/// assert_eq!(output.reached, [i64::MIN, 50]);
+/// ```
 #[derive(Clone)]
 pub struct Script {
     inputs: BTreeMap<usize, InputType>,
@@ -263,6 +282,12 @@ struct Plan {
 }
 
 /// What a script let out.
+///
+/// ```
+/// use tidemill_testkit::ScriptOutput;
+///
+/// assert!(ScriptOutput::default().steps.is_empty());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ScriptOutput {
     /// The records after each step: side output or main, and the record.
@@ -298,6 +323,14 @@ impl ScriptOutput {
 
 /// Runs a script straight through, with little room for output, with snapshots of operators and of the channels to them at
 /// random moments, and while the parallelism changes; all must let out the same. Answers what it was.
+///
+/// ```
+/// use tidemill_testkit::{Script, assert_same_with_snapshots, faults, unstamped};
+///
+/// let script = Script::new().rebalanced_input::<u64>(0).output::<u64>().records(0, unstamped([7u64]));
+/// let output = assert_same_with_snapshots(faults::pass::<u64>(), &script);
+/// assert_eq!(output.steps[0][0].1.text, "7");
+/// ```
 pub fn assert_same_with_snapshots(factory: impl OperatorFactory + 'static, script: &Script) -> ScriptOutput {
     let factory: Arc<dyn OperatorFactory> = Arc::new(factory);
     let run = |plan: &Plan| {

@@ -13,6 +13,13 @@ use tidemill_state::SubtaskSnapshot;
 use crate::faults::Gate;
 
 /// What reached a sink. Clones are the same.
+///
+/// ```
+/// use tidemill_testkit::sinks;
+///
+/// let (_sink, collected) = sinks::collect::<u64>();
+/// assert!(collected.values().is_empty());
+/// ```
 pub struct Collected<T>(Arc<State<T>>);
 
 struct State<T> {
@@ -27,6 +34,12 @@ impl<T> Clone for Collected<T> {
 }
 
 /// Something that reached a sink.
+///
+/// ```
+/// use tidemill_testkit::sinks::Arrival;
+///
+/// assert_ne!(Arrival::Record(0, 7u64, 100), Arrival::Watermark(0, 100));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arrival<T> {
     /// A record with its timestamp, at a subtask.
@@ -98,6 +111,15 @@ impl<T: Data + Debug> Collected<T> {
 }
 
 /// A sink that keeps what it gets.
+///
+/// ```
+/// use tidemill_testkit::{OperatorHarness, sinks, unstamped};
+///
+/// let (sink, collected) = sinks::collect::<u64>();
+/// OperatorHarness::<u64>::new(sink).process(0, unstamped([7u64]))?;
+/// assert_eq!(collected.values(), [7]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub fn collect<T: Data + Debug>() -> (impl OperatorFactory + 'static, Collected<T>) {
     let gate = Gate::default();
     gate.open();

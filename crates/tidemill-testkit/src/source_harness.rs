@@ -21,6 +21,16 @@ const MAX_PARALLELISM: u32 = 128;
 
 /// Polls all subtasks of a source in turn, as tasks do. Time is the harness's own: a source that waits for an instant is
 /// polled again at once, at that instant.
+///
+/// ```
+/// use tidemill_testkit::{Log, SourceHarness, SourceState};
+///
+/// let log = Log::bounded([vec![(1u64, 10)], vec![(2, 20)]]);
+/// let mut harness = SourceHarness::<u64>::open(log.source(), 2, 100)?;
+/// assert_eq!(harness.run()?, SourceState::Ended);
+/// assert_eq!(harness.take_records().len(), 2);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct SourceHarness<U> {
     spec: Arc<SourceSpec>,
     readers: Vec<Reader>,
@@ -47,6 +57,14 @@ struct Reader {
 }
 
 /// Why [`SourceHarness::run`] came back.
+///
+/// ```
+/// use tidemill_testkit::{Log, SourceHarness, SourceState};
+///
+/// let mut harness = SourceHarness::<u64>::open(Log::<u64>::new(1).source(), 1, 100)?;
+/// assert_eq!(harness.run()?, SourceState::Waiting, "the log has not ended");
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceState {
     /// All subtasks have come to their end.

@@ -16,6 +16,13 @@ use crate::records::RecordType;
 use crate::rescale::redistribute;
 
 /// What an operator has emitted.
+///
+/// ```
+/// use tidemill_core::Watermark;
+/// use tidemill_testkit::Emitted;
+///
+/// assert!(matches!(Emitted::Watermark(Watermark(7)), Emitted::Watermark(Watermark(7))));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Emitted {
     /// Records of the main output.

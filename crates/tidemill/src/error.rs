@@ -8,6 +8,13 @@ use tidemill_core::memory::MemoryError;
 use tidemill_core::{Classified, Fault};
 
 /// A problem with the command line, the configuration or the machine.
+///
+/// ```
+/// use tidemill::config::split;
+///
+/// let error = split(["-D".into()]).unwrap_err();
+/// assert!(matches!(error, tidemill::Error::Argument(_)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that cannot be read.
@@ -74,6 +81,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A program that cannot be started.
+    #[error("cannot start {}: {source}; give the path of the job's program, as in ./target/release/my-job", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Output that cannot be written.
     #[error("cannot write: {0}")]
     Write(#[from] std::io::Error),
@@ -97,6 +112,7 @@ impl Classified for Error {
             Error::Configuration(errors) => errors.first().map_or("TM-CONFIG", Classified::code),
             Error::Memory(error) => error.code(),
             Error::MachineMemory { .. } => "TM-MEMORY-MACHINE",
+            Error::Start { .. } => "TM-START",
             Error::Write(_) => "TM-WRITE",
         }
     }

@@ -21,7 +21,7 @@ mod error;
 mod failure;
 pub mod memory;
 
-pub use embedded::{environment, environment_from};
+pub use embedded::{environment, environment_from, environment_with, job_help};
 pub use error::Error;
 pub use failure::{Failure, Result};
 pub use tidemill_connectors as connectors;

@@ -10,6 +10,17 @@ use tidemill_core::memory::{MemoryError, TaskManagerMemory};
 use crate::Error;
 
 /// The memory of a process, and how it was sized if the configuration does not say.
+///
+/// ```
+/// use tidemill::core::config::{Configuration, Origin};
+/// use tidemill::memory::prepare;
+///
+/// let mut configuration = Configuration::new();
+/// configuration.set_raw("taskmanager.memory.process.size", "2g", Origin::CommandLine);
+/// let prepared = prepare(&mut configuration)?;
+/// assert!(prepared.embedded.is_none(), "the size was given");
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PreparedMemory {
     /// Every part.
@@ -20,7 +31,33 @@ pub struct PreparedMemory {
     pub warning: Option<String>,
 }
 
+impl PreparedMemory {
+    /// What of it holds for the machine that it was derived on and may be otherwise on another one: one sentence.
+    pub fn of_this_machine(&self) -> Option<String> {
+        if let Some(EmbeddedMemory { process, reason }) = &self.embedded {
+            let key = options::PROCESS_SIZE.key();
+            return Some(format!(
+                "Nothing sizes the process, so its memory was derived for this machine: {} ({reason}). Another machine gives \
+                 another size, unless {key} is set.",
+                process.human()
+            ));
+        }
+        self.warning.as_ref().map(|warning| format!("On this machine, {warning}."))
+    }
+}
+
 /// A process size taken from the machine. Its text is the line to show: what was chosen, why, and how to change it.
+///
+/// ```
+/// use tidemill::core::config::MemorySize;
+/// use tidemill::memory::EmbeddedMemory;
+///
+/// let memory = EmbeddedMemory { process: MemorySize::from_mebibytes(2048), reason: "by hand".to_owned() };
+/// assert_eq!(
+///     memory.to_string(),
+///     "Memory: 2 GiB process size (by hand); set taskmanager.memory.process.size to change it",
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddedMemory {
     /// The size.
@@ -38,6 +75,16 @@ impl fmt::Display for EmbeddedMemory {
 
 /// Derives the memory of this process. If nothing in the configuration sizes it, the machine does, and the process size is
 /// added to the configuration.
+///
+/// ```
+/// use tidemill::core::config::{Configuration, Origin};
+/// use tidemill::memory::prepare;
+///
+/// let mut configuration = Configuration::new();
+/// configuration.set_raw("taskmanager.memory.process.size", "2g", Origin::CommandLine);
+/// assert_eq!(prepare(&mut configuration)?.memory.process.bytes(), 2 << 30);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the parts do not fit each other, or the machine does not say how much memory there is.
@@ -68,6 +115,15 @@ fn prepare_on(
 }
 
 /// The memory that this process could have.
+///
+/// ```
+/// use tidemill::core::config::MemorySize;
+/// use tidemill::memory::Machine;
+///
+/// let machine = Machine { memory: MemorySize::from_mebibytes(10 * 1024), container_limit: None };
+/// let chosen = machine.process_size(0.6);
+/// assert_eq!((chosen.process.human().as_str(), chosen.reason.as_str()), ("6 GiB", "60 % of 10 GiB machine memory"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// What the machine has.

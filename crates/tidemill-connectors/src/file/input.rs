@@ -10,6 +10,12 @@ use crate::error::ConnectorError;
 use crate::format::MAX_RECORD_BYTES;
 
 /// How files are compressed.
+///
+/// ```
+/// use tidemill_connectors::Compression;
+///
+/// assert_eq!(Compression::default(), Compression::ByExtension);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// By the extension of each file: `.gz` and `.gzip`, `.zst` and `.zstd`, anything else is not compressed.

@@ -29,6 +29,10 @@ use crate::format::columns::Columns;
 use crate::rate::{RateLimit, check_rate};
 
 /// From this size on a file is cut into ranges, where its format allows that.
+///
+/// ```
+/// assert_eq!(tidemill_connectors::DEFAULT_SPLIT_BYTES, 64 * 1024 * 1024);
+/// ```
 pub const DEFAULT_SPLIT_BYTES: u64 = 64 << 20;
 
 /// Reads files into rows.
@@ -78,6 +82,16 @@ impl FileSource {
     /// `**`) at `path`. The rows have the columns of `schema`.
     ///
     /// The path is looked at when the job starts, not now.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow_schema::{DataType, Field, Schema};
+    /// use tidemill_connectors::{CsvOptions, FileSource};
+    ///
+    /// let schema = Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, true)]));
+    /// assert!(FileSource::new("data/*.csv", CsvOptions::new(), schema.clone()).is_ok());
+    /// assert!(FileSource::new("data/*.csv", CsvOptions::new().field_delimiter("||"), schema).is_err());
+    /// ```
     ///
     /// # Errors
     /// When an option makes no sense, or the schema has a type that the format does not.
@@ -206,6 +220,40 @@ impl SplitEnumerator for FileEnumerator {
 }
 
 /// The malformed records that a source has skipped: how many, and what was wrong with the first few.
+///
+/// ```
+/// # use tidemill_runtime::OperatorContext;
+/// # use tidemill_runtime::source::{ReaderStatus, Source, SourceOutput, SplitAssignment};
+/// # use tidemill_state::SystemClock;
+/// use std::sync::Arc;
+/// use arrow_schema::{DataType, Field, Schema};
+/// use tidemill_connectors::{CsvOptions, FileSource, ParseErrors};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("numbers.csv");
+/// std::fs::write(&path, "1\nmany\n3\n").unwrap();
+/// let numbers = Arc::new(Schema::new(vec![Field::new("number", DataType::Int64, false)]));
+/// let options = CsvOptions::new().ignore_parse_errors(true);
+/// let source = FileSource::new(path.to_str().unwrap(), options, numbers)?;
+/// let errors: ParseErrors = source.parse_errors();
+/// // Once a job has read it:
+/// # let mut splits = source.create_enumerator(1, None)?;
+/// # let mut reader = source.create_reader(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)))?;
+/// # let mut out = SourceOutput::new(100);
+/// # loop {
+/// #     match reader.poll(&mut out)? {
+/// #         ReaderStatus::End => break,
+/// #         ReaderStatus::NeedsSplit => match splits.next_split(0)? {
+/// #             SplitAssignment::Split(split) => reader.add_split(split)?,
+/// #             _ => reader.no_more_splits(),
+/// #         },
+/// #         _ => {}
+/// #     }
+/// # }
+/// assert_eq!(errors.count(), 1);
+/// assert!(errors.first()[0].contains("many"));
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ParseErrors(Arc<Skipped>);
 

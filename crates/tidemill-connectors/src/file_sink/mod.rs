@@ -24,6 +24,14 @@ use crate::file_sink::writer::FileSinkOperator;
 use crate::format::OutputFormat;
 
 /// When a part is complete and the next one begins; a part never is before its first row.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_connectors::RollingPolicy;
+///
+/// let every_minute = RollingPolicy { rollover_interval: Duration::from_secs(60), ..RollingPolicy::default() };
+/// assert_eq!(every_minute.file_bytes, 128 << 20);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RollingPolicy {
     /// At so many bytes (`sink.rolling-policy.file-size`).
@@ -74,6 +82,15 @@ pub(crate) struct Shape {
 impl FileSink {
     /// Writes part files, `part-<subtask>-<number>.csv` or `.json`, into a folder, which is made if it is not there.
     ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow_schema::{DataType, Field, Schema};
+    /// use tidemill_connectors::{FileSink, JsonOutput};
+    ///
+    /// let schema = Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, true)]));
+    /// assert!(FileSink::folder("out/names", JsonOutput::new(), schema).is_ok());
+    /// ```
+    ///
     /// # Errors
     /// When the schema has a type that the format does not, or an option makes no sense.
     pub fn folder(
@@ -88,6 +105,15 @@ impl FileSink {
 
     /// Writes exactly this file, when the input ends; the sink must have parallelism 1. A file that is there already is
     /// replaced.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow_schema::{DataType, Field, Schema};
+    /// use tidemill_connectors::{CsvOutput, FileSink};
+    ///
+    /// let schema = Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, true)]));
+    /// assert!(FileSink::single_file("out/names.csv", CsvOutput::new().header(true), schema).is_ok());
+    /// ```
     ///
     /// # Errors
     /// When the schema has a type that the format does not, or an option makes no sense.
@@ -106,6 +132,18 @@ impl FileSink {
     }
 
     /// When parts in a folder are complete. A single file never rolls.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow_schema::{DataType, Field, Schema};
+    /// use tidemill_connectors::{CsvOutput, FileSink, RollingPolicy};
+    ///
+    /// let schema = Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, true)]));
+    /// let policy = RollingPolicy { file_bytes: 1 << 20, ..RollingPolicy::default() };
+    /// let sink = FileSink::folder("out/names", CsvOutput::new(), schema)?.rolling_policy(policy);
+    /// # let _ = sink;
+    /// # Ok::<(), tidemill_connectors::ConnectorError>(())
+    /// ```
     pub fn rolling_policy(mut self, policy: RollingPolicy) -> Self {
         let mut shape = Shape::clone(&self.shape);
         shape.policy = policy;

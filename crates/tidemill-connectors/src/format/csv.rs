@@ -12,6 +12,14 @@ use crate::format::text::shorten;
 use crate::format::{Decoded, Decoder, MAX_RECORD_BYTES, Malformed};
 
 /// What the first line of a file is.
+///
+/// ```
+/// use tidemill_connectors::{CsvHeader, CsvOptions};
+///
+/// assert_eq!(CsvHeader::default(), CsvHeader::None);
+/// let by_name = CsvOptions::new().header(CsvHeader::ByName);
+/// # let _ = by_name;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CsvHeader {
     /// A record like the others, as Flink has it.
@@ -30,6 +38,17 @@ pub enum CsvHeader {
 /// An empty field is the empty string for a column of strings, unless [`null_literal`](Self::null_literal) is
 /// empty; for all other columns it is NULL. Numbers, booleans, dates and timestamps may have white space around
 /// them. Empty lines are skipped. Binaries are in Base64.
+///
+/// ```
+/// use tidemill_connectors::{CsvHeader, CsvOptions};
+///
+/// let options = CsvOptions::new()
+///     .field_delimiter(";")
+///     .header(CsvHeader::ByName)
+///     .null_literal("NA")
+///     .ignore_parse_errors(true);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug)]
 pub struct CsvOptions {
     delimiter: String,
@@ -59,53 +78,116 @@ impl Default for CsvOptions {
 
 impl CsvOptions {
     /// Flink's defaults: `,` between fields, `"` around them, no header.
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new();
+    /// assert!(format!("{changed:?}").contains("header: None"));
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// What separates fields: one ASCII character, or its escaped form `\t` (default `,`).
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new().field_delimiter(";");
+    /// assert!(format!("{changed:?}").contains(r#"delimiter: ";""#));
+    /// ```
     pub fn field_delimiter(mut self, delimiter: impl Into<String>) -> Self {
         self.delimiter = delimiter.into();
         self
     }
 
     /// What encloses a field: one ASCII character (default `"`).
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new().quote_character('\'');
+    /// assert!(format!("{changed:?}").contains("quote: Some('\\'')"));
+    /// ```
     pub fn quote_character(mut self, quote: char) -> Self {
         self.quote = Some(quote);
         self
     }
 
     /// No character encloses fields.
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new().disable_quote_character();
+    /// assert!(format!("{changed:?}").contains("quote: None"));
+    /// ```
     pub fn disable_quote_character(mut self) -> Self {
         self.quote = None;
         self
     }
 
     /// Makes the quote character after it, inside of quotes, one of the field (default: none; quotes are doubled).
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new().escape_character('~');
+    /// assert!(format!("{changed:?}").contains("escape: Some('~')"));
+    /// ```
     pub fn escape_character(mut self, escape: char) -> Self {
         self.escape = Some(escape);
         self
     }
 
     /// Whether lines that begin with `#` are skipped (default: no).
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new().allow_comments(true);
+    /// assert!(format!("{changed:?}").contains("allow_comments: true"));
+    /// ```
     pub fn allow_comments(mut self, allow: bool) -> Self {
         self.allow_comments = allow;
         self
     }
 
     /// Whether malformed lines are counted and skipped instead of failing the job (default: no).
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new().ignore_parse_errors(true);
+    /// assert!(format!("{changed:?}").contains("ignore_parse_errors: true"));
+    /// ```
     pub fn ignore_parse_errors(mut self, ignore: bool) -> Self {
         self.ignore_parse_errors = ignore;
         self
     }
 
     /// The text that stands for NULL (default: none).
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new().null_literal("NA");
+    /// assert!(format!("{changed:?}").contains(r#"null_literal: Some("NA")"#));
+    /// ```
     pub fn null_literal(mut self, literal: impl Into<String>) -> Self {
         self.null_literal = Some(literal.into());
         self
     }
 
     /// What the first line is (default: a record).
+    ///
+    /// ```
+    /// use tidemill_connectors::{CsvHeader, CsvOptions};
+    ///
+    /// let changed = CsvOptions::new().header(CsvHeader::Skip);
+    /// assert!(format!("{changed:?}").contains("header: Skip"));
+    /// ```
     pub fn header(mut self, header: CsvHeader) -> Self {
         self.header = header;
         self
@@ -113,6 +195,13 @@ impl CsvOptions {
 
     /// Promises that no quoted field contains a newline, so that several subtasks can read one large file
     /// (default: no).
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOptions;
+    ///
+    /// let changed = CsvOptions::new().lines_are_records(true);
+    /// assert!(format!("{changed:?}").contains("lines_are_records: true"));
+    /// ```
     pub fn lines_are_records(mut self, yes: bool) -> Self {
         self.lines_are_records = yes;
         self

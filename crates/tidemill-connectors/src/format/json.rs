@@ -17,6 +17,13 @@ use crate::format::{Decoded, Decoder, Malformed};
 ///
 /// A field that an object does not have, or that is `null`, is NULL. Fields that the schema does not have are ignored. Numbers
 /// and booleans may be in quotes, and a column of strings takes any value, as its JSON text. Empty lines are skipped.
+///
+/// ```
+/// use tidemill_connectors::{JsonOptions, TimestampFormat};
+///
+/// let options = JsonOptions::new().timestamp_format(TimestampFormat::Iso8601).fail_on_missing_field(true);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct JsonOptions {
     fail_on_missing_field: bool,
@@ -26,23 +33,51 @@ pub struct JsonOptions {
 
 impl JsonOptions {
     /// Flink's defaults.
+    ///
+    /// ```
+    /// use tidemill_connectors::JsonOptions;
+    ///
+    /// let changed = JsonOptions::new();
+    /// assert!(format!("{changed:?}").contains("timestamp_format: Sql"));
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Whether an object without one of the columns is malformed (default: no).
+    ///
+    /// ```
+    /// use tidemill_connectors::JsonOptions;
+    ///
+    /// let changed = JsonOptions::new().fail_on_missing_field(true);
+    /// assert!(format!("{changed:?}").contains("fail_on_missing_field: true"));
+    /// ```
     pub fn fail_on_missing_field(mut self, fail: bool) -> Self {
         self.fail_on_missing_field = fail;
         self
     }
 
     /// Whether malformed lines are counted and skipped instead of failing the job (default: no).
+    ///
+    /// ```
+    /// use tidemill_connectors::JsonOptions;
+    ///
+    /// let changed = JsonOptions::new().ignore_parse_errors(true);
+    /// assert!(format!("{changed:?}").contains("ignore_parse_errors: true"));
+    /// ```
     pub fn ignore_parse_errors(mut self, ignore: bool) -> Self {
         self.ignore_parse_errors = ignore;
         self
     }
 
     /// How timestamps are written: `json.timestamp-format.standard` (default: SQL).
+    ///
+    /// ```
+    /// use tidemill_connectors::{JsonOptions, TimestampFormat};
+    ///
+    /// let changed = JsonOptions::new().timestamp_format(TimestampFormat::Iso8601);
+    /// assert!(format!("{changed:?}").contains("timestamp_format: Iso8601"));
+    /// ```
     pub fn timestamp_format(mut self, format: TimestampFormat) -> Self {
         self.timestamp_format = format;
         self

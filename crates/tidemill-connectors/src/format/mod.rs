@@ -21,6 +21,13 @@ use crate::file::input::ByteInput;
 use crate::format::columns::Columns;
 
 /// What the records of a file look like.
+///
+/// ```
+/// use tidemill_connectors::{CsvOptions, FileFormat, JsonOptions};
+///
+/// assert!(matches!(CsvOptions::new().into(), FileFormat::Csv(_)));
+/// assert!(matches!(JsonOptions::new().into(), FileFormat::Json(_)));
+/// ```
 #[derive(Clone, Debug)]
 pub enum FileFormat {
     /// Comma-separated values.

@@ -11,17 +11,25 @@ pub(crate) struct BadValue {
     pub(crate) text: String,
     /// What it is not.
     pub(crate) reason: &'static str,
+    /// Whether it has a NUL byte.
+    has_nul: bool,
 }
 
 impl BadValue {
     pub(crate) fn new(text: &[u8], reason: &'static str) -> Self {
-        Self { text: shorten(text), reason }
+        Self { text: shorten(text), reason, has_nul: text.contains(&0) }
     }
 }
 
 impl fmt::Display for BadValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' {}", self.text, self.reason)
+        write!(f, "'{}' {}", self.text, self.reason)?;
+        // Shortened texts show it as `\0`.
+        if self.has_nul {
+            f.write_str(" (it has NUL bytes: is the file in UTF-16, or no text file at all?)")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -141,6 +149,12 @@ pub(crate) fn date(text: &[u8]) -> Option<i32> {
 }
 
 /// How instants are written.
+///
+/// ```
+/// use tidemill_connectors::TimestampFormat;
+///
+/// assert_eq!(TimestampFormat::default(), TimestampFormat::Sql);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimestampFormat {
     /// `2013-01-31 14:05:00.123`, as in SQL.
@@ -253,6 +267,12 @@ mod tests {
 
     #[test]
     fn shown_texts_are_short_and_harmless() {
+        let utf16 = BadValue::new(b"1\x002\0", "is not an integer").to_string();
+        assert!(
+            utf16.starts_with("'1\\02\\0' is not an integer (it has NUL bytes: is the file in UTF-16"),
+            "{utf16}"
+        );
+        assert_eq!(BadValue::new(b"x", "is not an integer").to_string(), "'x' is not an integer");
         assert_eq!(shorten(b"a\x1b[31m\n"), "a\\u{1b}[31m\\n");
         let long = shorten("ä".repeat(1000).as_bytes());
         assert_eq!(long, format!("{}…", "ä".repeat(60)));

@@ -9,6 +9,13 @@ use crate::cells::{Cell, CellStyle, Cells, FloatFormat, InstantFormat, is_suppor
 use crate::error::ConnectorError;
 
 /// What the lines of a written file look like.
+///
+/// ```
+/// use tidemill_connectors::{CsvOutput, JsonOutput, OutputFormat};
+///
+/// assert!(matches!(CsvOutput::new().into(), OutputFormat::Csv(_)));
+/// assert!(matches!(JsonOutput::new().into(), OutputFormat::Json(_)));
+/// ```
 #[derive(Clone, Debug)]
 pub enum OutputFormat {
     /// Comma-separated values.
@@ -31,6 +38,13 @@ impl From<JsonOutput> for OutputFormat {
 
 /// How CSV is written. A field is quoted only when it has to be: when it contains the delimiter, the quote character
 /// or a line break; quotes in it are doubled. Lines end with `\n`, binaries are in Base64.
+///
+/// ```
+/// use tidemill_connectors::{CsvOutput, FloatFormat};
+///
+/// let output = CsvOutput::new().header(true).null_literal("NA").float_format(FloatFormat::Plain);
+/// # let _ = output;
+/// ```
 #[derive(Clone, Debug)]
 pub struct CsvOutput {
     delimiter: char,
@@ -54,41 +68,90 @@ impl Default for CsvOutput {
 
 impl CsvOutput {
     /// Flink's conventions: `,` and `"`, NULL is the empty field, no header.
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOutput;
+    ///
+    /// let changed = CsvOutput::new();
+    /// assert!(format!("{changed:?}").contains("header: false"));
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// What separates fields, one ASCII character.
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOutput;
+    ///
+    /// let changed = CsvOutput::new().field_delimiter(';');
+    /// assert!(format!("{changed:?}").contains("delimiter: ';'"));
+    /// ```
     pub fn field_delimiter(mut self, delimiter: char) -> Self {
         self.delimiter = delimiter;
         self
     }
 
     /// What encloses fields, one ASCII character.
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOutput;
+    ///
+    /// let changed = CsvOutput::new().quote_character('~');
+    /// assert!(format!("{changed:?}").contains("quote: '~'"));
+    /// ```
     pub fn quote_character(mut self, quote: char) -> Self {
         self.quote = quote;
         self
     }
 
     /// What NULL is written as.
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOutput;
+    ///
+    /// let changed = CsvOutput::new().null_literal("NA");
+    /// assert!(format!("{changed:?}").contains(r#"null_literal: "NA""#));
+    /// ```
     pub fn null_literal(mut self, literal: impl Into<String>) -> Self {
         self.null_literal = literal.into();
         self
     }
 
     /// Whether each file begins with the names of the columns.
+    ///
+    /// ```
+    /// use tidemill_connectors::CsvOutput;
+    ///
+    /// let changed = CsvOutput::new().header(true);
+    /// assert!(format!("{changed:?}").contains("header: true"));
+    /// ```
     pub fn header(mut self, header: bool) -> Self {
         self.header = header;
         self
     }
 
     /// How floating-point numbers are written.
+    ///
+    /// ```
+    /// use tidemill_connectors::{CsvOutput, FloatFormat};
+    ///
+    /// let changed = CsvOutput::new().float_format(FloatFormat::Plain);
+    /// assert!(format!("{changed:?}").contains("floats: Plain"));
+    /// ```
     pub fn float_format(mut self, format: FloatFormat) -> Self {
         self.style.floats = format;
         self
     }
 
     /// How timestamps are written.
+    ///
+    /// ```
+    /// use tidemill_connectors::{CsvOutput, InstantFormat};
+    ///
+    /// let changed = CsvOutput::new().timestamp_format(InstantFormat::Iso8601);
+    /// assert!(format!("{changed:?}").contains("instants: Iso8601"));
+    /// ```
     pub fn timestamp_format(mut self, format: InstantFormat) -> Self {
         self.style.instants = format;
         self
@@ -96,6 +159,13 @@ impl CsvOutput {
 }
 
 /// How JSON lines are written. NULL is `null`, NaN and the infinities are strings, binaries are in Base64.
+///
+/// ```
+/// use tidemill_connectors::{InstantFormat, JsonOutput};
+///
+/// let output = JsonOutput::new().ignore_null_fields(true).timestamp_format(InstantFormat::Iso8601);
+/// # let _ = output;
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct JsonOutput {
     style: CellStyle,
@@ -104,23 +174,51 @@ pub struct JsonOutput {
 
 impl JsonOutput {
     /// Flink's conventions.
+    ///
+    /// ```
+    /// use tidemill_connectors::JsonOutput;
+    ///
+    /// let changed = JsonOutput::new();
+    /// assert!(format!("{changed:?}").contains("ignore_null_fields: false"));
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Leaves fields out that are NULL (`json.encode.ignore-null-fields`).
+    ///
+    /// ```
+    /// use tidemill_connectors::JsonOutput;
+    ///
+    /// let changed = JsonOutput::new().ignore_null_fields(true);
+    /// assert!(format!("{changed:?}").contains("ignore_null_fields: true"));
+    /// ```
     pub fn ignore_null_fields(mut self, ignore: bool) -> Self {
         self.ignore_null_fields = ignore;
         self
     }
 
     /// How timestamps are written (`json.timestamp-format.standard`).
+    ///
+    /// ```
+    /// use tidemill_connectors::{InstantFormat, JsonOutput};
+    ///
+    /// let changed = JsonOutput::new().timestamp_format(InstantFormat::Iso8601);
+    /// assert!(format!("{changed:?}").contains("instants: Iso8601"));
+    /// ```
     pub fn timestamp_format(mut self, format: InstantFormat) -> Self {
         self.style.instants = format;
         self
     }
 
     /// How floating-point numbers are written.
+    ///
+    /// ```
+    /// use tidemill_connectors::{FloatFormat, JsonOutput};
+    ///
+    /// let changed = JsonOutput::new().float_format(FloatFormat::Plain);
+    /// assert!(format!("{changed:?}").contains("floats: Plain"));
+    /// ```
     pub fn float_format(mut self, format: FloatFormat) -> Self {
         self.style.floats = format;
         self

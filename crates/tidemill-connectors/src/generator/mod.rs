@@ -33,11 +33,25 @@ pub struct GeneratorSource<F> {
 
 impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> GeneratorSource<F> {
     /// Makes `count` records.
+    ///
+    /// ```
+    /// use tidemill_connectors::GeneratorSource;
+    /// use tidemill_runtime::source::Source;
+    ///
+    /// assert!(GeneratorSource::bounded(100, |number| number * number).is_bounded());
+    /// ```
     pub fn bounded(count: u64, function: F) -> Self {
         Self { function, count, per_second: None }
     }
 
     /// Makes records for ever.
+    ///
+    /// ```
+    /// use tidemill_connectors::GeneratorSource;
+    /// use tidemill_runtime::source::Source;
+    ///
+    /// assert!(!GeneratorSource::unbounded(|number| number % 7).is_bounded());
+    /// ```
     pub fn unbounded(function: F) -> Self {
         Self { function, count: UNBOUNDED, per_second: None }
     }
@@ -45,11 +59,25 @@ impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> GeneratorSource<F
     /// How many records all subtasks together make in a second (default: as many as they can). After a pause, at
     /// most what one second would have given is made up for.
     ///
+    /// ```
+    /// use tidemill_connectors::GeneratorSource;
+    ///
+    /// let source = GeneratorSource::unbounded(|number| number);
+    /// assert!(source.clone().records_per_second(1000.0).is_ok());
+    /// assert!(source.records_per_second(0.0).is_err());
+    /// ```
+    ///
     /// # Errors
     /// When it is not more than 0.
     pub fn records_per_second(mut self, per_second: f64) -> Result<Self, ConnectorError> {
         self.per_second = Some(check_rate(per_second)?);
         Ok(self)
+    }
+}
+
+impl<F> GeneratorSource<F> {
+    fn deal(&self) -> Deal {
+        if self.count == UNBOUNDED { Deal::Turns } else { Deal::Ranges }
     }
 }
 
@@ -76,13 +104,12 @@ impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> Source for Genera
         parallelism: u32,
         restored: Option<Vec<SourceSplit>>,
     ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
-        let deal = if self.is_bounded() { Deal::Ranges } else { Deal::Turns };
-        Ok(NumberEnumerator::create(deal, self.count, parallelism, restored))
+        Ok(NumberEnumerator::create(self.deal(), self.count, parallelism, restored))
     }
 
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
         let make = ByFunction(self.function.clone());
-        Ok(NumberReader::create(make, self.count, self.per_second, context))
+        Ok(NumberReader::create(make, self.deal(), self.count, self.per_second, context))
     }
 
     fn is_bounded(&self) -> bool {
@@ -91,6 +118,13 @@ impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> Source for Genera
 }
 
 /// The numbers of a range.
+///
+/// ```
+/// use tidemill_connectors::SequenceSource;
+///
+/// let hundred = SequenceSource::new(1, 100);
+/// assert!(hundred.records_per_second(10.0).is_ok());
+/// ```
 #[derive(Clone, Debug)]
 pub struct SequenceSource {
     from: i64,
@@ -100,6 +134,13 @@ pub struct SequenceSource {
 
 impl SequenceSource {
     /// The numbers from `from` to `to`, both included, as Flink's `fromSequence`; none when `to` is smaller.
+    ///
+    /// ```
+    /// use tidemill_connectors::SequenceSource;
+    /// use tidemill_runtime::source::Source;
+    ///
+    /// assert!(SequenceSource::new(i64::MIN, i64::MAX).is_bounded());
+    /// ```
     pub fn new(from: i64, to: i64) -> Self {
         let count = if to < from { 0 } else { from.abs_diff(to).saturating_add(1) };
         // One less than all there are, so that it is not taken for a source without end.
@@ -107,6 +148,12 @@ impl SequenceSource {
     }
 
     /// How many numbers all subtasks together emit in a second (default: as many as they can).
+    ///
+    /// ```
+    /// use tidemill_connectors::SequenceSource;
+    ///
+    /// assert!(SequenceSource::new(1, 100).records_per_second(-1.0).is_err());
+    /// ```
     ///
     /// # Errors
     /// When it is not more than 0.
@@ -128,11 +175,19 @@ impl Source for SequenceSource {
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
         let from = self.from;
         let make = ByFunction(move |number| from.wrapping_add_unsigned(number));
-        Ok(NumberReader::create(make, self.count, self.per_second, context))
+        Ok(NumberReader::create(make, Deal::Ranges, self.count, self.per_second, context))
     }
 }
 
 /// Records that are at hand.
+///
+/// ```
+/// use tidemill_connectors::CollectionSource;
+/// use tidemill_runtime::source::Source;
+///
+/// let airports = CollectionSource::new(["JFK", "LGA"].map(String::from));
+/// assert!(airports.is_bounded());
+/// ```
 #[derive(Clone, Debug)]
 pub struct CollectionSource<T> {
     records: Arc<Vec<T>>,
@@ -165,6 +220,6 @@ impl<T: Data> Source for CollectionSource<T> {
     }
 
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
-        Ok(NumberReader::create(self.clone(), self.records.len() as u64, None, context))
+        Ok(NumberReader::create(self.clone(), Deal::Ranges, self.records.len() as u64, None, context))
     }
 }

@@ -9,7 +9,7 @@ use tidemill_runtime::source::{
     ReaderStatus, SourceOutput, SourceProgress, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator,
 };
 use tidemill_runtime::{OperatorContext, OperatorError};
-use tidemill_serialization::{Data, Input, Record};
+use tidemill_serialization::{Record, pack, unpack};
 
 use crate::error::ConnectorError;
 use crate::rate::RateLimit;
@@ -26,14 +26,11 @@ pub(crate) trait Numbered: Clone + Send + 'static {
 /// Numbers from `next` on, each `step` after the one before, below `end`.
 #[derive(Record, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NumberSplit {
-    version: u8,
     index: u32,
     next: u64,
     step: u64,
     end: u64,
 }
-
-const VERSION: u8 = 1;
 
 /// The end of a source that has none.
 pub(crate) const UNBOUNDED: u64 = u64::MAX;
@@ -62,7 +59,7 @@ impl NumberSplit {
                     Deal::Turns => (part, parts, count),
                     Deal::Ranges => (bound(part), 1, bound(part + 1)),
                 };
-                Self { version: VERSION, index, next, step, end }
+                Self { index, next, step, end }
             })
             .filter(|split| split.left() > 0)
             .collect()
@@ -73,22 +70,12 @@ impl NumberSplit {
     }
 
     fn to_split(&self) -> SourceSplit {
-        let mut state = Vec::new();
-        self.encode(&mut state);
-        SourceSplit { id: format!("{}", self.index).into(), state }
+        SourceSplit { id: format!("{}", self.index).into(), state: pack(self) }
     }
 
     fn from_split(split: &SourceSplit) -> Result<Self, ConnectorError> {
         let fail = |detail: String| ConnectorError::State { what: "generator source", detail };
-        let mut input = Input::new(&split.state);
-        let read = Self::decode(&mut input).map_err(|error| fail(error.to_string()))?;
-        input.finish("split of numbers").map_err(|error| fail(error.to_string()))?;
-        if read.version != VERSION {
-            return Err(fail(format!(
-                "it has version {}, this release reads version {VERSION}",
-                read.version
-            )));
-        }
+        let read: Self = unpack(&split.state).map_err(|error| fail(error.to_string()))?;
         if read.step == 0 {
             return Err(fail("its step is 0".to_owned()));
         }
@@ -96,8 +83,12 @@ impl NumberSplit {
     }
 }
 
-/// Hands out one split a subtask.
-pub(crate) struct NumberEnumerator(VecDeque<SourceSplit>);
+/// Hands out splits: ranges to whoever asks, those dealt by turns evenly to all, for each is read from its beginning to its
+/// end.
+pub(crate) struct NumberEnumerator {
+    /// Each with the subtask that it is meant for, or `None` if for any.
+    splits: VecDeque<(Option<u32>, SourceSplit)>,
+}
 
 impl NumberEnumerator {
     pub(crate) fn create(
@@ -109,24 +100,30 @@ impl NumberEnumerator {
         let splits = restored.unwrap_or_else(|| {
             NumberSplit::deal(deal, count, parallelism).iter().map(NumberSplit::to_split).collect()
         });
-        Box::new(Self(splits.into()))
+        let subtasks =
+            (0..parallelism.max(1)).cycle().map(|subtask| (deal == Deal::Turns).then_some(subtask));
+        Box::new(Self { splits: subtasks.zip(splits).collect() })
     }
 }
 
 impl SplitEnumerator for NumberEnumerator {
-    fn next_split(&mut self, _subtask: u32) -> Result<SplitAssignment, OperatorError> {
-        Ok(self.0.pop_front().map_or(SplitAssignment::NoMore, SplitAssignment::Split))
+    fn next_split(&mut self, subtask: u32) -> Result<SplitAssignment, OperatorError> {
+        let place = self.splits.iter().position(|(of, _)| of.is_none_or(|of| of == subtask));
+        let split = place.and_then(|place| self.splits.remove(place));
+        Ok(split.map_or(SplitAssignment::NoMore, |(_, split)| SplitAssignment::Split(split)))
     }
 
     fn snapshot(&self) -> Vec<SourceSplit> {
-        self.0.iter().cloned().collect()
+        self.splits.iter().map(|(_, split)| split.clone()).collect()
     }
 }
 
-/// Reads splits of numbers, one after the other.
+/// Reads splits of numbers: ranges one after the other; those dealt by turns together, always going on where the lowest number
+/// is, so that they stay about as far and all go on for ever where there is no end.
 pub(crate) struct NumberReader<N> {
     make: N,
-    splits: VecDeque<(Arc<str>, NumberSplit)>,
+    deal: Deal,
+    splits: Vec<(Arc<str>, NumberSplit)>,
     no_more: bool,
     rate: Option<RateLimit>,
     start: Option<Instant>,
@@ -138,6 +135,7 @@ impl<N: Numbered> NumberReader<N> {
     /// `per_second` is that of all subtasks together.
     pub(crate) fn create(
         make: N,
+        deal: Deal,
         count: u64,
         per_second: Option<f64>,
         context: &OperatorContext,
@@ -145,7 +143,8 @@ impl<N: Numbered> NumberReader<N> {
         let share = |per_second: f64| RateLimit::new(per_second / f64::from(context.parallelism.max(1)));
         Box::new(Self {
             make,
-            splits: VecDeque::new(),
+            deal,
+            splits: Vec::new(),
             no_more: false,
             rate: per_second.map(share),
             start: None,
@@ -153,12 +152,23 @@ impl<N: Numbered> NumberReader<N> {
             total: (count != UNBOUNDED).then_some(count),
         })
     }
+
+    /// The split to read next.
+    fn next(&self) -> usize {
+        match self.deal {
+            Deal::Ranges => 0,
+            Deal::Turns => {
+                let by_number = self.splits.iter().enumerate().min_by_key(|(_, (_, split))| split.next);
+                by_number.map_or(0, |(place, _)| place)
+            }
+        }
+    }
 }
 
 impl<N: Numbered> SourceReader for NumberReader<N> {
     fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
         let numbers = NumberSplit::from_split(&split)?;
-        self.splits.push_back((split.id, numbers));
+        self.splits.push((split.id, numbers));
         Ok(())
     }
 
@@ -167,7 +177,11 @@ impl<N: Numbered> SourceReader for NumberReader<N> {
     }
 
     fn poll(&mut self, out: &mut SourceOutput) -> Result<ReaderStatus, OperatorError> {
-        let Some((id, split)) = self.splits.front_mut() else {
+        if self.deal == Deal::Turns && !self.no_more {
+            return Ok(ReaderStatus::NeedsSplit);
+        }
+        let place = self.next();
+        let Some((id, split)) = self.splits.get_mut(place) else {
             return Ok(if self.no_more { ReaderStatus::End } else { ReaderStatus::NeedsSplit });
         };
         let mut count = split.left().min(out.max_records() as u64);
@@ -190,7 +204,7 @@ impl<N: Numbered> SourceReader for NumberReader<N> {
         }
         if split.left() == 0 {
             out.finish_split(id);
-            self.splits.pop_front();
+            self.splits.remove(place);
         }
         Ok(ReaderStatus::Ready)
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tidemill_connectors::{CollectionSource, GeneratorSource, SequenceSource};
 use tidemill_core::TypedBatch;
-use tidemill_runtime::source::{ReaderStatus, Source};
+use tidemill_runtime::source::{ReaderStatus, Source, SplitAssignment};
 use tidemill_serialization::Data;
 
 use crate::harness::{SourceDriver, read_all};
@@ -34,6 +34,36 @@ fn an_unbounded_generator_deals_by_turns_and_never_ends() {
     }
     assert_eq!(values::<u64>(&driver), [0, 3, 6, 9, 12, 15, 18, 21]);
     assert_eq!(driver.reader.progress().total, None);
+}
+
+#[test]
+fn an_unbounded_generator_goes_on_with_all_its_splits_at_a_lower_parallelism() {
+    let source = GeneratorSource::unbounded(|number| number);
+    let mut driver = SourceDriver::new(&source, 3, 4).unwrap();
+    while driver.batches.is_empty() {
+        driver.poll().unwrap();
+    }
+    assert_eq!(values::<u64>(&driver), [0, 3, 6, 9]);
+    let mut driver = driver.restore(&source, 1, 2).unwrap();
+    while driver.batches.len() < 16 {
+        assert_ne!(driver.poll().unwrap(), ReaderStatus::End);
+    }
+    let mut numbers = values::<u64>(&driver);
+    numbers.sort_unstable();
+    // The others of the three splits catch up, and none is left behind by more than a batch of each.
+    assert_eq!(numbers[..28], (0..28).collect::<Vec<_>>());
+    // Two of the three at two subtasks: each is given its own.
+    let mut enumerator = source.create_enumerator(3, None).unwrap();
+    let restored = enumerator.snapshot();
+    enumerator = source.create_enumerator(2, Some(restored)).unwrap();
+    let mut of = |subtask| {
+        let mut ids = Vec::new();
+        while let SplitAssignment::Split(split) = enumerator.next_split(subtask).unwrap() {
+            ids.push(split.id.to_string());
+        }
+        ids
+    };
+    assert_eq!((of(0), of(1)), (vec!["0".to_owned(), "2".to_owned()], vec!["1".to_owned()]));
 }
 
 #[test]

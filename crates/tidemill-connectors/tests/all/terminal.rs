@@ -146,10 +146,10 @@ fn nexmark_events_are_the_same_in_every_run() {
     assert_eq!(straight[999].1 - straight[0].1, 9990);
     // By three subtasks, and with restores.
     let mut driver = SourceDriver::new(&source, 3, 10).unwrap();
-    while driver.batches.len() < 40 {
+    while driver.batches.len() < 20 {
         driver.poll().unwrap();
     }
-    let mut driver = driver.restore(&source, 3, 17).unwrap();
+    let mut driver = driver.restore(&source, 1, 17).unwrap();
     driver.run().unwrap();
     let mut parallel = events(&driver);
     let key = |event: &(NexmarkEvent, i64)| format!("{event:?}");

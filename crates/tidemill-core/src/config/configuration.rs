@@ -8,6 +8,13 @@ use super::options;
 use super::{AnyOption, BadValue, ConfigError, ConfigOption, OptionMeta, OptionType, Scope};
 
 /// Where a value was set.
+///
+/// ```
+/// use tidemill_core::config::Origin;
+///
+/// let origin = Origin::File { path: "conf/config.yaml".into(), line: 7 };
+/// assert_eq!(origin.to_string(), "conf/config.yaml:7");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// In a file.
@@ -37,6 +44,15 @@ impl fmt::Display for Origin {
 }
 
 /// A value as it was written.
+///
+/// ```
+/// use tidemill_core::config::{Configuration, Entry, Origin};
+///
+/// let mut configuration = Configuration::new();
+/// let entry = Entry { value: "4".into(), origin: Origin::CommandLine };
+/// configuration.insert("parallelism.default", entry.clone());
+/// assert_eq!(configuration.get_raw("parallelism.default"), Some(&entry));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The text.
@@ -60,6 +76,19 @@ enum FoundText<'a> {
 
 /// A set of values by key. Reading one is typed; a value that was checked by [`diagnose`](Self::diagnose) reads without
 /// error.
+///
+/// ```
+/// use tidemill_core::config::{Configuration, Origin, options};
+///
+/// let mut file = Configuration::new();
+/// file.set_raw("parallelism.default", "2", Origin::File { path: "config.yaml".into(), line: 1 });
+/// let mut program = Configuration::new();
+/// program.set(&options::PARALLELISM, &8);
+/// file.overlay(&program);
+/// assert_eq!(file.get(&options::PARALLELISM)?, 8);
+/// assert_eq!(file.origin(&options::PARALLELISM), Some(("parallelism.default", &Origin::Api)));
+/// # Ok::<(), tidemill_core::config::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configuration {
     entries: BTreeMap<String, Entry>,
@@ -93,6 +122,15 @@ impl Configuration {
     }
 
     /// The value of an option if it is set under any of its spellings; the default does not count.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, options};
+    ///
+    /// let configuration = Configuration::new();
+    /// assert_eq!(configuration.get(&options::PARALLELISM)?, 1);
+    /// assert_eq!(configuration.get_optional(&options::PARALLELISM)?, None);
+    /// # Ok::<(), tidemill_core::config::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// [`ConfigError::InvalidValue`] if the text is no such value.
@@ -152,6 +190,15 @@ impl Configuration {
 
     /// Sets an option on behalf of a job.
     ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, MemorySize, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// assert!(configuration.set_by_job(&options::PARALLELISM, &4).is_ok());
+    /// let size = MemorySize::from_mebibytes(512);
+    /// assert!(configuration.set_by_job(&options::MANAGED_SIZE, &size).is_err());
+    /// ```
+    ///
     /// # Errors
     /// [`ConfigError::NotForJobs`] if only the process may set it.
     pub fn set_by_job<T: OptionType>(
@@ -186,6 +233,17 @@ impl Configuration {
 
     /// Sets everything that another configuration sets; where both set an option, under whatever spelling, `other`
     /// wins.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin};
+    ///
+    /// let mut below = Configuration::new();
+    /// below.set_raw("execution.buffer-timeout", "5 ms", Origin::Api);
+    /// let mut above = Configuration::new();
+    /// above.set_raw("execution.buffer-timeout.interval", "1 ms", Origin::CommandLine);
+    /// below.overlay(&above);
+    /// assert_eq!(below, above, "two spellings of one option");
+    /// ```
     pub fn overlay(&mut self, other: &Configuration) {
         let mut above = other.clone();
         for key in other.entries.keys() {

@@ -4,6 +4,16 @@ use super::known::{self, Known};
 use super::{ConfigError, Configuration, Entry, Origin, options};
 
 /// Something to say about a key that is no error.
+///
+/// ```
+/// use tidemill_core::config::{Configuration, Origin};
+///
+/// let mut configuration = Configuration::new();
+/// configuration.set_raw("execution.buffer-timeout", "5 ms", Origin::CommandLine);
+/// let remark = &configuration.diagnose().warnings[0];
+/// assert_eq!(remark.key, "execution.buffer-timeout");
+/// assert!(remark.to_string().starts_with("-D: 'execution.buffer-timeout' "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
     /// The key as the user spelled it.
@@ -21,6 +31,20 @@ impl std::fmt::Display for Remark {
 }
 
 /// All that is to be said about a configuration.
+///
+/// ```
+/// use tidemill_core::config::{Configuration, Origin};
+///
+/// let mut configuration = Configuration::new();
+/// configuration.set_raw("parallelism.defalt", "4", Origin::CommandLine);
+/// configuration.set_raw("pipeline.name", "flights", Origin::CommandLine);
+/// let diagnosis = configuration.diagnose();
+/// assert_eq!(
+///     diagnosis.errors[0].to_string(),
+///     "-D: unknown key 'parallelism.defalt'; the nearest known one is 'parallelism.default'",
+/// );
+/// assert!(diagnosis.warnings.is_empty() && diagnosis.notes.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
     /// What makes it unusable.

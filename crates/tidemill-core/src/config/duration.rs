@@ -21,6 +21,16 @@ const MILLISECOND: u64 = 1_000_000;
 
 /// Reads a duration: digits, then a unit in any case, with blanks around and between; no unit means milliseconds.
 ///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_core::config::parse_duration;
+///
+/// assert_eq!(parse_duration("1 min")?, Duration::from_secs(60));
+/// assert_eq!(parse_duration("250")?, Duration::from_millis(250));
+/// assert!(parse_duration("1 month").is_err());
+/// # Ok::<(), tidemill_core::config::BadValue>(())
+/// ```
+///
 /// # Errors
 /// If there are no digits in front, the unit is none of Flink's, or the duration exceeds 2^63 - 1 seconds.
 pub fn parse_duration(text: &str) -> Result<Duration, BadValue> {
@@ -57,6 +67,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, BadValue> {
 }
 
 /// Writes a duration with the largest unit that divides it: `100 ms`, `1 min`, `0 ms`.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_core::config::format_duration;
+///
+/// assert_eq!(format_duration(Duration::from_secs(60)), "1 min");
+/// assert_eq!(format_duration(Duration::from_millis(1500)), "1500 ms");
+/// ```
 pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {

@@ -4,6 +4,13 @@ use super::Origin;
 use crate::error::{Classified, Fault};
 
 /// Why a text is not a value of an option's type. The message names neither key nor text: [`ConfigError`] adds both.
+///
+/// ```
+/// use tidemill_core::config::{BadValue, options};
+///
+/// let error = options::PARALLELISM.parse("many").unwrap_err();
+/// assert_ne!(error, BadValue::new(""), "it says what is wrong");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadValue(pub String);
@@ -16,6 +23,17 @@ impl BadValue {
 }
 
 /// A problem with the configuration: always the user's to solve, and the message says where and how.
+///
+/// ```
+/// use tidemill_core::Classified;
+/// use tidemill_core::config::{Configuration, Origin, options};
+///
+/// let mut configuration = Configuration::new();
+/// configuration.set_raw("parallelism.default", "many", Origin::CommandLine);
+/// let error = configuration.get(&options::PARALLELISM).unwrap_err();
+/// assert_eq!(error.code(), "TM-CONFIG-INVALID-VALUE");
+/// assert_eq!(error.origin(), Some(&Origin::CommandLine));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A value that does not fit its option.
@@ -33,12 +51,12 @@ pub enum ConfigError {
         origin: Origin,
     },
     /// A key that neither Tidemill nor Flink knows.
-    #[error("{origin}: unknown key '{key}'; the nearest known one is '{nearest}'")]
+    #[error("{origin}: unknown key '{key}'; {}", suggestion(*nearest))]
     UnknownKey {
         /// The key as the user spelled it.
         key: Box<str>,
-        /// The known key that is the fewest edits away.
-        nearest: &'static str,
+        /// The known key that is the fewest edits away, if any is near.
+        nearest: Option<&'static str>,
         /// Where it was set.
         origin: Origin,
     },
@@ -76,6 +94,13 @@ pub enum ConfigError {
         /// The key of the option.
         key: &'static str,
     },
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(key) => format!("the nearest known one is '{key}'"),
+        None => "none is like it: 'tidemill config list --all' shows those that there are".to_owned(),
+    }
 }
 
 impl Classified for ConfigError {

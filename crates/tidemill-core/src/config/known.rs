@@ -8,6 +8,14 @@ use std::sync::LazyLock;
 use super::{BadValue, MemorySize, OptionType, options, parse_duration};
 
 /// One option of Flink.
+///
+/// ```
+/// use tidemill_core::config::known::flink_options;
+///
+/// let option = flink_options().iter().find(|option| option.key == "rest.port").unwrap();
+/// assert_eq!((option.type_name, option.default), ("Integer", "8081"));
+/// assert!(option.check("8082").is_ok() && option.check("port").is_err());
+/// ```
 #[derive(Clone, Debug)]
 pub struct FlinkOption {
     /// The key; `<name>` and `#` stand for anything.
@@ -47,6 +55,12 @@ impl FlinkOption {
 }
 
 /// Why a key of Flink has no effect in Tidemill.
+///
+/// ```
+/// use tidemill_core::config::known::Use;
+///
+/// assert_eq!(Use::OnlyJvm.to_string(), "is not used: only a JVM needs it");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// What it controls is planned.
@@ -71,6 +85,13 @@ impl fmt::Display for Use {
 }
 
 /// What is known of a key that Tidemill does not declare.
+///
+/// ```
+/// use tidemill_core::config::known::{Known, Use, lookup};
+///
+/// let Some(Known::Flink { use_of, .. }) = lookup("env.java.opts.all") else { panic!() };
+/// assert_eq!(use_of, Use::OnlyJvm);
+/// ```
 #[derive(Clone, Debug)]
 pub enum Known {
     /// Flink 2.3 has it.
@@ -195,11 +216,23 @@ fn data_lines(text: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 /// All options of Flink 2.3, ordered by key.
+///
+/// ```
+/// use tidemill_core::config::known::flink_options;
+///
+/// assert!(flink_options().is_sorted_by_key(|option| option.key));
+/// ```
 pub fn flink_options() -> &'static [FlinkOption] {
     &FLINK
 }
 
 /// The keys of Flink 1.x that Flink 2 ignores, ordered, with what to do with each.
+///
+/// ```
+/// use tidemill_core::config::known::{Known, lookup, removed_keys};
+///
+/// assert!(removed_keys().iter().all(|(key, _)| matches!(lookup(key), Some(Known::Removed { .. }))));
+/// ```
 pub fn removed_keys() -> Vec<(&'static str, &'static str)> {
     let mut keys: Vec<_> = REMOVED.iter().map(|(key, advice)| (*key, *advice)).collect();
     keys.sort_unstable();
@@ -207,6 +240,14 @@ pub fn removed_keys() -> Vec<(&'static str, &'static str)> {
 }
 
 /// What is known of a key, under any spelling, that Tidemill does not declare.
+///
+/// ```
+/// use tidemill_core::config::known::lookup;
+///
+/// assert!(lookup("env.java.home").is_some(), "a family of keys");
+/// assert!(lookup("rest.port").is_some(), "an option");
+/// assert!(lookup("no.such.key").is_none());
+/// ```
 pub fn lookup(key: &str) -> Option<Known> {
     if let Some(advice) = REMOVED.get(key) {
         return Some(Known::Removed { advice });
@@ -226,6 +267,13 @@ pub fn lookup(key: &str) -> Option<Known> {
 }
 
 /// Why an option of Flink that Tidemill does not declare has no effect.
+///
+/// ```
+/// use tidemill_core::config::known::{Use, flink_options, use_of};
+///
+/// let jvm = flink_options().iter().filter(|option| option.key.starts_with("env.java."));
+/// assert!(jvm.map(use_of).all(|use_of| use_of == Use::OnlyJvm));
+/// ```
 pub fn use_of(option: &FlinkOption) -> Use {
     if option.of_connector { Use::Connector } else { longest(USES, option.key).unwrap_or(Use::None) }
 }
@@ -235,20 +283,37 @@ fn longest(table: &[(&str, Use)], key: &str) -> Option<Use> {
     fitting.max_by_key(|(prefix, _)| prefix.len()).map(|(_, use_of)| *use_of)
 }
 
-/// The known key that is the fewest edits away, Tidemill's own options first among equals.
-pub fn nearest(key: &str) -> &'static str {
-    let key = key.to_lowercase();
+/// The known key that is the fewest edits away, Tidemill's own options first among equals; where that is an older spelling, the
+/// current one. `None` when nothing is near.
+///
+/// ```
+/// use tidemill_core::config::known::nearest;
+///
+/// assert_eq!(nearest("parallelism.defalt"), Some("parallelism.default"));
+/// assert_eq!(nearest("something.else"), None);
+/// ```
+pub fn nearest(key: &str) -> Option<&'static str> {
     let declared = options::all().flat_map(|option| {
         let meta = option.meta();
-        std::iter::once(meta.key).chain(meta.deprecated.iter().copied())
+        std::iter::once(meta.key).chain(meta.deprecated.iter().copied()).map(|spelling| (spelling, meta.key))
     });
-    let flink = FLINK.iter().filter(|option| !option.of_connector).map(|option| option.key);
-    // A very long key costs time and is near to nothing: compare its beginning.
-    let head: String = key.chars().take(200).collect();
-    declared
+    let flink = FLINK.iter().filter(|option| !option.of_connector).flat_map(|option| {
+        std::iter::once(option.key)
+            .chain(option.deprecated.iter().copied())
+            .map(|spelling| (spelling, option.key))
+    });
+    // A key that is much longer than any known one is near to none, and takes long to compare.
+    let key = key.to_lowercase();
+    let length = key.chars().count();
+    if length > 200 {
+        return None;
+    }
+    let distances = declared
         .chain(flink)
-        .min_by_key(|candidate| strsim::osa_distance(&head, &candidate.to_lowercase()))
-        .unwrap_or("parallelism.default")
+        .map(|(spelling, current)| (strsim::osa_distance(&key, &spelling.to_lowercase()), current));
+    let (distance, current) = distances.min_by_key(|(distance, _)| *distance)?;
+    // One wrong letter in five is a slip, more is another word.
+    (distance <= (length / 5).max(1)).then_some(current)
 }
 
 /// A known key below a group such as `taskmanager.memory`.
@@ -288,6 +353,25 @@ mod tests {
             let type_name = option.type_name();
             assert!(type_name.starts_with(flink.type_name), "{}: {type_name}", meta.key);
         }
+    }
+
+    #[test]
+    fn only_what_is_near_is_suggested_and_by_its_current_spelling() {
+        for (key, expected) in [
+            ("paralelism.default", Some("parallelism.default")),
+            ("Parallelism.Default", Some("parallelism.default")),
+            ("taskmanager.numberOfTaskSlot", Some("taskmanager.numberOfTaskSlots")),
+            // One letter from an older spelling.
+            ("taskmanager.memory.sise", Some("taskmanager.memory.managed.size")),
+            ("state.backend.incrementall", Some("execution.checkpointing.incremental")),
+            ("colour", None),
+            ("my.own.option.of.this.job", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(key), expected, "{key}");
+        }
+        assert_eq!(nearest(&"a".repeat(1000)), None);
     }
 
     #[test]

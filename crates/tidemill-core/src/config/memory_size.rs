@@ -7,6 +7,15 @@ use super::duration::split_number;
 use super::{BadValue, OptionType};
 
 /// A number of bytes, at most 2^63 - 1.
+///
+/// ```
+/// use tidemill_core::config::{MemorySize, OptionType};
+///
+/// let size = MemorySize::parse("64 mb")?;
+/// assert_eq!(size, MemorySize::from_mebibytes(64));
+/// assert_eq!((size.bytes(), size.to_string().as_str()), (67_108_864, "64 mb"));
+/// # Ok::<(), tidemill_core::config::BadValue>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemorySize(u64);
 
@@ -23,11 +32,24 @@ impl MemorySize {
     pub const MAX: Self = Self(i64::MAX as u64);
 
     /// This many bytes, or [`MAX`](Self::MAX) if there are more.
+    ///
+    /// ```
+    /// use tidemill_core::config::MemorySize;
+    ///
+    /// assert_eq!(MemorySize::from_bytes(1024).to_string(), "1 kb");
+    /// assert_eq!(MemorySize::from_bytes(u64::MAX), MemorySize::MAX);
+    /// ```
     pub const fn from_bytes(bytes: u64) -> Self {
         if bytes > Self::MAX.0 { Self::MAX } else { Self(bytes) }
     }
 
     /// This many MiB, or [`MAX`](Self::MAX) if that is more.
+    ///
+    /// ```
+    /// use tidemill_core::config::MemorySize;
+    ///
+    /// assert_eq!(MemorySize::from_mebibytes(2).bytes(), 2 * 1024 * 1024);
+    /// ```
     pub const fn from_mebibytes(mebibytes: u64) -> Self {
         Self::from_bytes(mebibytes.saturating_mul(1 << 20))
     }
@@ -38,6 +60,12 @@ impl MemorySize {
     }
 
     /// Rounded, for people: `14.4 GiB`, `512 MiB`, `100 B`.
+    ///
+    /// ```
+    /// use tidemill_core::config::MemorySize;
+    ///
+    /// assert_eq!(MemorySize::from_mebibytes(1536).human(), "1.5 GiB");
+    /// ```
     pub fn human(self) -> String {
         for (unit, _, name) in UNITS {
             if self.0 >= unit {
@@ -50,6 +78,12 @@ impl MemorySize {
 
     /// As Flink's messages show sizes: `128.000mb (134217728 bytes)`, or bytes alone up to 1024. The unit is the largest
     /// that is strictly smaller than the size.
+    ///
+    /// ```
+    /// use tidemill_core::config::MemorySize;
+    ///
+    /// assert_eq!(MemorySize::from_mebibytes(128).detailed(), "128.000mb (134217728 bytes)");
+    /// ```
     pub fn detailed(self) -> String {
         for (unit, labels, _) in UNITS {
             if self.0 > unit {

@@ -6,6 +6,13 @@ use std::marker::PhantomData;
 use super::BadValue;
 
 /// Who may set an option.
+///
+/// ```
+/// use tidemill_core::config::{AnyOption, Scope, options};
+///
+/// assert_eq!(options::PARALLELISM.meta().scope, Scope::Job);
+/// assert_eq!(options::MANAGED_SIZE.meta().scope.to_string(), "cluster");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The configuration file, the command line, or the job itself.
@@ -24,6 +31,16 @@ impl std::fmt::Display for Scope {
 }
 
 /// A type that the value of an option can have: how it is written, and what it is called.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_core::config::OptionType;
+///
+/// assert_eq!(Duration::type_name(), "Duration");
+/// assert_eq!(Duration::parse("1s")?.to_text(), "1 s");
+/// assert!(bool::from_entries(&[("a", "b")]).is_none(), "no map");
+/// # Ok::<(), tidemill_core::config::BadValue>(())
+/// ```
 pub trait OptionType: Sized + Clone + Send + Sync + 'static {
     /// What Flink's documentation calls it: `Integer`, `Duration`, `Enum {AUTO, ALWAYS}`.
     fn type_name() -> Cow<'static, str>;
@@ -44,6 +61,14 @@ pub trait OptionType: Sized + Clone + Send + Sync + 'static {
 }
 
 /// What an option is apart from its type.
+///
+/// ```
+/// use tidemill_core::config::{AnyOption, options};
+///
+/// let meta = options::BUFFER_TIMEOUT_INTERVAL.meta();
+/// assert_eq!(meta.default, Some("100 ms"));
+/// assert_eq!(meta.deprecated, ["execution.buffer-timeout"]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct OptionMeta {
     /// The key, as in `parallelism.default`.
@@ -61,10 +86,30 @@ pub struct OptionMeta {
 }
 
 /// An option: a key, and values of type `T`. Declared once, as a static, in [`options`](super::options).
+///
+/// ```
+/// use tidemill_core::config::{BadValue, ConfigOption, Configuration, Origin};
+///
+/// fn even(value: &u32) -> Result<(), BadValue> {
+///     if value % 2 == 0 { Ok(()) } else { Err(BadValue::new("it must be even")) }
+/// }
+///
+/// static WHEELS: ConfigOption<u32> =
+///     ConfigOption::new("car.wheels").default("4").deprecated(&["wheels"]).job().check(even);
+///
+/// let mut configuration = Configuration::new();
+/// assert_eq!(configuration.get(&WHEELS)?, 4);
+/// configuration.insert("wheels", tidemill_core::config::Entry { value: "6".into(), origin: Origin::Api });
+/// assert_eq!(configuration.get(&WHEELS)?, 6);
+/// assert!(configuration.set_by_job(&WHEELS, &2).is_ok());
+/// assert!(WHEELS.parse("3").is_err());
+/// # Ok::<(), tidemill_core::config::ConfigError>(())
+/// ```
 #[derive(Debug)]
 pub struct ConfigOption<T> {
     meta: OptionMeta,
     check: fn(&T) -> Result<(), BadValue>,
+    expected: Option<&'static str>,
     value: PhantomData<fn() -> T>,
 }
 
@@ -81,6 +126,7 @@ impl<T: OptionType> ConfigOption<T> {
                 scope: Scope::Cluster,
             },
             check: accept_any,
+            expected: None,
             value: PhantomData,
         }
     }
@@ -115,6 +161,13 @@ impl<T: OptionType> ConfigOption<T> {
         self
     }
 
+    /// With what to say of a text that is not of the type, where the rule leaves less than the type: as in `expected a whole
+    /// number from 1 to 10`.
+    pub const fn expected(mut self, reason: &'static str) -> Self {
+        self.expected = Some(reason);
+        self
+    }
+
     /// With the sentence that documents it.
     pub const fn describe(mut self, sentence: &'static str) -> Self {
         self.meta.description = sentence;
@@ -131,7 +184,7 @@ impl<T: OptionType> ConfigOption<T> {
     /// # Errors
     /// The reason why it is none.
     pub fn parse(&self, text: &str) -> Result<T, BadValue> {
-        let value = T::parse(text)?;
+        let value = T::parse(text).map_err(|reason| self.expected.map_or(reason, BadValue::new))?;
         (self.check)(&value)?;
         Ok(value)
     }
@@ -148,6 +201,15 @@ fn accept_any<T>(_: &T) -> Result<(), BadValue> {
 }
 
 /// An option whatever its type: what lists, checks and documents them.
+///
+/// ```
+/// use tidemill_core::config::options;
+///
+/// let option = options::by_key("pipeline.auto-watermark-interval").unwrap();
+/// assert_eq!(option.type_name(), "Duration");
+/// assert_eq!(option.canonical("2000").as_deref(), Ok("2 s"));
+/// assert!(option.canonical("soon").is_err() && !option.is_map());
+/// ```
 pub trait AnyOption: Send + Sync {
     /// Key, default, spellings, sentence.
     fn meta(&self) -> &OptionMeta;

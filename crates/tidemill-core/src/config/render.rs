@@ -38,7 +38,7 @@ last one counts (Flink 2 refuses such a `config.yaml`). A key without a value co
 | an older spelling of one | takes effect, with a warning that names the new one |
 | an option of Flink that Tidemill has no use for, or none yet | accepted, with a note |
 | an option of Flink 1.x that Flink 2 dropped | accepted, with a warning that says what to do |
-| anything else | an error that names the nearest known key |
+| anything else | an error, which names the nearest known key if any is near |
 
 ## How values are written
 
@@ -52,6 +52,11 @@ last one counts (Flink 2 refuses such a `config.yaml`). A key without a value co
 ";
 
 /// `docs/configuration.md`.
+///
+/// ```
+/// let page = tidemill_core::config::render::docs();
+/// assert!(page.contains("| `parallelism.default` | Integer | `1` | job |"));
+/// ```
 pub fn docs() -> String {
     let mut text = DOCS_HEAD.to_owned();
     for group in options::groups() {
@@ -84,6 +89,11 @@ pub fn docs() -> String {
 }
 
 /// `conf/config.yaml`: every option with its default, commented out.
+///
+/// ```
+/// let file = tidemill_core::config::render::sample();
+/// assert!(file.contains("\n#parallelism.default: 1\n"));
+/// ```
 pub fn sample() -> String {
     let mut text = "\
 # Every option of Tidemill with its default. Remove the # in front of what you want to change.
@@ -110,11 +120,23 @@ pub fn sample() -> String {
 }
 
 /// The sentence that documents an option, on one line.
+///
+/// ```
+/// use tidemill_core::config::{options, render};
+///
+/// assert!(render::sentence(&options::LOG_FORMAT).ends_with("text or JSON."));
+/// ```
 pub fn sentence(option: &dyn AnyOption) -> String {
     option.meta().description.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Breaks a text into lines of at most `width` characters, where words allow it.
+///
+/// ```
+/// use tidemill_core::config::render::wrap;
+///
+/// assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+/// ```
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

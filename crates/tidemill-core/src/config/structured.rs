@@ -36,11 +36,23 @@ pub(super) fn split_map(text: &str) -> Result<Vec<(String, String)>, BadValue> {
 }
 
 /// Writes a list as one text, `a;b`, quoting what must be quoted.
+///
+/// ```
+/// use tidemill_core::config::join_list;
+///
+/// assert_eq!(join_list(["a", "b"]), "a;b");
+/// ```
 pub fn join_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     items.into_iter().map(|item| quote(item, ';')).collect::<Vec<_>>().join(";")
 }
 
 /// Writes a map as one text, `k:v,k2:v2`, quoting what must be quoted.
+///
+/// ```
+/// use tidemill_core::config::join_map;
+///
+/// assert_eq!(join_map([("map", "4"), ("sink", "1")]), "map:4,sink:1");
+/// ```
 pub fn join_map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let entries = entries.into_iter();
     entries

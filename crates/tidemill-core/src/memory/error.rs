@@ -5,6 +5,16 @@ use crate::config::{ConfigError, MemorySize};
 use crate::error::{Classified, Fault};
 
 /// A configuration from which the memory of a process cannot be derived.
+///
+/// ```
+/// use tidemill_core::Classified;
+/// use tidemill_core::config::Configuration;
+/// use tidemill_core::memory::{MemoryError, TaskManagerMemory};
+///
+/// let error = TaskManagerMemory::derive(&Configuration::new()).unwrap_err();
+/// assert!(matches!(error, MemoryError::NotSized { .. }));
+/// assert!(error.to_string().contains("taskmanager.memory.process.size"));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum MemoryError {
     /// A value that cannot be read.

@@ -74,6 +74,16 @@ impl TaskManagerMemory {
 
     /// Whether one of the three forms that Flink wants is configured: the process size, the Flink size, or both task heap
     /// and managed memory.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, MemorySize, options};
+    /// use tidemill_core::memory::TaskManagerMemory;
+    ///
+    /// let mut configuration = Configuration::new();
+    /// assert!(!TaskManagerMemory::is_sized(&configuration));
+    /// configuration.set(&options::FLINK_SIZE, &MemorySize::from_mebibytes(1024));
+    /// assert!(TaskManagerMemory::is_sized(&configuration));
+    /// ```
     pub fn is_sized(configuration: &Configuration) -> bool {
         configuration.contains(&options::PROCESS_SIZE)
             || configuration.contains(&options::FLINK_SIZE)
@@ -97,6 +107,17 @@ impl TaskManagerMemory {
     }
 
     /// The same memory for another number of slots: the parts stay, their shares change.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin};
+    /// use tidemill_core::memory::TaskManagerMemory;
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("taskmanager.memory.process.size", "8g", Origin::CommandLine);
+    /// let memory = TaskManagerMemory::derive(&configuration)?.with_slots(4);
+    /// assert_eq!(memory.managed_per_slot().bytes(), memory.managed.bytes() / 4);
+    /// # Ok::<(), tidemill_core::memory::MemoryError>(())
+    /// ```
     #[must_use]
     pub fn with_slots(mut self, slots: u32) -> Self {
         self.slots = slots.max(1);
@@ -104,6 +125,18 @@ impl TaskManagerMemory {
     }
 
     /// The parts with their keys, as a tree in depth-first order: the process is at depth 0.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin};
+    /// use tidemill_core::memory::{PartName, TaskManagerMemory};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("taskmanager.memory.process.size", "8g", Origin::CommandLine);
+    /// let memory = TaskManagerMemory::derive(&configuration)?;
+    /// let [(depth, name, process), ..] = memory.tree();
+    /// assert_eq!((depth, name, process.size.to_string().as_str()), (0, PartName::Process, "8 gb"));
+    /// # Ok::<(), tidemill_core::memory::MemoryError>(())
+    /// ```
     pub fn tree(&self) -> [(usize, PartName, &Part); 10] {
         [
             (0, PartName::Process, &self.process),
@@ -121,6 +154,14 @@ impl TaskManagerMemory {
 }
 
 /// A part of the memory by name.
+///
+/// ```
+/// use tidemill_core::memory::PartName;
+///
+/// assert_eq!(PartName::Managed.to_string(), "Managed Memory");
+/// assert_eq!(PartName::Managed.key(), "taskmanager.memory.managed.size");
+/// assert_eq!(PartName::Managed.set_by(), "taskmanager.memory.managed.{size,fraction}");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartName {
     /// The whole process.

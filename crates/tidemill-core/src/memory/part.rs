@@ -6,6 +6,18 @@ use super::PartName;
 use crate::config::MemorySize;
 
 /// The size of a part and where it came from.
+///
+/// ```
+/// use tidemill_core::config::{Configuration, Origin};
+/// use tidemill_core::memory::TaskManagerMemory;
+///
+/// let mut configuration = Configuration::new();
+/// configuration.set_raw("taskmanager.memory.process.size", "8g", Origin::CommandLine);
+/// let memory = TaskManagerMemory::derive(&configuration)?;
+/// assert_eq!(memory.metaspace.bytes(), 256 << 20);
+/// assert_eq!(memory.metaspace.source.to_string(), "default");
+/// # Ok::<(), tidemill_core::memory::MemoryError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// The size.
@@ -15,6 +27,13 @@ pub struct Part {
 }
 
 /// Which bound of a range decided.
+///
+/// ```
+/// use tidemill_core::memory::{Limit, PartName, Source};
+///
+/// let source = Source::Share { fraction: 0.1, of: PartName::Process, limit: Some(Limit::Max) };
+/// assert_eq!(source.to_string(), "its maximum: 0.1 of process is more");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// The share was less than the minimum.
@@ -24,6 +43,13 @@ pub enum Limit {
 }
 
 /// Where the size of a part came from.
+///
+/// ```
+/// use tidemill_core::memory::{PartName, Source};
+///
+/// let source = Source::Share { fraction: 0.4, of: PartName::Flink, limit: None };
+/// assert_eq!(source.to_string(), "0.4 of Flink memory");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// It was set, at the place that the text names.

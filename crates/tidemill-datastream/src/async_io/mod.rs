@@ -116,11 +116,27 @@ impl AsyncOptions {
     pub const DEFAULT_CAPACITY: usize = 100;
 
     /// An answer may take up to `timeout`, retries included, rounded to milliseconds; zero means as long as it likes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::AsyncOptions;
+    ///
+    /// let ten_seconds = AsyncOptions::new(Duration::from_secs(10));
+    /// assert_eq!(ten_seconds, ten_seconds.with_capacity(AsyncOptions::DEFAULT_CAPACITY));
+    /// ```
     pub fn new(timeout: Duration) -> Self {
         Self { timeout, capacity: Self::DEFAULT_CAPACITY }
     }
 
     /// Has at most `capacity` calls of each subtask under way (at least 1); while there are as many, no input is taken.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::AsyncOptions;
+    ///
+    /// let options = AsyncOptions::new(Duration::from_secs(10));
+    /// assert_eq!(options.with_capacity(0), options.with_capacity(1));
+    /// ```
     pub fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity.max(1);
         self

@@ -55,17 +55,41 @@ impl<O> fmt::Debug for RetryStrategy<O> {
 
 impl<O> RetryStrategy<O> {
     /// Never tries again.
+    ///
+    /// ```
+    /// use tidemill_datastream::RetryStrategy;
+    ///
+    /// assert!(format!("{:?}", RetryStrategy::<String>::none()).contains("retries: 0"));
+    /// ```
     pub fn none() -> Self {
         Self::fixed_delay(0, Duration::ZERO)
     }
 
     /// Tries again up to `retries` times after the first attempt, each time after `delay`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::RetryStrategy;
+    ///
+    /// let thrice = RetryStrategy::<String>::fixed_delay(3, Duration::from_millis(100));
+    /// assert!(format!("{thrice:?}").contains("retries: 3"));
+    /// ```
     pub fn fixed_delay(retries: u32, delay: Duration) -> Self {
         Self { retries, backoff: Backoff::Fixed(delay), result: None, error: None }
     }
 
     /// Tries again up to `retries` times after the first attempt: first after `initial`, then each time after `multiplier` times
     /// as long as before, but never longer than `max`. A multiplier below 1 counts as 1.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::RetryStrategy;
+    ///
+    /// // After 100 ms, 200 ms, 400 ms, 500 ms.
+    /// let (initial, max) = (Duration::from_millis(100), Duration::from_millis(500));
+    /// let four = RetryStrategy::<String>::exponential_backoff(4, initial, max, 2.0);
+    /// assert!(format!("{four:?}").contains("retries: 4"));
+    /// ```
     pub fn exponential_backoff(retries: u32, initial: Duration, max: Duration, multiplier: f64) -> Self {
         // Also what a NaN becomes.
         let multiplier = if multiplier >= 1.0 { multiplier } else { 1.0 };
@@ -74,12 +98,30 @@ impl<O> RetryStrategy<O> {
     }
 
     /// Tries again also after an answer for which `unsatisfying` is true. When no retry is left, the answer is taken as it is.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::RetryStrategy;
+    ///
+    /// let until_found = RetryStrategy::fixed_delay(3, Duration::from_millis(100))
+    ///     .if_result(|found: &Option<String>| found.is_none());
+    /// # let _ = until_found;
+    /// ```
     pub fn if_result(mut self, unsatisfying: impl Fn(&O) -> bool + Send + Sync + 'static) -> Self {
         self.result = Some(Arc::new(unsatisfying));
         self
     }
 
     /// Tries again after those errors only for which `transient` is true.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::RetryStrategy;
+    ///
+    /// let network_only = RetryStrategy::<Option<String>>::fixed_delay(3, Duration::from_millis(100))
+    ///     .if_error(|error| error.is::<std::io::Error>());
+    /// # let _ = network_only;
+    /// ```
     pub fn if_error(mut self, transient: impl Fn(&BoxError) -> bool + Send + Sync + 'static) -> Self {
         self.error = Some(Arc::new(transient));
         self

@@ -17,6 +17,30 @@ use crate::output_tag::OutputTag;
 use crate::stream::DataStream;
 
 /// Any number of records from each pair that a join has found.
+///
+/// ```
+/// use tidemill_datastream::{Collector, JoinContext, ProcessJoinFunction};
+/// use tidemill_runtime::BoxError;
+///
+/// /// Left records with the right ones that came within a second of them.
+/// #[derive(Clone)]
+/// struct Near;
+///
+/// impl ProcessJoinFunction<String, String, String> for Near {
+///     fn process(
+///         &mut self,
+///         left: &String,
+///         right: &String,
+///         context: &mut JoinContext<'_>,
+///         out: &mut Collector<String>,
+///     ) -> Result<(), BoxError> {
+///         if context.right_timestamp().abs_diff(context.left_timestamp()) <= 1_000 {
+///             out.collect(format!("{left} {right}"));
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait ProcessJoinFunction<L, R, Out>: Clone + Send + Sync + 'static {
     /// Prepares one subtask.
     ///
@@ -44,6 +68,17 @@ pub trait ProcessJoinFunction<L, R, Out>: Clone + Send + Sync + 'static {
 }
 
 /// What a [`ProcessJoinFunction`] may know and do besides emitting.
+///
+/// ```
+/// use tidemill_datastream::{JoinContext, OutputTag};
+/// use tidemill_runtime::BoxError;
+///
+/// /// Tells how far apart a pair is.
+/// fn tell_distance(context: &mut JoinContext<'_>, distances: &OutputTag<i64>) -> Result<(), BoxError> {
+///     let distance = context.right_timestamp() - context.left_timestamp();
+///     context.output(distances, distance)
+/// }
+/// ```
 pub struct JoinContext<'a> {
     pub(crate) left: Timestamp,
     pub(crate) right: Timestamp,
@@ -128,6 +163,17 @@ impl<L: Data, S: KeySelector<L>> KeyedStream<L, S> {
 }
 
 /// Two keyed streams that are to be joined: it is still to be said how far apart their records may be.
+///
+/// ```
+/// use tidemill_datastream::{IntervalJoin, IntervalJoined, KeySelector};
+///
+/// /// Right records of the hour after a left one.
+/// fn within_an_hour<S: KeySelector<u64>, Q: KeySelector<String, Key = S::Key>>(
+///     join: IntervalJoin<u64, String, S, Q>,
+/// ) -> IntervalJoined<u64, String, S, Q> {
+///     join.between(0, 3_600_000)
+/// }
+/// ```
 pub struct IntervalJoin<L, R, S, Q> {
     left: KeyedStream<L, S>,
     right: KeyedStream<R, Q>,
@@ -213,6 +259,16 @@ impl<L, R> Clone for LateTags<L, R> {
 
 /// A join of two keyed streams over an interval of event time. It keeps records until event time has passed all that they could be
 /// joined with; those that come when event time has passed them already are dropped, or go to side outputs.
+///
+/// ```
+/// use tidemill_datastream::{DataStream, IntervalJoined, KeySelector};
+///
+/// fn pairs<S: KeySelector<u64>, Q: KeySelector<String, Key = S::Key>>(
+///     joined: IntervalJoined<u64, String, S, Q>,
+/// ) -> DataStream<(u64, String)> {
+///     joined.upper_bound_exclusive().apply(|left, right| (*left, right.clone()))
+/// }
+/// ```
 pub struct IntervalJoined<L, R, S, Q> {
     left: KeyedStream<L, S>,
     right: KeyedStream<R, Q>,

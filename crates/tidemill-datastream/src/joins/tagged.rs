@@ -8,6 +8,13 @@ use tidemill_serialization::{Data, Key, Record};
 use crate::key::KeySelector;
 
 /// A record of either of two streams that are grouped by the same windows.
+///
+/// ```
+/// use tidemill_datastream::joins::Tagged;
+///
+/// let records = [Tagged::First(7u64), Tagged::Second("seven")];
+/// assert_eq!(records.iter().filter(|record| matches!(record, Tagged::First(_))).count(), 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Record)]
 pub enum Tagged<A, B> {
     /// Of the first.
@@ -17,6 +24,16 @@ pub enum Tagged<A, B> {
 }
 
 /// Finds the key of a record of either stream.
+///
+/// ```
+/// use std::borrow::Borrow;
+/// use tidemill_datastream::joins::{Tagged, TaggedSelector};
+/// use tidemill_datastream::{ByValue, KeySelector};
+///
+/// let selector = TaggedSelector::new(ByValue::new(|number: &u64| *number), ByValue::new(|text: &String| text.len() as u64));
+/// let record: Tagged<u64, String> = Tagged::Second("seven".to_owned());
+/// assert_eq!(*Borrow::<u64>::borrow(&selector.key(&record)), 5);
+/// ```
 pub struct TaggedSelector<S, R> {
     first: S,
     second: R,
@@ -36,6 +53,20 @@ impl<S: Clone, R: Clone> Clone for TaggedSelector<S, R> {
 }
 
 /// A key as either selector gives it.
+///
+/// ```
+/// use std::borrow::Borrow;
+/// use tidemill_datastream::joins::{EitherRef, Tagged, TaggedSelector};
+/// use tidemill_datastream::{ByValue, KeySelector};
+///
+/// let selector = TaggedSelector::new(
+///     ByValue::new(|order: &(u64, String)| order.0),
+///     ByValue::new(|user: &u64| *user),
+/// );
+/// let record: Tagged<(u64, String), u64> = Tagged::First((7, "seven".to_owned()));
+/// let key: EitherRef<u64, u64, u64> = selector.key(&record);
+/// assert_eq!(*Borrow::<u64>::borrow(&key), 7);
+/// ```
 pub struct EitherRef<X, Y, K> {
     key: Either<X, Y>,
     kind: PhantomData<fn() -> K>,

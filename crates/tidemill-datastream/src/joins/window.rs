@@ -19,13 +19,42 @@ use crate::windowed_stream::WindowedStream;
 use crate::windows::{Elements, ProcessWindowFunction, Trigger, Window, WindowAssigner, WindowContext};
 
 /// A join makes a result of each pair of records that have the same key and are in the same window.
+///
+/// ```
+/// use tidemill_datastream::DataStream;
+/// use tidemill_datastream::joins::{Join, TwoStreams};
+///
+/// fn pairs(orders: &DataStream<u64>, payments: &DataStream<i64>) -> TwoStreams<u64, i64, Join> {
+///     orders.join(payments)
+/// }
+/// ```
 pub struct Join;
 
 /// A group hands all records of both streams that have the same key and are in the same window to one call; those of either may
 /// be none.
+///
+/// ```
+/// use tidemill_datastream::DataStream;
+/// use tidemill_datastream::joins::{CoGroup, TwoStreams};
+///
+/// fn groups(orders: &DataStream<u64>, payments: &DataStream<i64>) -> TwoStreams<u64, i64, CoGroup> {
+///     orders.co_group(payments)
+/// }
+/// ```
 pub struct CoGroup;
 
 /// Two streams that are to be joined or grouped (`M` is [`Join`] or [`CoGroup`]): their keys are still to be said.
+///
+/// ```
+/// use tidemill_datastream::DataStream;
+/// use tidemill_datastream::joins::{Join, TwoStreams};
+/// use tidemill_datastream::windows::GlobalWindows;
+///
+/// fn sums(both: TwoStreams<(u64, i64), (u64, i64), Join>) -> DataStream<i64> {
+///     let by_user = both.where_key(|record| record.0).equal_to(|record| record.0);
+///     by_user.window(GlobalWindows::create_with_end_of_stream_trigger()).apply(|a, b| a.1 + b.1)
+/// }
+/// ```
 pub struct TwoStreams<A, B, M> {
     first: DataStream<A>,
     second: DataStream<B>,
@@ -148,6 +177,17 @@ impl<A: Data, B: Data, M> TwoStreams<A, B, M> {
 }
 
 /// Two streams that are to be joined or grouped: the key of the second is still to be said.
+///
+/// ```
+/// use tidemill_datastream::KeySelector;
+/// use tidemill_datastream::joins::{EqualTo, Where};
+///
+/// fn same<S: KeySelector<u64, Key = u64>, M>(
+///     join: Where<u64, (u64, i64), S, M>,
+/// ) -> EqualTo<u64, (u64, i64), S, impl KeySelector<(u64, i64), Key = u64>, M> {
+///     join.equal_to(|record: &(u64, i64)| record.0)
+/// }
+/// ```
 pub struct Where<A, B, S, M> {
     streams: TwoStreams<A, B, M>,
     selector: S,
@@ -224,6 +264,23 @@ impl<A: Data, B: Data, S: KeySelector<A>, M> Where<A, B, S, M> {
 }
 
 /// Two streams that are to be joined or grouped: their windows are still to be said.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::joins::{CoGroup, EqualTo};
+/// use tidemill_datastream::windows::TumblingEventTimeWindows;
+/// use tidemill_datastream::{DataStream, KeySelector};
+///
+/// /// By how many more records the first stream has, by key and minute.
+/// fn more<S: KeySelector<u64, Key = u64>, R: KeySelector<u64, Key = u64>>(
+///     both: EqualTo<u64, u64, S, R, CoGroup>,
+/// ) -> DataStream<i64> {
+///     both.window(TumblingEventTimeWindows::of(Duration::from_secs(60))).apply(|_, _, first, second, out| {
+///         out.collect(first.len() as i64 - second.len() as i64);
+///         Ok(())
+///     })
+/// }
+/// ```
 pub struct EqualTo<A, B, S, R, M> {
     streams: TwoStreams<A, B, M>,
     selector: TaggedSelector<S, R>,
@@ -265,6 +322,18 @@ where
 }
 
 /// Two streams in windows, to be joined or grouped.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::DataStream;
+/// use tidemill_datastream::windows::EventTimeSessionWindows;
+///
+/// fn of_one_session(clicks: &DataStream<(u64, String)>, orders: &DataStream<(u64, i64)>) -> DataStream<(String, i64)> {
+///     let by_user = clicks.join(orders).where_key(|click| click.0).equal_to(|order| order.0);
+///     let windowed = by_user.window(EventTimeSessionWindows::with_gap(Duration::from_secs(60)));
+///     windowed.apply(|click, order| (click.1.clone(), order.1))
+/// }
+/// ```
 pub struct TwoWindowed<A, B, S, R, W, T, M>
 where
     A: Data,

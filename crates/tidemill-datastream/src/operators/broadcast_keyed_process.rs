@@ -16,6 +16,18 @@ use crate::operators::keyed_core::KeyedCore;
 use crate::operators::support::operator_state;
 
 /// Calls a [`KeyedBroadcastProcessFunction`]; the second input is the broadcast one.
+///
+/// ```
+/// use tidemill_datastream::KeyedBroadcastProcessFunction;
+/// use tidemill_datastream::ByValue;
+/// use tidemill_datastream::operators::KeyedBroadcastProcessOperator;
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: KeyedBroadcastProcessFunction<u64, u64, String, String>>(function: F) -> Box<dyn Operator> {
+///     let by_itself = ByValue::new(|number: &u64| *number);
+///     Box::new(KeyedBroadcastProcessOperator::<u64, String, String, _, F>::new(by_itself, function))
+/// }
+/// ```
 pub struct KeyedBroadcastProcessOperator<T, B, U, S: KeySelector<T>, F> {
     selector: S,
     function: F,

@@ -13,6 +13,16 @@ use crate::operators::co_process::ProcessCore;
 use crate::operators::support::operator_state;
 
 /// Calls a [`BroadcastProcessFunction`]; the second input is the broadcast one.
+///
+/// ```
+/// use tidemill_datastream::BroadcastProcessFunction;
+/// use tidemill_datastream::operators::BroadcastProcessOperator;
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: BroadcastProcessFunction<u64, String, String>>(function: F) -> Box<dyn Operator> {
+///     Box::new(BroadcastProcessOperator::<u64, String, String, F>::new(function))
+/// }
+/// ```
 pub struct BroadcastProcessOperator<T, B, U, F> {
     function: F,
     core: ProcessCore,

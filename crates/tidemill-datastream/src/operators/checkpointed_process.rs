@@ -14,6 +14,16 @@ use crate::operators::co_process::ProcessCore;
 use crate::operators::support::operator_state;
 
 /// Calls a [`ProcessFunction`] that is a [`CheckpointedFunction`].
+///
+/// ```
+/// use tidemill_datastream::operators::CheckpointedProcessOperator;
+/// use tidemill_datastream::{CheckpointedFunction, ProcessFunction};
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: ProcessFunction<u64, u64> + CheckpointedFunction>(function: F) -> Box<dyn Operator> {
+///     Box::new(CheckpointedProcessOperator::<u64, u64, F>::new(function))
+/// }
+/// ```
 pub struct CheckpointedProcessOperator<T, U, F> {
     function: F,
     core: ProcessCore,

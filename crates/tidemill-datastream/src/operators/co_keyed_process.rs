@@ -10,9 +10,21 @@ use tidemill_state::{SubtaskSnapshot, TimeDomain};
 
 use crate::connected_functions::KeyedCoProcessFunction;
 use crate::key::KeySelector;
-use crate::operators::keyed_core::KeyedCore;
+use crate::operators::keyed_core::{KeyedCore, calls_by_key};
 
 /// Calls a [`KeyedCoProcessFunction`].
+///
+/// ```
+/// use tidemill_datastream::ByValue;
+/// use tidemill_datastream::KeyedCoProcessFunction;
+/// use tidemill_datastream::operators::KeyedCoProcessOperator;
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: KeyedCoProcessFunction<u64, u64, u64, u64>>(function: F) -> Box<dyn Operator> {
+///     let by_itself = ByValue::new(|number: &u64| *number);
+///     Box::new(KeyedCoProcessOperator::<u64, u64, u64, _, _, F>::new(by_itself.clone(), by_itself, function))
+/// }
+/// ```
 pub struct KeyedCoProcessOperator<A, B, U, S: KeySelector<A>, R, F> {
     first: S,
     second: R,
@@ -37,15 +49,7 @@ where
     R: KeySelector<B, Key = S::Key>,
     F: KeyedCoProcessFunction<S::Key, A, B, U>,
 {
-    fn open(
-        &mut self,
-        context: &OperatorContext,
-        restored: Option<SubtaskSnapshot>,
-    ) -> Result<(), OperatorError> {
-        let function = &mut self.function;
-        self.core = Some(KeyedCore::open(context, restored.as_ref(), |states| function.open(states))?);
-        Ok(())
-    }
+    calls_by_key!();
 
     fn process(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
         let Self { first, second, function, core, .. } = self;
@@ -55,34 +59,5 @@ where
         } else {
             core.take(batch, second, out, |record, context, out| function.process2(record, context, out))
         }
-    }
-
-    fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
-        let Self { function, core, .. } = self;
-        let Some(core) = core else { return Ok(Progress::Done) };
-        core.advance(watermark, out, |timer, context, out| function.on_timer(timer, context, out))
-    }
-
-    fn next_processing_time(&self) -> Option<Timestamp> {
-        self.core.as_ref().and_then(KeyedCore::next_processing_time)
-    }
-
-    fn processing_time(&mut self, now: Timestamp, out: &mut Output) -> Result<Progress, OperatorError> {
-        let Self { function, core, .. } = self;
-        let Some(core) = core else { return Ok(Progress::Done) };
-        core.fire(TimeDomain::Processing, now, out, |timer, context, out| {
-            function.on_timer(timer, context, out)
-        })
-    }
-
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.core {
-            Some(core) => Ok(core.snapshot()?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
-    }
-
-    fn close(&mut self) {
-        self.function.close();
     }
 }

@@ -14,6 +14,16 @@ use crate::functions::{Collector, ProcessContext, Sides};
 use crate::operators::support::take_records;
 
 /// Calls a [`CoProcessFunction`].
+///
+/// ```
+/// use tidemill_datastream::CoProcessFunction;
+/// use tidemill_datastream::operators::CoProcessOperator;
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: CoProcessFunction<u64, String, String>>(function: F) -> Box<dyn Operator> {
+///     Box::new(CoProcessOperator::<u64, String, String, F>::new(function))
+/// }
+/// ```
 pub struct CoProcessOperator<A, B, U, F> {
     function: F,
     core: ProcessCore,

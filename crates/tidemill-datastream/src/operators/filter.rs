@@ -7,6 +7,17 @@ use tidemill_runtime::{Operator, OperatorError, Output, Progress};
 use tidemill_serialization::Data;
 
 /// Keeps the records for which a function answers true, in place.
+///
+/// ```
+/// use tidemill_datastream::operators::FilterOperator;
+/// use tidemill_runtime::operator::boxed;
+/// # use tidemill_testkit::{OperatorHarness, unstamped};
+///
+/// let mut harness = OperatorHarness::<u64>::new(boxed(|| FilterOperator::new(|number: &u64| *number > 1)));
+/// harness.process(0, unstamped([1u64, 2, 3]))?;
+/// assert_eq!(harness.take_values(), [2, 3]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct FilterOperator<T, F> {
     passes: F,
     types: PhantomData<fn(T)>,

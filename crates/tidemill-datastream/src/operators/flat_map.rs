@@ -10,6 +10,22 @@ use crate::functions::Collector;
 use crate::operators::support::take_records;
 
 /// Calls a function with every record and a collector for what it makes of it.
+///
+/// ```
+/// use tidemill_datastream::Collector;
+/// use tidemill_datastream::operators::FlatMapOperator;
+/// use tidemill_runtime::operator::boxed;
+/// # use tidemill_testkit::{OperatorHarness, unstamped};
+///
+/// let letters = |text: String, out: &mut Collector<char>| {
+///     text.chars().for_each(|letter| out.collect(letter));
+///     Ok(())
+/// };
+/// let mut harness = OperatorHarness::<char>::new(boxed(move || FlatMapOperator::new(letters)));
+/// harness.process(0, unstamped(["JFK".to_owned()]))?;
+/// assert_eq!(harness.take_values(), ['J', 'F', 'K']);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct FlatMapOperator<T, U, F> {
     function: F,
     types: PhantomData<fn(T) -> U>,

@@ -37,6 +37,16 @@ const LEFT: u8 = 0;
 const RIGHT: u8 = 1;
 
 /// Joins the records of two keyed inputs that are close in event time.
+///
+/// ```
+/// use tidemill_datastream::DataStream;
+///
+/// // It is made by the API.
+/// fn joined(left: &DataStream<u64>, right: &DataStream<u64>) -> DataStream<u64> {
+///     let (left, right) = (left.key_by(|key| *key), right.key_by(|key| *key));
+///     left.interval_join(&right).between(-500, 500).apply(|left, right| left + right)
+/// }
+/// ```
 pub struct IntervalJoinOperator<L, R, U, S: KeySelector<L>, Q, F> {
     selectors: (S, Q),
     /// From and to how far after a left record the right ones are that it is joined with.

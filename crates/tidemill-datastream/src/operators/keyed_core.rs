@@ -179,3 +179,49 @@ impl<K: Key> KeyedCore<K> {
         Ok(())
     }
 }
+
+/// What operators do alike whose `function` has state and timers by key, and whose `core` is there once they are open: all but
+/// `process`. Names are those where it is used.
+macro_rules! calls_by_key {
+    () => {
+        fn open(
+            &mut self,
+            context: &OperatorContext,
+            restored: Option<SubtaskSnapshot>,
+        ) -> Result<(), OperatorError> {
+            let function = &mut self.function;
+            self.core = Some(KeyedCore::open(context, restored.as_ref(), |states| function.open(states))?);
+            Ok(())
+        }
+
+        fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
+            let Self { function, core, .. } = self;
+            let Some(core) = core else { return Ok(Progress::Done) };
+            core.advance(watermark, out, |timer, context, out| function.on_timer(timer, context, out))
+        }
+
+        fn next_processing_time(&self) -> Option<Timestamp> {
+            self.core.as_ref().and_then(KeyedCore::next_processing_time)
+        }
+
+        fn processing_time(&mut self, now: Timestamp, out: &mut Output) -> Result<Progress, OperatorError> {
+            let Self { function, core, .. } = self;
+            let Some(core) = core else { return Ok(Progress::Done) };
+            core.fire(TimeDomain::Processing, now, out, |timer, context, out| {
+                function.on_timer(timer, context, out)
+            })
+        }
+
+        fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+            match &mut self.core {
+                Some(core) => Ok(core.snapshot()?),
+                None => Ok(SubtaskSnapshot::default()),
+            }
+        }
+
+        fn close(&mut self) {
+            self.function.close();
+        }
+    };
+}
+pub(super) use calls_by_key;

@@ -10,9 +10,20 @@ use tidemill_state::{SubtaskSnapshot, TimeDomain};
 
 use crate::functions::KeyedProcessFunction;
 use crate::key::KeySelector;
-use crate::operators::keyed_core::KeyedCore;
+use crate::operators::keyed_core::{KeyedCore, calls_by_key};
 
 /// Calls a [`KeyedProcessFunction`].
+///
+/// ```
+/// use tidemill_datastream::ByValue;
+/// use tidemill_datastream::KeyedProcessFunction;
+/// use tidemill_datastream::operators::KeyedProcessOperator;
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: KeyedProcessFunction<u64, u64, String>>(function: F) -> Box<dyn Operator> {
+///     Box::new(KeyedProcessOperator::<u64, String, _, F>::new(ByValue::new(|number: &u64| *number), function))
+/// }
+/// ```
 pub struct KeyedProcessOperator<T, U, S: KeySelector<T>, F> {
     selector: S,
     function: F,
@@ -34,48 +45,11 @@ where
     S: KeySelector<T>,
     F: KeyedProcessFunction<S::Key, T, U>,
 {
-    fn open(
-        &mut self,
-        context: &OperatorContext,
-        restored: Option<SubtaskSnapshot>,
-    ) -> Result<(), OperatorError> {
-        let function = &mut self.function;
-        self.core = Some(KeyedCore::open(context, restored.as_ref(), |states| function.open(states))?);
-        Ok(())
-    }
+    calls_by_key!();
 
     fn process(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
         let Self { selector, function, core, .. } = self;
         let Some(core) = core else { return Ok(Progress::Done) };
         core.take(batch, selector, out, |record, context, out| function.process(record, context, out))
-    }
-
-    fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
-        let Self { function, core, .. } = self;
-        let Some(core) = core else { return Ok(Progress::Done) };
-        core.advance(watermark, out, |timer, context, out| function.on_timer(timer, context, out))
-    }
-
-    fn next_processing_time(&self) -> Option<Timestamp> {
-        self.core.as_ref().and_then(KeyedCore::next_processing_time)
-    }
-
-    fn processing_time(&mut self, now: Timestamp, out: &mut Output) -> Result<Progress, OperatorError> {
-        let Self { function, core, .. } = self;
-        let Some(core) = core else { return Ok(Progress::Done) };
-        core.fire(TimeDomain::Processing, now, out, |timer, context, out| {
-            function.on_timer(timer, context, out)
-        })
-    }
-
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.core {
-            Some(core) => Ok(core.snapshot()?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
-    }
-
-    fn close(&mut self) {
-        self.function.close();
     }
 }

@@ -13,6 +13,22 @@ use crate::key::KeySelector;
 use crate::operators::support::ensure_hashes;
 
 /// Combines each record with the result of its key and emits what it comes to.
+///
+/// ```
+/// use tidemill_datastream::ByValue;
+/// use tidemill_datastream::operators::KeyedReduceOperator;
+/// use tidemill_runtime::operator::stateful;
+/// # use tidemill_testkit::{OperatorHarness, unstamped};
+///
+/// let sums = stateful(|| {
+///     let add = |sum: &mut (u32, u64), more: (u32, u64)| sum.1 += more.1;
+///     KeyedReduceOperator::new(ByValue::new(|record: &(u32, u64)| record.0), add)
+/// });
+/// let mut harness = OperatorHarness::<(u32, u64)>::new(sums);
+/// harness.process(0, unstamped([(7u32, 1u64), (8, 5), (7, 2)]))?;
+/// assert_eq!(harness.take_values(), [(7, 1), (8, 5), (7, 3)]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct KeyedReduceOperator<T, S: KeySelector<T>, F> {
     selector: S,
     function: F,

@@ -7,6 +7,17 @@ use tidemill_runtime::{Operator, OperatorError, Output, Progress};
 use tidemill_serialization::Data;
 
 /// Applies a function to every record; timestamps stay.
+///
+/// ```
+/// use tidemill_datastream::operators::MapOperator;
+/// use tidemill_runtime::operator::boxed;
+/// # use tidemill_testkit::{OperatorHarness, unstamped};
+///
+/// let mut harness = OperatorHarness::<u64>::new(boxed(|| MapOperator::new(|number: u64| number * 2)));
+/// harness.process(0, unstamped([1u64, 2]))?;
+/// assert_eq!(harness.take_values(), [2, 4]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct MapOperator<T, U, F> {
     function: F,
     types: PhantomData<fn(T) -> U>,

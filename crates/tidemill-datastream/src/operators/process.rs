@@ -13,6 +13,16 @@ use crate::functions::{Collector, ProcessContext, ProcessFunction, Sides};
 use crate::operators::support::take_records;
 
 /// Calls a [`ProcessFunction`].
+///
+/// ```
+/// use tidemill_datastream::ProcessFunction;
+/// use tidemill_datastream::operators::ProcessOperator;
+/// use tidemill_runtime::Operator;
+///
+/// fn operator<F: ProcessFunction<u64, String>>(function: F) -> Box<dyn Operator> {
+///     Box::new(ProcessOperator::<u64, String, F>::new(function))
+/// }
+/// ```
 pub struct ProcessOperator<T, U, F> {
     function: F,
     watermark: Watermark,

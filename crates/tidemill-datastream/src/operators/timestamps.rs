@@ -13,6 +13,23 @@ use crate::watermark::{EventTimeTracker, WatermarkStrategy};
 
 /// Replaces the event time of a stream by that of a [`WatermarkStrategy`]. Watermarks from before are dropped, but for the
 /// last one, which ends the stream.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::WatermarkStrategy;
+/// use tidemill_datastream::operators::TimestampsOperator;
+/// use tidemill_runtime::operator::boxed;
+/// # use tidemill_testkit::{OperatorHarness, unstamped};
+///
+/// let own = WatermarkStrategy::for_monotonous_timestamps().with_timestamp_assigner(|number: &i64, _| *number);
+/// let operator = boxed(move || TimestampsOperator::new(&own, Duration::from_millis(200)));
+/// let mut harness = OperatorHarness::<i64>::new(operator);
+/// harness.process(0, unstamped([10i64, 20]))?;
+/// harness.processing_time(200)?;
+/// assert_eq!(harness.take_watermarks(), [19]);
+/// assert_eq!(harness.take_records(), [(10, 10), (20, 20)]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct TimestampsOperator<T: Data> {
     tracker: EventTimeTracker<T>,
     interval: i64,

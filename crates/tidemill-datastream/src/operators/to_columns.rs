@@ -10,6 +10,33 @@ use tidemill_serialization::{ArrowRecord, Data};
 use tidemill_state::SubtaskSnapshot;
 
 /// A sink of columns that takes records: it turns each batch into columns and is that sink otherwise.
+///
+/// ```
+/// use tidemill_core::{ArrowBatch, Batch, TypedBatch};
+/// use tidemill_datastream::operators::ToColumnsOperator;
+/// use tidemill_runtime::{Operator, OperatorError, Output, Progress};
+/// use tidemill_serialization::Record;
+///
+/// #[derive(Record, Clone)]
+/// #[record(arrow)]
+/// struct Delay {
+///     minutes: i64,
+/// }
+///
+/// struct Rows;
+///
+/// impl Operator for Rows {
+///     fn process(&mut self, _: usize, batch: Batch, _: &mut Output) -> Result<Progress, OperatorError> {
+///         assert_eq!(batch.downcast_ref::<ArrowBatch>()?.records.num_rows(), 2);
+///         Ok(Progress::Done)
+///     }
+/// }
+///
+/// let delays = TypedBatch::from_values(vec![Delay { minutes: 7 }, Delay { minutes: -2 }]);
+/// let mut sink = ToColumnsOperator::<Delay>::new(Box::new(Rows));
+/// sink.process(0, Batch::new(delays), &mut Output::default())?;
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct ToColumnsOperator<T> {
     sink: Box<dyn Operator>,
     records: PhantomData<fn(T)>,

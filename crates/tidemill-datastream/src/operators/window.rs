@@ -33,6 +33,15 @@ use crate::windows::{
 const TIMERS: &str = "window-timers";
 
 /// What becomes of elements that come late.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::OutputTag;
+/// use tidemill_datastream::operators::Lateness;
+///
+/// let minute = Lateness::<u64>::default().allow(Duration::from_secs(60)).side_output(OutputTag::new("late"));
+/// # let _ = minute;
+/// ```
 pub struct Lateness<T> {
     pub(crate) allowed: i64,
     pub(crate) side: Option<OutputTag<T>>,
@@ -85,6 +94,33 @@ impl Classified for MergedTooLate {
 }
 
 /// Assigns elements to windows and calls a function when those fire.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use tidemill_datastream::ByValue;
+/// use tidemill_datastream::operators::window_contents::{Accumulated, Direct, Reduce};
+/// use tidemill_datastream::operators::{Lateness, WindowOperator};
+/// use tidemill_datastream::windows::{EventTimeTrigger, TumblingEventTimeWindows};
+/// use tidemill_runtime::operator::stateful;
+/// # use tidemill_testkit::{OperatorHarness, stamped};
+///
+/// let sums = stateful(|| {
+///     let add = |sum: &mut (u32, u64), more: (u32, u64)| sum.1 += more.1;
+///     WindowOperator::new(
+///         ByValue::new(|record: &(u32, u64)| record.0),
+///         TumblingEventTimeWindows::of(Duration::from_millis(10)),
+///         EventTimeTrigger,
+///         Accumulated::new(Reduce(Arc::new(add)), Direct),
+///         Lateness::default(),
+///     )
+/// });
+/// let mut harness = OperatorHarness::<(u32, u64)>::new(sums);
+/// harness.process(0, stamped([((7u32, 1u64), 3), ((7, 2), 5), ((7, 4), 12)]))?;
+/// harness.watermark(9)?;
+/// assert_eq!(harness.take_records(), [((7, 3), 9)]);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct WindowOperator<T, U, S, A, R, C>
 where
     T: Data,
@@ -206,7 +242,7 @@ where
         let mut skipped = true;
         let mut element = Some(element);
         for (index, window) in windows.iter().enumerate() {
-            let window = if A::MERGING { &self.merge_in(window.clone())? } else { window };
+            let window = if A::MERGING { &self.merge_in(window.clone(), &context)? } else { window };
             if self.is_late(window) {
                 if A::MERGING {
                     self.merging.retire(window);
@@ -244,12 +280,16 @@ where
     }
 
     /// Adds a window to those of the current key; answers which one it is in now.
-    fn merge_in(&mut self, window: A::Window) -> Result<A::Window, OperatorError> {
+    fn merge_in(
+        &mut self,
+        window: A::Window,
+        assigned: &AssignerContext,
+    ) -> Result<A::Window, OperatorError> {
         let mut merge = std::mem::take(&mut self.merge);
         let assigner = &self.assigner;
         let window = self.merging.add(window, |one, other| assigner.merge(one, other), &mut merge);
         if let Some((state_window, sources)) = merge.state_windows.split_first() {
-            self.check_merged(&window)?;
+            self.check_merged(&window, assigned)?;
             self.ask(&window, |trigger, context| trigger.on_merge(&window, &merge.merged, context))?;
             for merged in &merge.merged {
                 self.ask(merged, |trigger, context| trigger.clear(merged, context))?;
@@ -265,17 +305,16 @@ where
         Ok(window)
     }
 
-    fn check_merged(&self, window: &A::Window) -> Result<(), OperatorError> {
+    /// A window by the time of the machine is measured by the reading that it was assigned by: the clock has gone on since,
+    /// maybe past the end of a short window. One that ends with that very reading holds the element, and is due at once.
+    fn check_merged(&self, window: &A::Window, assigned: &AssignerContext) -> Result<(), OperatorError> {
         let too_late = |time: String| MergedTooLate { window: format!("{window:?}"), time };
         if self.assigner.is_event_time() {
             if self.cleanup_time(window) <= self.watermark.0 {
                 return Err(too_late(format!("watermark {}", self.watermark)).into());
             }
-        } else if let Some(opened) = &self.opened {
-            let now = opened.clock.now();
-            if window.max_timestamp() <= now {
-                return Err(too_late(format!("processing time {now}")).into());
-            }
+        } else if window.max_timestamp() < assigned.processing_time {
+            return Err(too_late(format!("processing time {}", assigned.processing_time)).into());
         }
         Ok(())
     }

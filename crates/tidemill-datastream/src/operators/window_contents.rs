@@ -21,6 +21,18 @@ pub(crate) const CONTENTS: &str = "window-contents";
 /// The contents of the windows of one subtask, by key and window, together with the function that they are for.
 ///
 /// What fails here is either the state, whose memory may be used up or whose store may fail, or the function.
+///
+/// ```
+/// use tidemill_datastream::operators::window_contents::{Listed, WindowContents};
+/// use tidemill_datastream::windows::{ProcessWindowFunction, TimeWindow};
+///
+/// /// The contents for a function that sees all elements.
+/// fn contents<F: ProcessWindowFunction<u64, String, u64, TimeWindow>>(
+///     function: F,
+/// ) -> impl WindowContents<u64, String, u64, TimeWindow> {
+///     Listed::new(function)
+/// }
+/// ```
 pub trait WindowContents<T: Data, U: Data, K: Key, W: Window>: Send {
     /// Declares the state.
     fn open(&mut self, backend: &mut KeyedStateBackend<K>) -> Result<(), OperatorError>;
@@ -107,6 +119,16 @@ pub trait WindowContents<T: Data, U: Data, K: Key, W: Window>: Send {
 }
 
 /// How elements become an accumulator, and an accumulator a result.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_datastream::operators::window_contents::{Accumulate, Reduce};
+///
+/// let sum = Reduce(Arc::new(|sum: &mut u64, more: u64| *sum += more));
+/// let mut accumulator = sum.create(&1);
+/// sum.add(&mut accumulator, 2);
+/// assert_eq!(sum.result(&accumulator), 3);
+/// ```
 pub trait Accumulate<T>: Send + Sync + 'static {
     /// What is kept in state.
     type Acc: Data;
@@ -129,6 +151,27 @@ pub trait Accumulate<T>: Send + Sync + 'static {
 }
 
 /// Accumulates by an [`AggregateFunction`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_datastream::operators::window_contents::{Accumulate, Aggregate};
+/// # use tidemill_state::AggregateFunction;
+/// # struct Count;
+/// # impl AggregateFunction for Count {
+/// #     type In = String;
+/// #     type Acc = u64;
+/// #     type Out = u64;
+/// #     fn create_accumulator(&self) -> u64 { 0 }
+/// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+/// #     fn get_result(&self, count: &u64) -> u64 { *count }
+/// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+/// # }
+///
+/// let count = Aggregate(Arc::new(Count));
+/// let mut accumulator = count.create(&"first".to_owned());
+/// count.add(&mut accumulator, "first".to_owned());
+/// assert_eq!(count.result(&accumulator), 1);
+/// ```
 pub struct Aggregate<A>(pub Arc<A>);
 
 impl<A: AggregateFunction> Accumulate<A::In> for Aggregate<A>
@@ -160,6 +203,16 @@ where
 }
 
 /// Accumulates by a [`ReduceFunction`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_datastream::operators::window_contents::{Accumulate, Reduce};
+///
+/// let largest = Reduce(Arc::new(|largest: &mut u64, next: u64| *largest = next.max(*largest)));
+/// let mut accumulator = largest.create(&7);
+/// largest.merge(&mut accumulator, 9);
+/// assert_eq!(accumulator, 9);
+/// ```
 pub struct Reduce<F>(pub Arc<F>);
 
 impl<T: Data, F: ReduceFunction<T>> Accumulate<T> for Reduce<F> {
@@ -188,6 +241,13 @@ impl<T: Data, F: ReduceFunction<T>> Accumulate<T> for Reduce<F> {
 }
 
 /// What becomes of the result of an accumulator.
+///
+/// ```
+/// use tidemill_datastream::operators::window_contents::{Direct, ResultFunction};
+/// use tidemill_datastream::windows::TimeWindow;
+///
+/// assert!(<Direct as ResultFunction<u64, u64, String, TimeWindow>>::DIRECT);
+/// ```
 pub trait ResultFunction<R, U, K, W>: Send {
     /// Whether each result is emitted as it is.
     const DIRECT: bool;
@@ -214,6 +274,17 @@ pub trait ResultFunction<R, U, K, W>: Send {
 }
 
 /// Results are emitted as they are.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_datastream::operators::window_contents::{Accumulated, Direct, Reduce, WindowContents};
+/// use tidemill_datastream::windows::TimeWindow;
+///
+/// fn sums() -> impl WindowContents<u64, u64, String, TimeWindow> {
+///     Accumulated::new(Reduce(Arc::new(|sum: &mut u64, more: u64| *sum += more)), Direct)
+/// }
+/// assert!(sums().is_batchwise());
+/// ```
 pub struct Direct;
 
 impl<R: Data, K: Key, W: Window> ResultFunction<R, R, K, W> for Direct {
@@ -246,6 +317,18 @@ impl<R: Data, K: Key, W: Window> ResultFunction<R, R, K, W> for Direct {
 }
 
 /// Results go through a [`ProcessWindowFunction`].
+///
+/// ```
+/// use tidemill_datastream::operators::window_contents::{ResultFunction, Through};
+/// use tidemill_datastream::windows::{ProcessWindowFunction, TimeWindow};
+///
+/// fn through<F>(function: F) -> impl ResultFunction<u64, String, u64, TimeWindow>
+/// where
+///     F: ProcessWindowFunction<u64, String, u64, TimeWindow>,
+/// {
+///     Through(function)
+/// }
+/// ```
 pub struct Through<F>(pub F);
 
 impl<R, U, K, W, F> ResultFunction<R, U, K, W> for Through<F>
@@ -295,6 +378,18 @@ pub(crate) fn call_function<T, U: Data, K: Key, W: Window>(
 }
 
 /// One accumulator a window.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_datastream::operators::window_contents::{Accumulated, Direct, Reduce, WindowContents};
+/// use tidemill_datastream::windows::GlobalWindow;
+///
+/// fn largest() -> impl WindowContents<u64, u64, String, GlobalWindow> {
+///     let larger = |largest: &mut u64, next: u64| *largest = next.max(*largest);
+///     Accumulated::new(Reduce(Arc::new(larger)), Direct)
+/// }
+/// assert!(largest().is_batchwise(), "each window has one result");
+/// ```
 pub struct Accumulated<T, A: Accumulate<T>, F, W> {
     accumulate: A,
     function: F,
@@ -471,6 +566,17 @@ where
 }
 
 /// All elements of a window.
+///
+/// ```
+/// use tidemill_datastream::operators::window_contents::{Listed, WindowContents};
+/// use tidemill_datastream::windows::{ProcessWindowFunction, TimeWindow};
+///
+/// fn all<F: ProcessWindowFunction<u64, u64, u64, TimeWindow>>(
+///     function: F,
+/// ) -> impl WindowContents<u64, u64, u64, TimeWindow> {
+///     Listed::new(function)
+/// }
+/// ```
 pub struct Listed<T, F, W> {
     function: F,
     state: Option<ListState<T, W>>,

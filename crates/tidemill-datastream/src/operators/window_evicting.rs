@@ -18,6 +18,18 @@ use crate::windows::{
 };
 
 /// All elements of a window with their timestamps; an evictor chooses those that the function sees.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_datastream::operators::window_contents::WindowContents;
+/// use tidemill_datastream::operators::window_evicting::{Evicted, PassOn};
+/// use tidemill_datastream::windows::{CountEvictor, TimeWindow};
+///
+/// fn last_ten() -> impl WindowContents<u64, u64, String, TimeWindow> {
+///     Evicted::new(PassOn, Arc::new(CountEvictor::of(10)))
+/// }
+/// assert!(!last_ten().is_batchwise());
+/// ```
 pub struct Evicted<T, F, W> {
     function: F,
     evictor: Arc<dyn Evictor<T, W>>,
@@ -125,6 +137,15 @@ where
 }
 
 /// Emits the one element that it is called with.
+///
+/// ```
+/// use tidemill_datastream::operators::window_evicting::PassOn;
+/// use tidemill_datastream::windows::{ProcessWindowFunction, TimeWindow};
+///
+/// fn pass_on() -> impl ProcessWindowFunction<u64, u64, String, TimeWindow> {
+///     PassOn
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct PassOn;
 
@@ -142,6 +163,16 @@ impl<R: Data, K: Key, W: Window> ProcessWindowFunction<R, R, K, W> for PassOn {
 }
 
 /// Reduces the elements that are left when a window fires, and hands the result to another function.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_datastream::operators::window_evicting::{PassOn, ReduceLeft};
+/// use tidemill_datastream::windows::{ProcessWindowFunction, TimeWindow};
+///
+/// fn sum_left() -> impl ProcessWindowFunction<u64, u64, String, TimeWindow> {
+///     ReduceLeft::new(Arc::new(|sum: &mut u64, more: u64| *sum += more), PassOn)
+/// }
+/// ```
 pub struct ReduceLeft<F, P> {
     function: Arc<F>,
     process: P,
@@ -197,6 +228,22 @@ where
 }
 
 /// Aggregates the elements that are left when a window fires, and hands the result to another function.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_datastream::operators::window_evicting::{AggregateLeft, PassOn};
+/// use tidemill_datastream::windows::{ProcessWindowFunction, TimeWindow};
+/// use tidemill_serialization::Data;
+/// use tidemill_state::AggregateFunction;
+///
+/// fn left<F>(function: F) -> impl ProcessWindowFunction<F::In, F::Out, String, TimeWindow>
+/// where
+///     F: AggregateFunction,
+///     F::Out: Data,
+/// {
+///     AggregateLeft::new(Arc::new(function), PassOn)
+/// }
+/// ```
 pub struct AggregateLeft<F, P> {
     function: Arc<F>,
     process: P,

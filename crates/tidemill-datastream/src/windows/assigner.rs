@@ -10,6 +10,12 @@ use crate::windows::trigger::Trigger;
 use crate::windows::window::Window;
 
 /// What an assigner may know besides the element.
+///
+/// ```
+/// use tidemill_datastream::windows::AssignerContext;
+///
+/// assert_eq!(AssignerContext::at(1_000).current_processing_time(), 1_000);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AssignerContext {
     pub(crate) processing_time: Timestamp,
@@ -28,6 +34,48 @@ impl AssignerContext {
 }
 
 /// Says to which windows an element belongs.
+///
+/// ```
+/// use tidemill_datastream::windows::{AssignerContext, EventTimeTrigger, TimeWindow, WindowAssigner};
+/// use tidemill_runtime::BoxError;
+///
+/// /// Each element says when its window ends.
+/// #[derive(Clone)]
+/// struct Until;
+///
+/// impl WindowAssigner<(i64, String)> for Until {
+///     type Window = TimeWindow;
+///     type DefaultTrigger = EventTimeTrigger;
+///
+///     fn name(&self) -> &'static str {
+///         "Until"
+///     }
+///
+///     fn assign_windows(
+///         &self,
+///         element: &(i64, String),
+///         timestamp: i64,
+///         _: &AssignerContext,
+///         windows: &mut Vec<TimeWindow>,
+///     ) -> Result<(), BoxError> {
+///         windows.push(TimeWindow::new(timestamp, element.0));
+///         Ok(())
+///     }
+///
+///     fn default_trigger(&self) -> EventTimeTrigger {
+///         EventTimeTrigger
+///     }
+///
+///     fn is_event_time(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// let mut windows = Vec::new();
+/// Until.assign_windows(&(50, "a".to_owned()), 20, &AssignerContext::at(0), &mut windows)?;
+/// assert_eq!(windows, [TimeWindow::new(20, 50)]);
+/// # Ok::<(), BoxError>(())
+/// ```
 pub trait WindowAssigner<T>: Clone + Send + Sync + 'static {
     /// The type of the windows.
     type Window: Window;
@@ -96,7 +144,64 @@ pub trait WindowAssigner<T>: Clone + Send + Sync + 'static {
     }
 }
 
+/// Makes a type an assigner of time windows: one around something that has `validate`, and `assign`, which appends the windows
+/// of a time.
+macro_rules! assign_by_time {
+    ($windows:ident, $trigger:ident, event time) => {
+        assign_by_time!($windows, $trigger, true, |timestamp, _context| {
+            $crate::windows::assigner::has_timestamp(timestamp, stringify!($windows))?;
+            timestamp
+        });
+    };
+    ($windows:ident, $trigger:ident, processing time) => {
+        assign_by_time!($windows, $trigger, false, |_timestamp, context| context.processing_time);
+    };
+    ($windows:ident, $trigger:ident, $event:literal, |$timestamp:ident, $context:ident| $time:expr) => {
+        impl<T: 'static> $crate::windows::WindowAssigner<T> for $windows {
+            type Window = TimeWindow;
+            type DefaultTrigger = $trigger;
+
+            fn name(&self) -> &'static str {
+                stringify!($windows)
+            }
+
+            fn validate(&self) -> Result<(), InvalidWindows> {
+                self.0.validate(stringify!($windows))
+            }
+
+            fn assign_windows(
+                &self,
+                _element: &T,
+                $timestamp: Timestamp,
+                $context: &$crate::windows::AssignerContext,
+                windows: &mut Vec<TimeWindow>,
+            ) -> Result<(), tidemill_runtime::BoxError> {
+                self.0.assign($time, windows);
+                Ok(())
+            }
+
+            fn default_trigger(&self) -> $trigger {
+                $trigger
+            }
+
+            fn is_event_time(&self) -> bool {
+                $event
+            }
+        }
+    };
+}
+pub(super) use assign_by_time;
+
 /// Windows that cannot be made.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::windows::{TumblingEventTimeWindows, WindowAssigner};
+///
+/// let nothing = TumblingEventTimeWindows::of(Duration::ZERO);
+/// let error = WindowAssigner::<u64>::validate(&nothing).unwrap_err();
+/// assert_eq!(error.to_string(), "TumblingEventTimeWindows: the size is less than 1 ms; give at least 1 ms");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{assigner}: {reason}")]
 pub struct InvalidWindows {

@@ -26,6 +26,19 @@ pub struct CountTrigger<W> {
 
 impl<W> CountTrigger<W> {
     /// Fires for every `max_count` elements; 0 and 1 are for every element.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{CountTrigger, GlobalWindows};
+    ///
+    /// /// The sum so far, with every hundredth number.
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(GlobalWindows::create())
+    ///         .trigger(CountTrigger::of(100))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn of(max_count: u64) -> Self {
         Self { max_count, count: None }
     }
@@ -86,6 +99,19 @@ pub struct PurgingTrigger<R> {
 
 impl<R> PurgingTrigger<R> {
     /// Purges when `nested` fires.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{CountTrigger, GlobalWindows, PurgingTrigger};
+    ///
+    /// /// The sums of each hundred numbers.
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(GlobalWindows::create())
+    ///         .trigger(PurgingTrigger::of(CountTrigger::of(100)))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn of(nested: R) -> Self {
         Self { nested }
     }

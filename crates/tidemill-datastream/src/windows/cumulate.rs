@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use tidemill_core::time::Timestamp;
-use tidemill_runtime::BoxError;
 
 use crate::windows::assigner::{
-    AssignerContext, InvalidWindows, WindowAssigner, at_least_a_millisecond, has_timestamp, millis,
-    offset_within,
+    InvalidWindows, assign_by_time, at_least_a_millisecond, millis, offset_within,
 };
 use crate::windows::end_triggers::{EventTimeTrigger, ProcessingTimeTrigger};
 use crate::windows::window::TimeWindow;
@@ -68,50 +66,39 @@ pub struct CumulateEventTimeWindows(Cumulate);
 
 impl CumulateEventTimeWindows {
     /// Windows up to `max_size`, which must be a multiple of `step`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, CumulateEventTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = CumulateEventTimeWindows::of(Duration::from_millis(30), Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(0, 20), TimeWindow::new(0, 30)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(max_size: Duration, step: Duration) -> Self {
         Self(Cumulate::of(max_size, step))
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, CumulateEventTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = CumulateEventTimeWindows::of(Duration::from_millis(30), Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.with_offset(-5).assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(-5, 25)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self(Cumulate { offset, ..self.0 })
     }
 }
 
-const EVENT: &str = "CumulateEventTimeWindows";
-
-impl<T: 'static> WindowAssigner<T> for CumulateEventTimeWindows {
-    type Window = TimeWindow;
-    type DefaultTrigger = EventTimeTrigger;
-
-    fn name(&self) -> &'static str {
-        EVENT
-    }
-
-    fn validate(&self) -> Result<(), InvalidWindows> {
-        self.0.validate(EVENT)
-    }
-
-    fn assign_windows(
-        &self,
-        _element: &T,
-        timestamp: Timestamp,
-        _context: &AssignerContext,
-        windows: &mut Vec<TimeWindow>,
-    ) -> Result<(), BoxError> {
-        has_timestamp(timestamp, EVENT)?;
-        self.0.assign(timestamp, windows);
-        Ok(())
-    }
-
-    fn default_trigger(&self) -> EventTimeTrigger {
-        EventTimeTrigger
-    }
-
-    fn is_event_time(&self) -> bool {
-        true
-    }
-}
+assign_by_time!(CumulateEventTimeWindows, EventTimeTrigger, event time);
 
 /// Like [`CumulateEventTimeWindows`], by the time of the machine.
 ///
@@ -126,46 +113,33 @@ pub struct CumulateProcessingTimeWindows(Cumulate);
 
 impl CumulateProcessingTimeWindows {
     /// Windows up to `max_size`, which must be a multiple of `step`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, CumulateProcessingTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = CumulateProcessingTimeWindows::of(Duration::from_millis(30), Duration::from_millis(10));
+    /// let mut at_17 = Vec::new();
+    /// windows.assign_windows(&"element", 0, &AssignerContext::at(17), &mut at_17)?;
+    /// assert_eq!(at_17, [TimeWindow::new(0, 20), TimeWindow::new(0, 30)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(max_size: Duration, step: Duration) -> Self {
         Self(Cumulate::of(max_size, step))
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::CumulateProcessingTimeWindows;
+    ///
+    /// let days = CumulateProcessingTimeWindows::of(Duration::from_secs(86_400), Duration::from_secs(3600));
+    /// assert_ne!(days.with_offset(-8 * 3_600_000), days);
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self(Cumulate { offset, ..self.0 })
     }
 }
 
-const PROCESSING: &str = "CumulateProcessingTimeWindows";
-
-impl<T: 'static> WindowAssigner<T> for CumulateProcessingTimeWindows {
-    type Window = TimeWindow;
-    type DefaultTrigger = ProcessingTimeTrigger;
-
-    fn name(&self) -> &'static str {
-        PROCESSING
-    }
-
-    fn validate(&self) -> Result<(), InvalidWindows> {
-        self.0.validate(PROCESSING)
-    }
-
-    fn assign_windows(
-        &self,
-        _element: &T,
-        _timestamp: Timestamp,
-        context: &AssignerContext,
-        windows: &mut Vec<TimeWindow>,
-    ) -> Result<(), BoxError> {
-        self.0.assign(context.processing_time, windows);
-        Ok(())
-    }
-
-    fn default_trigger(&self) -> ProcessingTimeTrigger {
-        ProcessingTimeTrigger
-    }
-
-    fn is_event_time(&self) -> bool {
-        false
-    }
-}
+assign_by_time!(CumulateProcessingTimeWindows, ProcessingTimeTrigger, processing time);

@@ -13,6 +13,13 @@ fn fire_when(condition: bool) -> TriggerResult {
 }
 
 /// Fires once event time passes the end of the window, and for each element that comes later and is still allowed.
+///
+/// ```
+/// use tidemill_datastream::windows::{EventTimeTrigger, TimeWindow, Trigger};
+/// use tidemill_state::TimeDomain;
+///
+/// assert_eq!(Trigger::<u64, TimeWindow>::fires_at_end(&EventTimeTrigger), Some(TimeDomain::Event));
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventTimeTrigger;
 
@@ -69,6 +76,13 @@ impl<T, W: Window> Trigger<T, W> for EventTimeTrigger {
 }
 
 /// Fires once the time of the machine passes the end of the window.
+///
+/// ```
+/// use tidemill_datastream::windows::{ProcessingTimeTrigger, TimeWindow, Trigger};
+/// use tidemill_state::TimeDomain;
+///
+/// assert_eq!(Trigger::<u64, TimeWindow>::fires_at_end(&ProcessingTimeTrigger), Some(TimeDomain::Processing));
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessingTimeTrigger;
 
@@ -120,6 +134,19 @@ impl<T, W: Window> Trigger<T, W> for ProcessingTimeTrigger {
 }
 
 /// Fires at the end of the window: for a [`GlobalWindow`](crate::windows::GlobalWindow), at the end of a bounded stream.
+///
+/// ```
+/// use tidemill_datastream::DataStream;
+/// use tidemill_datastream::windows::{EndOfStreamTrigger, GlobalWindows};
+///
+/// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+///     numbers
+///         .key_by(|number| number % 10)
+///         .window(GlobalWindows::create())
+///         .trigger(EndOfStreamTrigger)
+///         .reduce(|sum: &mut u64, number| *sum += number)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EndOfStreamTrigger;
 
@@ -167,6 +194,12 @@ impl<T, W: Window> Trigger<T, W> for EndOfStreamTrigger {
 }
 
 /// Never fires.
+///
+/// ```
+/// use tidemill_datastream::windows::{GlobalWindow, NeverTrigger, Trigger};
+///
+/// assert_eq!(Trigger::<u64, GlobalWindow>::fires_at_end(&NeverTrigger), None);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NeverTrigger;
 

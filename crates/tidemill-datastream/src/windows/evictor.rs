@@ -9,6 +9,13 @@ use tidemill_runtime::BoxError;
 use crate::windows::assigner::millis;
 
 /// An element of a window with its timestamp.
+///
+/// ```
+/// use tidemill_datastream::windows::TimestampedValue;
+///
+/// let element = TimestampedValue { value: "a", timestamp: 20 };
+/// assert!(element.timestamp < 30);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimestampedValue<T> {
     /// The element.
@@ -18,6 +25,19 @@ pub struct TimestampedValue<T> {
 }
 
 /// What an evictor may know besides the elements.
+///
+/// ```
+/// use tidemill_datastream::windows::{EvictorContext, TimestampedValue};
+///
+/// /// Elements that are older than event time by no more than a minute.
+/// fn recent<'a, T>(
+///     elements: &'a [TimestampedValue<T>],
+///     context: &EvictorContext,
+/// ) -> impl Iterator<Item = &'a TimestampedValue<T>> {
+///     let from = context.current_watermark().0.saturating_sub(60_000);
+///     elements.iter().filter(move |element| element.timestamp >= from)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct EvictorContext {
     pub(crate) watermark: Watermark,
@@ -39,6 +59,30 @@ impl EvictorContext {
 /// Removes elements from a window when it fires, before or after its function is called. What it removes stays removed.
 ///
 /// A window with an evictor keeps all its elements, also with functions that could combine them as they come.
+///
+/// ```
+/// use tidemill_datastream::windows::{Evictor, EvictorContext, TimestampedValue};
+/// use tidemill_runtime::BoxError;
+///
+/// /// Leaves out every other element.
+/// struct Half;
+///
+/// impl<T: 'static, W> Evictor<T, W> for Half {
+///     fn evict_before(
+///         &self,
+///         elements: &mut Vec<TimestampedValue<T>>,
+///         _: &W,
+///         _: &EvictorContext,
+///     ) -> Result<(), BoxError> {
+///         let mut keep = false;
+///         elements.retain(|_| {
+///             keep = !keep;
+///             keep
+///         });
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Evictor<T, W>: Send + Sync + 'static {
     /// Removes elements that the function shall not see. Elements are in the order in which they came.
     ///
@@ -114,11 +158,33 @@ pub struct CountEvictor {
 
 impl CountEvictor {
     /// Keeps the last `max_count` elements.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{CountEvictor, CountTrigger, GlobalWindows};
+    ///
+    /// /// With every number, the sum of the last ten.
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(GlobalWindows::create())
+    ///         .trigger(CountTrigger::of(1))
+    ///         .evictor(CountEvictor::of(10))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn of(max_count: usize) -> Self {
         Self { max_count, after: false }
     }
 
     /// Evicts after the function was called, not before.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::CountEvictor;
+    ///
+    /// // The function sees all; the last ten stay for the next time.
+    /// let keep_ten = CountEvictor::of(10).after();
+    /// # let _ = keep_ten;
+    /// ```
     pub fn after(self) -> Self {
         Self { after: true, ..self }
     }
@@ -148,11 +214,35 @@ pub struct TimeEvictor {
 
 impl TimeEvictor {
     /// Keeps the elements whose timestamps are less than `size` before the latest.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{CountTrigger, GlobalWindows, TimeEvictor};
+    ///
+    /// /// With every number, the sum of those of the last minute.
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(GlobalWindows::create())
+    ///         .trigger(CountTrigger::of(1))
+    ///         .evictor(TimeEvictor::of(Duration::from_secs(60)))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn of(size: Duration) -> Self {
         Self { size: millis(size), after: false }
     }
 
     /// Evicts after the function was called, not before.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::TimeEvictor;
+    ///
+    /// // The function sees all; what is of the last minute stays for the next time.
+    /// let keep_a_minute = TimeEvictor::of(Duration::from_secs(60)).after();
+    /// # let _ = keep_a_minute;
+    /// ```
     pub fn after(self) -> Self {
         Self { after: true, ..self }
     }
@@ -188,11 +278,36 @@ pub struct DeltaEvictor<T> {
 
 impl<T> DeltaEvictor<T> {
     /// Keeps the elements for which `delta(element, last)` is less than `threshold`.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{CountTrigger, DeltaEvictor, GlobalWindows};
+    ///
+    /// /// With every temperature, how many have come since it was 10 degrees lower.
+    /// fn counts(temperatures: &DataStream<i64>) -> DataStream<u64> {
+    ///     temperatures
+    ///         .window_all(GlobalWindows::create())
+    ///         .trigger(CountTrigger::of(1))
+    ///         .evictor(DeltaEvictor::of(10.0, |old: &i64, last: &i64| (last - old) as f64))
+    ///         .apply(|_, _, elements, out| {
+    ///             out.collect(elements.len() as u64);
+    ///             Ok(())
+    ///         })
+    /// }
+    /// ```
     pub fn of(threshold: f64, delta: impl Fn(&T, &T) -> f64 + Send + Sync + 'static) -> Self {
         Self { threshold, delta: Arc::new(delta), after: false }
     }
 
     /// Evicts after the function was called, not before.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::DeltaEvictor;
+    ///
+    /// // The function sees all; what is near the last one stays for the next time.
+    /// let keep_near = DeltaEvictor::of(10.0, |old: &f64, last: &f64| last - old).after();
+    /// # let _ = keep_near;
+    /// ```
     pub fn after(self) -> Self {
         Self { after: true, ..self }
     }

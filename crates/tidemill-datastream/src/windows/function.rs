@@ -12,6 +12,15 @@ use crate::output_tag::OutputTag;
 use crate::windows::window::Window;
 
 /// The elements of a window, in the order in which they came; or the one result of an incremental aggregation.
+///
+/// ```
+/// use tidemill_datastream::windows::Elements;
+///
+/// fn mean(elements: Elements<f64>) -> f64 {
+///     let count = elements.len();
+///     elements.sum::<f64>() / count as f64
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Elements<T>(Inner<T>);
 
@@ -54,6 +63,21 @@ impl<T> Iterator for Elements<T> {
 impl<T> ExactSizeIterator for Elements<T> {}
 
 /// What a [`ProcessWindowFunction`] may know and do besides emitting.
+///
+/// ```
+/// use tidemill_datastream::OutputTag;
+/// use tidemill_datastream::windows::{TimeWindow, WindowContext};
+/// use tidemill_runtime::BoxError;
+///
+/// /// Tells how far event time was behind the end of a window when it fired.
+/// fn tell_lag(
+///     context: &mut WindowContext<'_, String, TimeWindow>,
+///     lags: &OutputTag<i64>,
+/// ) -> Result<(), BoxError> {
+///     let lag = context.current_watermark().0 - context.window().end;
+///     context.output(lags, lag)
+/// }
+/// ```
 pub struct WindowContext<'a, K, W> {
     pub(crate) backend: &'a mut KeyedStateBackend<K>,
     pub(crate) window: &'a W,
@@ -97,6 +121,29 @@ impl<K: Key, W: Window> WindowContext<'_, K, W> {
 }
 
 /// Any number of records from the elements of a window.
+///
+/// ```
+/// use tidemill_datastream::Collector;
+/// use tidemill_datastream::windows::{Elements, ProcessWindowFunction, TimeWindow, WindowContext};
+/// use tidemill_runtime::BoxError;
+///
+/// /// (key, start of the window, number of elements)
+/// #[derive(Clone)]
+/// struct Counts;
+///
+/// impl ProcessWindowFunction<u64, (String, i64, u64), String, TimeWindow> for Counts {
+///     fn process(
+///         &mut self,
+///         key: &String,
+///         context: &mut WindowContext<'_, String, TimeWindow>,
+///         elements: Elements<u64>,
+///         out: &mut Collector<(String, i64, u64)>,
+///     ) -> Result<(), BoxError> {
+///         out.collect((key.clone(), context.window().start, elements.len() as u64));
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait ProcessWindowFunction<In, Out, K, W>: Clone + Send + Sync + 'static {
     /// Declares the states of the function and keeps their handles.
     ///
@@ -133,6 +180,18 @@ pub trait ProcessWindowFunction<In, Out, K, W>: Clone + Send + Sync + 'static {
 }
 
 /// A [`ProcessWindowFunction`] of a closure that takes key, window, elements and collector.
+///
+/// ```
+/// use tidemill_datastream::Collector;
+/// use tidemill_datastream::windows::{ApplyFunction, Elements, ProcessWindowFunction, TimeWindow};
+///
+/// fn counts() -> impl ProcessWindowFunction<u64, u64, String, TimeWindow> {
+///     ApplyFunction::new(|_: &String, _: &TimeWindow, elements: Elements<u64>, out: &mut Collector<u64>| {
+///         out.collect(elements.len() as u64);
+///         Ok(())
+///     })
+/// }
+/// ```
 pub struct ApplyFunction<F, In> {
     function: F,
     elements: PhantomData<fn(In)>,

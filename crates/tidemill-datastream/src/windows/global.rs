@@ -25,11 +25,34 @@ pub struct GlobalWindows {
 
 impl GlobalWindows {
     /// With a trigger that never fires: name another.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{CountTrigger, GlobalWindows};
+    ///
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(GlobalWindows::create())
+    ///         .trigger(CountTrigger::of(100))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn create() -> Self {
         Self { at_end: false }
     }
 
     /// With a trigger that fires at the end of a bounded stream.
+    ///
+    /// ```
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::GlobalWindows;
+    ///
+    /// fn sum(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(GlobalWindows::create_with_end_of_stream_trigger())
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn create_with_end_of_stream_trigger() -> Self {
         Self { at_end: true }
     }
@@ -66,6 +89,14 @@ impl<T: 'static> WindowAssigner<T> for GlobalWindows {
 }
 
 /// The trigger that [`GlobalWindows`] have by themselves: it fires at the end of the stream, or never.
+///
+/// ```
+/// use tidemill_datastream::windows::global::GlobalTrigger;
+/// use tidemill_datastream::windows::{GlobalWindow, GlobalWindows, Trigger, WindowAssigner};
+///
+/// let trigger: GlobalTrigger = WindowAssigner::<u64>::default_trigger(&GlobalWindows::create());
+/// assert_eq!(Trigger::<u64, GlobalWindow>::fires_at_end(&trigger), None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct GlobalTrigger {
     at_end: bool,

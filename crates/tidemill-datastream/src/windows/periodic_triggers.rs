@@ -29,6 +29,47 @@ fn at_least_one(interval: Duration) -> i64 {
     millis(interval).max(1)
 }
 
+/// What both triggers do alike, with timers in their own domain of time.
+macro_rules! periodic {
+    ($register:ident, $delete:ident) => {
+        fn open<K: Key>(&mut self, states: &mut KeyedStateBackend<K>) -> Result<(), BoxError> {
+            self.next = Some(open(states)?);
+            Ok(())
+        }
+
+        fn can_merge(&self) -> bool {
+            true
+        }
+
+        fn on_merge<K: Key>(
+            &mut self,
+            window: &W,
+            merged: &[W],
+            context: &mut TriggerContext<'_, K, W>,
+        ) -> Result<(), BoxError> {
+            let state = self.next.ok_or(NOT_OPEN)?;
+            state.merge_namespaces(context.backend, window, merged)?;
+            if let Some(next) = state.get_in(context.backend, window)? {
+                context.$register(next)?;
+            }
+            Ok(())
+        }
+
+        fn clear<K: Key>(
+            &mut self,
+            window: &W,
+            context: &mut TriggerContext<'_, K, W>,
+        ) -> Result<(), BoxError> {
+            let state = self.next.ok_or(NOT_OPEN)?;
+            if let Some(next) = state.get_in(context.backend, window)? {
+                context.$delete(next)?;
+                state.clear_in(context.backend, window)?;
+            }
+            Ok(())
+        }
+    };
+}
+
 /// Fires whenever event time passes a multiple of an interval since the window got its first element, and at the end of the
 /// window.
 ///
@@ -46,6 +87,20 @@ pub struct ContinuousEventTimeTrigger<W> {
 
 impl<W: Window> ContinuousEventTimeTrigger<W> {
     /// Fires every `interval`; one below a millisecond counts as that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{ContinuousEventTimeTrigger, TumblingEventTimeWindows};
+    ///
+    /// /// The sum of the day so far, every minute of event time.
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(TumblingEventTimeWindows::of(Duration::from_secs(86_400)))
+    ///         .trigger(ContinuousEventTimeTrigger::of(Duration::from_secs(60)))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn of(interval: Duration) -> Self {
         Self { interval: at_least_one(interval), next: None }
     }
@@ -63,10 +118,7 @@ impl<W: Window> ContinuousEventTimeTrigger<W> {
 }
 
 impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger<W> {
-    fn open<K: Key>(&mut self, states: &mut KeyedStateBackend<K>) -> Result<(), BoxError> {
-        self.next = Some(open(states)?);
-        Ok(())
-    }
+    periodic!(register_event_time_timer, delete_event_time_timer);
 
     fn on_element<K: Key>(
         &mut self,
@@ -106,33 +158,6 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger<W> {
         }
         Ok(TriggerResult::Fire)
     }
-
-    fn can_merge(&self) -> bool {
-        true
-    }
-
-    fn on_merge<K: Key>(
-        &mut self,
-        window: &W,
-        merged: &[W],
-        context: &mut TriggerContext<'_, K, W>,
-    ) -> Result<(), BoxError> {
-        let state = self.next.ok_or(NOT_OPEN)?;
-        state.merge_namespaces(context.backend, window, merged)?;
-        if let Some(next) = state.get_in(context.backend, window)? {
-            context.register_event_time_timer(next)?;
-        }
-        Ok(())
-    }
-
-    fn clear<K: Key>(&mut self, window: &W, context: &mut TriggerContext<'_, K, W>) -> Result<(), BoxError> {
-        let state = self.next.ok_or(NOT_OPEN)?;
-        if let Some(next) = state.get_in(context.backend, window)? {
-            context.delete_event_time_timer(next)?;
-            state.clear_in(context.backend, window)?;
-        }
-        Ok(())
-    }
 }
 
 /// Fires whenever the time of the machine passes a multiple of an interval since the window got its first element.
@@ -151,6 +176,20 @@ pub struct ContinuousProcessingTimeTrigger<W> {
 
 impl<W: Window> ContinuousProcessingTimeTrigger<W> {
     /// Fires every `interval`; one below a millisecond counts as that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::DataStream;
+    /// use tidemill_datastream::windows::{ContinuousProcessingTimeTrigger, GlobalWindows};
+    ///
+    /// /// The sum so far, every second.
+    /// fn sums(numbers: &DataStream<u64>) -> DataStream<u64> {
+    ///     numbers
+    ///         .window_all(GlobalWindows::create())
+    ///         .trigger(ContinuousProcessingTimeTrigger::of(Duration::from_secs(1)))
+    ///         .reduce(|sum: &mut u64, number| *sum += number)
+    /// }
+    /// ```
     pub fn of(interval: Duration) -> Self {
         Self { interval: at_least_one(interval), next: None }
     }
@@ -168,10 +207,7 @@ impl<W: Window> ContinuousProcessingTimeTrigger<W> {
 }
 
 impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger<W> {
-    fn open<K: Key>(&mut self, states: &mut KeyedStateBackend<K>) -> Result<(), BoxError> {
-        self.next = Some(open(states)?);
-        Ok(())
-    }
+    periodic!(register_processing_time_timer, delete_processing_time_timer);
 
     fn on_element<K: Key>(
         &mut self,
@@ -203,32 +239,5 @@ impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger<W> {
             self.order_next(time, window, context)?;
         }
         Ok(TriggerResult::Fire)
-    }
-
-    fn can_merge(&self) -> bool {
-        true
-    }
-
-    fn on_merge<K: Key>(
-        &mut self,
-        window: &W,
-        merged: &[W],
-        context: &mut TriggerContext<'_, K, W>,
-    ) -> Result<(), BoxError> {
-        let state = self.next.ok_or(NOT_OPEN)?;
-        state.merge_namespaces(context.backend, window, merged)?;
-        if let Some(next) = state.get_in(context.backend, window)? {
-            context.register_processing_time_timer(next)?;
-        }
-        Ok(())
-    }
-
-    fn clear<K: Key>(&mut self, window: &W, context: &mut TriggerContext<'_, K, W>) -> Result<(), BoxError> {
-        let state = self.next.ok_or(NOT_OPEN)?;
-        if let Some(next) = state.get_in(context.backend, window)? {
-            context.delete_processing_time_timer(next)?;
-            state.clear_in(context.backend, window)?;
-        }
-        Ok(())
     }
 }

@@ -78,6 +78,19 @@ pub struct EventTimeSessionWindows<T> {
 
 impl<T> EventTimeSessionWindows<T> {
     /// Sessions that end when nothing has come for `gap`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, EventTimeSessionWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let sessions = EventTimeSessionWindows::with_gap(Duration::from_millis(10));
+    /// let mut windows = Vec::new();
+    /// for timestamp in [5, 12] {
+    ///     sessions.assign_windows(&"element", timestamp, &AssignerContext::at(0), &mut windows)?;
+    /// }
+    /// assert_eq!(sessions.merge(&windows[0], &windows[1]), Some(TimeWindow::new(5, 22)));
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn with_gap(gap: Duration) -> Self {
         Self { gap: Gap::Fixed(millis(gap)) }
     }
@@ -150,11 +163,33 @@ pub struct ProcessingTimeSessionWindows<T> {
 
 impl<T> ProcessingTimeSessionWindows<T> {
     /// Sessions that end when nothing has come for `gap`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, ProcessingTimeSessionWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let sessions = ProcessingTimeSessionWindows::with_gap(Duration::from_millis(10));
+    /// let mut at_5 = Vec::new();
+    /// sessions.assign_windows(&"element", 0, &AssignerContext::at(5), &mut at_5)?;
+    /// assert_eq!(at_5, [TimeWindow::new(5, 15)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn with_gap(gap: Duration) -> Self {
         Self { gap: Gap::Fixed(millis(gap)) }
     }
 
     /// Sessions that end when nothing has come for the gap that an element names.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, ProcessingTimeSessionWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let sessions = ProcessingTimeSessionWindows::with_dynamic_gap(|patience: &u64| Duration::from_millis(*patience));
+    /// let mut at_5 = Vec::new();
+    /// sessions.assign_windows(&20, 0, &AssignerContext::at(5), &mut at_5)?;
+    /// assert_eq!(at_5, [TimeWindow::new(5, 25)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn with_dynamic_gap(gap: impl Fn(&T) -> Duration + Send + Sync + 'static) -> Self {
         Self { gap: Gap::Dynamic(Arc::new(gap)) }
     }

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use tidemill_core::time::Timestamp;
-use tidemill_runtime::BoxError;
 
 use crate::windows::assigner::{
-    AssignerContext, InvalidWindows, WindowAssigner, at_least_a_millisecond, has_timestamp, millis,
-    offset_within,
+    InvalidWindows, assign_by_time, at_least_a_millisecond, millis, offset_within,
 };
 use crate::windows::end_triggers::{EventTimeTrigger, ProcessingTimeTrigger};
 use crate::windows::window::TimeWindow;
@@ -71,50 +69,39 @@ pub struct SlidingEventTimeWindows(Sliding);
 
 impl SlidingEventTimeWindows {
     /// Windows of `size`, one every `slide`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, SlidingEventTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = SlidingEventTimeWindows::of(Duration::from_millis(20), Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(10, 30), TimeWindow::new(0, 20)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(size: Duration, slide: Duration) -> Self {
         Self(Sliding::of(size, slide))
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, SlidingEventTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = SlidingEventTimeWindows::of(Duration::from_millis(20), Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.with_offset(-1).assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(9, 29), TimeWindow::new(-1, 19)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self(Sliding { offset, ..self.0 })
     }
 }
 
-const EVENT: &str = "SlidingEventTimeWindows";
-
-impl<T: 'static> WindowAssigner<T> for SlidingEventTimeWindows {
-    type Window = TimeWindow;
-    type DefaultTrigger = EventTimeTrigger;
-
-    fn name(&self) -> &'static str {
-        EVENT
-    }
-
-    fn validate(&self) -> Result<(), InvalidWindows> {
-        self.0.validate(EVENT)
-    }
-
-    fn assign_windows(
-        &self,
-        _element: &T,
-        timestamp: Timestamp,
-        _context: &AssignerContext,
-        windows: &mut Vec<TimeWindow>,
-    ) -> Result<(), BoxError> {
-        has_timestamp(timestamp, EVENT)?;
-        self.0.assign(timestamp, windows);
-        Ok(())
-    }
-
-    fn default_trigger(&self) -> EventTimeTrigger {
-        EventTimeTrigger
-    }
-
-    fn is_event_time(&self) -> bool {
-        true
-    }
-}
+assign_by_time!(SlidingEventTimeWindows, EventTimeTrigger, event time);
 
 /// Windows of one size by the time of the machine, of which one begins with every slide.
 ///
@@ -129,46 +116,33 @@ pub struct SlidingProcessingTimeWindows(Sliding);
 
 impl SlidingProcessingTimeWindows {
     /// Windows of `size`, one every `slide`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, SlidingProcessingTimeWindows, TimeWindow, WindowAssigner};
+    ///
+    /// let windows = SlidingProcessingTimeWindows::of(Duration::from_millis(20), Duration::from_millis(10));
+    /// let mut at_17 = Vec::new();
+    /// windows.assign_windows(&"element", 0, &AssignerContext::at(17), &mut at_17)?;
+    /// assert_eq!(at_17, [TimeWindow::new(10, 30), TimeWindow::new(0, 20)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(size: Duration, slide: Duration) -> Self {
         Self(Sliding::of(size, slide))
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::SlidingProcessingTimeWindows;
+    ///
+    /// let windows = SlidingProcessingTimeWindows::of(Duration::from_secs(60), Duration::from_secs(5));
+    /// assert_ne!(windows.with_offset(1_000), windows);
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self(Sliding { offset, ..self.0 })
     }
 }
 
-const PROCESSING: &str = "SlidingProcessingTimeWindows";
-
-impl<T: 'static> WindowAssigner<T> for SlidingProcessingTimeWindows {
-    type Window = TimeWindow;
-    type DefaultTrigger = ProcessingTimeTrigger;
-
-    fn name(&self) -> &'static str {
-        PROCESSING
-    }
-
-    fn validate(&self) -> Result<(), InvalidWindows> {
-        self.0.validate(PROCESSING)
-    }
-
-    fn assign_windows(
-        &self,
-        _element: &T,
-        _timestamp: Timestamp,
-        context: &AssignerContext,
-        windows: &mut Vec<TimeWindow>,
-    ) -> Result<(), BoxError> {
-        self.0.assign(context.processing_time, windows);
-        Ok(())
-    }
-
-    fn default_trigger(&self) -> ProcessingTimeTrigger {
-        ProcessingTimeTrigger
-    }
-
-    fn is_event_time(&self) -> bool {
-        false
-    }
-}
+assign_by_time!(SlidingProcessingTimeWindows, ProcessingTimeTrigger, processing time);

@@ -8,6 +8,13 @@ use tidemill_state::{Clock, KeyedStateBackend, StateError, TimeDomain, Timers};
 use crate::windows::window::Window;
 
 /// What is to become of a window.
+///
+/// ```
+/// use tidemill_datastream::windows::TriggerResult;
+///
+/// assert!(TriggerResult::FireAndPurge.is_fire() && TriggerResult::FireAndPurge.is_purge());
+/// assert!(!TriggerResult::Continue.is_fire());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TriggerResult {
     /// Nothing.
@@ -33,6 +40,23 @@ impl TriggerResult {
 }
 
 /// What a trigger may know and do: time, timers of the window, and state.
+///
+/// ```
+/// use tidemill_datastream::windows::{TimeWindow, TriggerContext, TriggerResult, Window};
+/// use tidemill_state::StateError;
+///
+/// /// Fires now if event time has passed the window, and otherwise when it does.
+/// fn at_end(
+///     window: &TimeWindow,
+///     context: &mut TriggerContext<'_, String, TimeWindow>,
+/// ) -> Result<TriggerResult, StateError> {
+///     if window.max_timestamp() <= context.current_watermark().0 {
+///         return Ok(TriggerResult::Fire);
+///     }
+///     context.register_event_time_timer(window.max_timestamp())?;
+///     Ok(TriggerResult::Continue)
+/// }
+/// ```
 pub struct TriggerContext<'a, K, W> {
     pub(crate) backend: &'a mut KeyedStateBackend<K>,
     pub(crate) timers: Timers<W>,
@@ -95,6 +119,33 @@ impl<K: Key, W: Window> TriggerContext<'_, K, W> {
 ///
 /// One trigger serves all keys and windows of a subtask; what it has to remember of a window it keeps in state whose
 /// namespace is the window.
+///
+/// ```
+/// use tidemill_core::Timestamp;
+/// use tidemill_datastream::windows::{Trigger, TriggerContext, TriggerResult, Window};
+/// use tidemill_runtime::BoxError;
+/// use tidemill_serialization::Key;
+///
+/// /// Fires for elements that say so.
+/// #[derive(Clone)]
+/// struct OnDemand;
+///
+/// impl<W: Window> Trigger<(bool, u64), W> for OnDemand {
+///     fn on_element<K: Key>(
+///         &mut self,
+///         element: &(bool, u64),
+///         _: Timestamp,
+///         _: &W,
+///         _: &mut TriggerContext<'_, K, W>,
+///     ) -> Result<TriggerResult, BoxError> {
+///         Ok(if element.0 { TriggerResult::Fire } else { TriggerResult::Continue })
+///     }
+///
+///     fn clear<K: Key>(&mut self, _: &W, _: &mut TriggerContext<'_, K, W>) -> Result<(), BoxError> {
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Trigger<T, W: Window>: Clone + Send + Sync + 'static {
     /// Declares the trigger's states and keeps their handles.
     ///

@@ -35,11 +35,33 @@ pub struct TumblingEventTimeWindows {
 
 impl TumblingEventTimeWindows {
     /// Windows of `size`, aligned to the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, TimeWindow, TumblingEventTimeWindows, WindowAssigner};
+    ///
+    /// let windows = TumblingEventTimeWindows::of(Duration::from_millis(10));
+    /// let mut of_17 = Vec::new();
+    /// windows.assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(10, 20)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn of(size: Duration) -> Self {
         Self { size: millis(size), offset: 0 }
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{AssignerContext, TimeWindow, TumblingEventTimeWindows, WindowAssigner};
+    ///
+    /// let windows = TumblingEventTimeWindows::of(Duration::from_millis(10)).with_offset(-1);
+    /// let mut of_17 = Vec::new();
+    /// windows.assign_windows(&"element", 17, &AssignerContext::at(0), &mut of_17)?;
+    /// assert_eq!(of_17, [TimeWindow::new(9, 19)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self { offset, ..self }
     }
@@ -105,6 +127,17 @@ impl<T: 'static> WindowAssigner<T> for TumblingEventTimeWindows {
 }
 
 /// Windows of one size by the time of the machine, without gap or overlap.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_datastream::windows::{AssignerContext, TimeWindow, TumblingProcessingTimeWindows, WindowAssigner};
+///
+/// let windows = TumblingProcessingTimeWindows::of(Duration::from_millis(10));
+/// let mut at_17 = Vec::new();
+/// windows.assign_windows(&"element", 0, &AssignerContext::at(17), &mut at_17)?;
+/// assert_eq!(at_17, [TimeWindow::new(10, 20)]);
+/// # Ok::<(), tidemill_runtime::BoxError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TumblingProcessingTimeWindows {
     size: i64,
@@ -125,6 +158,14 @@ impl TumblingProcessingTimeWindows {
     }
 
     /// Shifts all windows by `offset` milliseconds, which may be negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::TumblingProcessingTimeWindows;
+    ///
+    /// let windows = TumblingProcessingTimeWindows::of(Duration::from_secs(60));
+    /// assert_ne!(windows.with_offset(1_000), windows);
+    /// ```
     pub fn with_offset(self, offset: i64) -> Self {
         Self { offset, ..self }
     }

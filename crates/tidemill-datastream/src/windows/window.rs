@@ -7,12 +7,26 @@ use tidemill_core::time::{Timestamp, format_timestamp};
 use tidemill_serialization::{Key, Record, RoutingHash};
 
 /// A group of elements of one key. State is kept by key and window.
+///
+/// ```
+/// use tidemill_datastream::windows::{GlobalWindow, TimeWindow, Window};
+///
+/// assert_eq!(TimeWindow::new(10, 20).max_timestamp(), 19);
+/// assert_eq!(GlobalWindow.max_timestamp(), i64::MAX);
+/// ```
 pub trait Window: Key {
     /// The last timestamp that belongs to the window. Results carry it, and with it event time closes the window.
     fn max_timestamp(&self) -> Timestamp;
 }
 
 /// The window from `start` (inclusive) to `end` (exclusive), in milliseconds since the epoch.
+///
+/// ```
+/// use tidemill_datastream::windows::TimeWindow;
+///
+/// let minute = TimeWindow::new(0, 60_000);
+/// assert_eq!(minute.to_string(), "[1970-01-01T00:00:00.000Z, 1970-01-01T00:01:00.000Z)");
+/// ```
 #[derive(Record, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimeWindow {
     /// The first timestamp in the window.
@@ -40,6 +54,12 @@ impl TimeWindow {
     }
 
     /// The smallest window that covers both.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::TimeWindow;
+    ///
+    /// assert_eq!(TimeWindow::new(0, 10).cover(&TimeWindow::new(5, 20)), TimeWindow::new(0, 20));
+    /// ```
     pub fn cover(&self, other: &TimeWindow) -> TimeWindow {
         TimeWindow { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
@@ -83,6 +103,12 @@ impl fmt::Display for TimeWindow {
 }
 
 /// The one window that all elements are in. It never ends.
+///
+/// ```
+/// use tidemill_datastream::windows::{GlobalWindow, Window};
+///
+/// assert_eq!(GlobalWindow.max_timestamp(), i64::MAX, "it never ends");
+/// ```
 #[derive(Record, RoutingHash, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GlobalWindow;
 

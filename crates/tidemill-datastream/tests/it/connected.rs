@@ -1,10 +1,11 @@
 //! Connected streams, and functions with operator state.
 
+use tidemill_datastream::windows::GlobalWindows;
 use tidemill_datastream::{
-    CheckpointedFunction, CoProcessFunction, Collector, FiredTimer, KeyedCoProcessFunction, KeyedContext,
-    OutputTag, ProcessContext, ProcessFunction,
+    CheckpointedFunction, CoProcessFunction, Collector, DataStream, FiredTimer, KeyedCoProcessFunction,
+    KeyedContext, OutputTag, ProcessContext, ProcessFunction, StreamExecutionEnvironment, WatermarkStrategy,
 };
-use tidemill_runtime::BoxError;
+use tidemill_runtime::{BoxError, JobError};
 use tidemill_serialization::RoutingHash;
 use tidemill_state::{
     KeyedStateBackend, ListStateDescriptor, OperatorListState, OperatorStateBackend, TimeDomain, ValueState,
@@ -14,7 +15,7 @@ use tidemill_testkit::{
     Contract, OperatorHarness, ParallelHarness, Script, assert_same_with_snapshots, stamped, unstamped,
 };
 
-use crate::support::{operator, shared, stream, streams};
+use crate::support::{Never, operator, shared, stream, streams};
 
 #[test]
 fn each_stream_has_a_function_of_its_own() {
@@ -241,4 +242,48 @@ fn functions_keep_lists_through_restarts() {
     }
     own.sort_unstable();
     assert_eq!(own, [1, 2, 3, 4, 5], "each record at one");
+}
+
+#[test]
+fn streams_of_different_environments_make_no_job() {
+    let told = |build: fn(&DataStream<u32>, &DataStream<u32>)| {
+        let envs = [StreamExecutionEnvironment::default(), StreamExecutionEnvironment::default()];
+        let [one, other] = envs.each_ref().map(|env| {
+            // Of different lengths, so that the operators of one are none of the other.
+            env.from_source(Never, WatermarkStrategy::no_watermarks(), "source").map(|number: u32| number)
+        });
+        build(&one, &other.map(|number| number));
+        envs.map(|env| match env.execute("job").map(drop).unwrap_err() {
+            JobError::InvalidGraph(message) => message,
+            error => panic!("{error}"),
+        })
+    };
+    for (build, what) in [
+        (
+            (|one, other| drop(one.connect(other).map(|a| a, |b| b).name("both")))
+                as fn(&DataStream<u32>, &DataStream<u32>),
+            "operator 'Co-Map'",
+        ),
+        (|one, other| drop(one.union(&[other]).name("united").map(|a| a)), "a union"),
+        (
+            |one, other| {
+                let windows =
+                    one.co_group(other).where_key(|a| *a).equal_to(|b| *b).window(GlobalWindows::create());
+                drop(windows.apply(|_, _, _, _, _: &mut Collector<u32>| Ok(())));
+            },
+            "a union",
+        ),
+        (
+            |one, other| {
+                let (one, other) = (one.key_by(|a| *a), other.key_by(|b| *b));
+                drop(one.interval_join(&other).between(-1, 1).apply(|a, _| *a));
+            },
+            "operator 'Interval Join'",
+        ),
+    ] {
+        for message in told(build) {
+            assert!(message.starts_with(what) && message.contains("connected.rs:"), "{message}");
+            assert!(message.contains("two environments"), "{message}");
+        }
+    }
 }

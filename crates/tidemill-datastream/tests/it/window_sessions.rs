@@ -1,14 +1,20 @@
 //! Windows that merge, against a naive union of intervals.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
+use tidemill_core::Timestamp;
+use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_datastream::windows::{
     EventTimeSessionWindows, ProcessingTimeSessionWindows, Trigger, TriggerContext, TriggerResult, Window,
 };
 use tidemill_datastream::{DataStream, OutputTag};
-use tidemill_runtime::BoxError;
+use tidemill_runtime::operator::Emission;
+use tidemill_runtime::{BoxError, OperatorContext, OperatorFactory, Output, Progress};
 use tidemill_serialization::{Key, RoutingHash};
+use tidemill_state::Clock;
 use tidemill_testkit::{OperatorHarness, Script, assert_same_with_snapshots, stamped, unstamped};
 
 use crate::operators::last_operator;
@@ -174,6 +180,33 @@ fn sessions_by_processing_time() {
     assert_eq!(output[3], [(None, "(2, 10)".to_owned(), 9)]);
     assert_eq!(output[4], [(None, "(1, 3)".to_owned(), 14)]);
     assert_eq!(output[6], [(None, "(1, 4)".to_owned(), 29)]);
+}
+
+/// A clock that goes on by a millisecond whenever it is read.
+struct Restless(AtomicI64);
+
+impl Clock for Restless {
+    fn now(&self) -> Timestamp {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn short_sessions_do_not_mind_that_the_clock_goes_on() {
+    let (factory, _) = last_operator(|stream: DataStream<Rec>| {
+        let windows = stream.key_by(|record| record.0).window(ProcessingTimeSessionWindows::with_gap(ms(2)));
+        windows.aggregate(KeyedSum)
+    });
+    let mut operator = factory.create(0).unwrap();
+    let clock = Arc::new(Restless(AtomicI64::new(0)));
+    operator.open(&OperatorContext::detached(0, 1, 128, clock), None).unwrap();
+    let mut out = Output::default();
+    let records = TypedBatch::from_values((1..=9).map(|value| (7u32, value)).collect::<Vec<Rec>>());
+    assert_eq!(operator.process(0, Batch::new(records), &mut out).unwrap(), Progress::Done);
+    assert_eq!(operator.processing_time(1000, &mut out).unwrap(), Progress::Done);
+    let fired = out.take_emissions();
+    let [Emission::Batch(batch)] = &fired[..] else { panic!("one batch was expected, not {fired:?}") };
+    assert_eq!(batch.downcast_ref::<TypedBatch<Rec>>().unwrap().values, [(7, 45)]);
 }
 
 #[test]

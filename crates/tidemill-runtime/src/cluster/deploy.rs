@@ -13,11 +13,12 @@ use crate::cluster::EmbeddedCluster;
 use crate::cluster::job::{JobHandle, JobShared, SubtaskAddress};
 use crate::context::OperatorContext;
 use crate::error::{JobError, OperatorFailure};
-use crate::graph::{ExecutionPlan, NodeKind, RouterContext, reached_subtasks};
+use crate::graph::{ExecutionPlan, NodeKind, Place, RouterContext, reached_subtasks};
 use crate::metrics::{JobMetrics, OperatorMetrics, TaskMetrics};
 use crate::operator::{OperatorError, OperatorWaker};
 use crate::source::{AlignmentGroups, SourceCoordinator, SourceOperator, SourceSpec};
-use crate::task::{Chain, ChainNode, GateInput, Gates, Link, Target, Task, TaskEnd, Work, install_hook};
+use crate::task::panics::{self, Panic};
+use crate::task::{Chain, ChainNode, GateInput, Gates, Link, Target, Task, TaskEnd, Work};
 
 /// One subtask while it is being put together.
 struct Draft {
@@ -31,7 +32,7 @@ struct Draft {
 
 pub(super) fn deploy(cluster: &EmbeddedCluster, plan: ExecutionPlan) -> Result<JobHandle, JobError> {
     check_slots(cluster, &plan)?;
-    install_hook();
+    panics::install_hook();
     let first_task: Vec<usize> = plan
         .job
         .vertices
@@ -195,14 +196,27 @@ fn coordinate(plan: &ExecutionPlan) -> Result<Vec<Option<Arc<SourceCoordinator>>
         .iter()
         .enumerate()
         .map(|(index, node)| match &node.kind {
-            NodeKind::Source(spec) => spec
-                .source
-                .create_enumerator(plan.parallelism[index], None)
-                .map(|enumerator| Some(Arc::new(SourceCoordinator::new(enumerator))))
-                .map_err(|error| failure(plan, index, 0, None, error)),
+            NodeKind::Source(spec) => {
+                let create = || spec.source.create_enumerator(plan.parallelism[index], None);
+                let enumerator = call_user(plan, index, 0, create)?;
+                Ok(Some(Arc::new(SourceCoordinator::new(enumerator))))
+            }
             _ => Ok(None),
         })
         .collect()
+}
+
+/// Calls code of the user on the thread that deploys: neither its errors nor its panics are that thread's.
+fn call_user<T>(
+    plan: &ExecutionPlan,
+    node: usize,
+    subtask: u32,
+    call: impl FnOnce() -> Result<T, OperatorError>,
+) -> Result<T, JobError> {
+    match panics::catch(call) {
+        Ok(called) => called.map_err(|error| failure(plan, node, subtask, None, error)),
+        Err(Panic { error, location }) => Err(failure(plan, node, subtask, Some(location), error)),
+    }
 }
 
 fn failure(
@@ -217,7 +231,7 @@ fn failure(
         &plan.graph.nodes[node].name,
         subtask,
         plan.parallelism[node],
-        &plan.graph.nodes[node].location.to_string(),
+        &Place(plan.graph.nodes[node].location).to_string(),
         panicked_at,
         error,
     )))
@@ -268,11 +282,9 @@ fn assemble(
                 let Some(coordinator) = &coordinators[*node] else { continue };
                 Work::Source(Box::new(source_operator(plan, spec, coordinator, groups)))
             }
-            NodeKind::Operator(factory) | NodeKind::Sink(factory) => Work::Operator(
-                factory
-                    .create(draft.subtask)
-                    .map_err(|error| failure(plan, *node, draft.subtask, None, error))?,
-            ),
+            NodeKind::Operator(factory) | NodeKind::Sink(factory) => {
+                Work::Operator(call_user(plan, *node, draft.subtask, || factory.create(draft.subtask))?)
+            }
         };
         let waker = OperatorWaker::new(Arc::clone(&draft.waker));
         contexts.push(OperatorContext {
@@ -302,7 +314,7 @@ fn assemble(
             }),
             metrics,
             waker,
-            location: stream_node.location.to_string(),
+            location: Place(stream_node.location).to_string(),
             spare: None,
         });
     }

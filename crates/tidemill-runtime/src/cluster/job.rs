@@ -12,6 +12,21 @@ use crate::error::{JobError, OperatorFailure};
 use crate::metrics::JobMetrics;
 
 /// Where a job is in its life, by Flink's names.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+/// assert_eq!(job.status(), JobStatus::Finished);
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobStatus {
     /// Its tasks run.
@@ -29,6 +44,13 @@ pub enum JobStatus {
 }
 
 /// Which subtask of which vertex.
+///
+/// ```
+/// use tidemill_runtime::cluster::SubtaskAddress;
+///
+/// let address = SubtaskAddress { vertex: "count".into(), subtask: 0, parallelism: 4 };
+/// assert_eq!(address.to_string(), "count (1/4)");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubtaskAddress {
     /// The name of the vertex.
@@ -114,6 +136,18 @@ impl JobShared {
         self.changed.notify_all();
     }
 
+    fn status(state: &JobState) -> JobStatus {
+        let ended = !state.running.contains(&true);
+        match (ended, &state.failure, state.cancelled_at) {
+            (false, Some(_), _) => JobStatus::Failing,
+            (false, None, Some(_)) => JobStatus::Cancelling,
+            (false, None, None) => JobStatus::Running,
+            (true, Some(_), _) => JobStatus::Failed,
+            (true, None, Some(_)) => JobStatus::Canceled,
+            (true, None, None) => JobStatus::Finished,
+        }
+    }
+
     /// Marks tasks that were never started as ended.
     pub(crate) fn never_started(&self, from: usize) {
         for running in &mut self.state.lock().running[from..] {
@@ -124,6 +158,22 @@ impl JobShared {
 }
 
 /// A job that was started. Dropping the handle cancels the job.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+/// job.wait()?;
+/// assert_eq!(job.graph().name, "numbers");
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub struct JobHandle {
     pub(crate) shared: Arc<JobShared>,
     pub(crate) graph: JobGraph,
@@ -132,6 +182,24 @@ pub struct JobHandle {
 }
 
 /// Cancels a job from another thread, for example from a signal handler's.
+///
+/// ```
+/// use tidemill_runtime::JobError;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("endless");
+/// # let source = job.source("numbers", Log::<u32>::new(1).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+/// let canceller = job.canceller();
+/// std::thread::spawn(move || canceller.cancel());
+/// assert!(matches!(job.wait(), Err(JobError::Cancelled(_))));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone)]
 pub struct JobCanceller(Arc<JobShared>);
 
@@ -139,6 +207,15 @@ impl JobCanceller {
     /// Stops all tasks of the job as soon as they come by.
     pub fn cancel(&self) {
         self.0.cancel(true);
+    }
+
+    /// Waits until all tasks of the job have ended, however long they take, and says how the job ended.
+    pub fn wait_ended(&self) -> JobStatus {
+        let mut state = self.0.state.lock();
+        while state.running.contains(&true) {
+            self.0.changed.wait(&mut state);
+        }
+        JobShared::status(&state)
     }
 }
 
@@ -165,16 +242,7 @@ impl JobHandle {
 
     /// Where the job is in its life.
     pub fn status(&self) -> JobStatus {
-        let state = self.shared.state.lock();
-        let ended = !state.running.contains(&true);
-        match (ended, &state.failure, state.cancelled_at) {
-            (false, Some(_), _) => JobStatus::Failing,
-            (false, None, Some(_)) => JobStatus::Cancelling,
-            (false, None, None) => JobStatus::Running,
-            (true, Some(_), _) => JobStatus::Failed,
-            (true, None, Some(_)) => JobStatus::Canceled,
-            (true, None, None) => JobStatus::Finished,
-        }
+        JobShared::status(&self.shared.state.lock())
     }
 
     /// Waits for the end of the job.
@@ -187,6 +255,24 @@ impl JobHandle {
     }
 
     /// Waits for the end of the job, for `timeout` at most; true when it has come.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use std::time::Duration;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// while !job.wait_for(Duration::from_secs(1))? {
+    ///     println!("{:?}", job.status());
+    /// }
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`wait`](Self::wait).

@@ -16,6 +16,13 @@ use crate::graph::ExecutionPlan;
 pub use job::{JobCanceller, JobHandle, JobStatus, SubtaskAddress};
 
 /// What the TaskManager has to give: the outcome of the memory model, as the runtime needs it.
+///
+/// ```
+/// use tidemill_runtime::cluster::TaskManagerResources;
+///
+/// let four_slots = TaskManagerResources { slots: Some(4), ..TaskManagerResources::default() };
+/// assert_eq!(four_slots.segment_size, 32 * 1024);
+/// ```
 #[derive(Clone, Debug)]
 pub struct TaskManagerResources {
     /// `taskmanager.numberOfTaskSlots`, or `None` for as many as a job needs.
@@ -62,6 +69,22 @@ impl Default for TaskManagerResources {
 }
 
 /// A TaskManager and the part of a JobManager that deploys to it, in this process.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+///
+/// let cluster = EmbeddedCluster::new(TaskManagerResources::default());
+/// cluster.run(plan)?;
+/// assert_eq!(cluster.network_buffers().used(), 0, "the job has given all back");
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub struct EmbeddedCluster {
     resources: TaskManagerResources,
     buffers: Arc<NetworkBufferPool>,
@@ -71,11 +94,29 @@ pub struct EmbeddedCluster {
 
 impl EmbeddedCluster {
     /// A cluster with these resources.
+    ///
+    /// ```
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let resources = TaskManagerResources { task_heap_bytes: 1 << 20, ..TaskManagerResources::default() };
+    /// assert_eq!(EmbeddedCluster::new(resources).task_heap().limit(), 1 << 20);
+    /// ```
     pub fn new(resources: TaskManagerResources) -> Self {
         Self::with_clock(resources, Arc::new(SystemClock))
     }
 
     /// A cluster whose processing time comes from `clock`: for tests.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    /// use tidemill_state::ManualClock;
+    ///
+    /// let clock = ManualClock::at(0);
+    /// let cluster = EmbeddedCluster::with_clock(TaskManagerResources::default(), Arc::new(clock.clone()));
+    /// clock.advance(1_000); // Whatever jobs run on the cluster, it is a second later for them.
+    /// assert_eq!(cluster.task_heap().used(), 0);
+    /// ```
     pub fn with_clock(resources: TaskManagerResources, clock: Arc<dyn Clock>) -> Self {
         let buffers = NetworkBufferPool::new(resources.network_bytes, resources.segment_size);
         let limit = usize::try_from(resources.task_heap_bytes).unwrap_or(usize::MAX);
@@ -100,6 +141,21 @@ impl EmbeddedCluster {
 
     /// Starts a job.
     ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// job.wait()?;
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there are too few slots or network buffers, a source does not exist, or a thread cannot be started.
     pub fn submit(&self, plan: ExecutionPlan) -> Result<JobHandle, JobError> {
@@ -107,6 +163,21 @@ impl EmbeddedCluster {
     }
 
     /// Starts a job and waits for its end.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+    /// assert_eq!(job.graph().vertices.len(), 1, "source and sink are one chain");
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`submit`](Self::submit), and when an operator fails.

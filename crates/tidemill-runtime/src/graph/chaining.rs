@@ -7,10 +7,24 @@ use tidemill_core::id::{JobVertexId, OperatorId};
 use tidemill_core::key_group::{UPPER_BOUND_MAX_PARALLELISM, default_max_parallelism};
 
 use crate::error::JobError;
+use crate::graph::place::Place;
 use crate::graph::settings::JobSettings;
 use crate::graph::stream_graph::{ChainingStrategy, NodeId, NodeKind, StreamEdge, StreamGraph};
 
 /// One chain: which nodes, and how they are linked.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// let [vertex] = &plan.vertices[..] else { panic!("one chain was expected") };
+/// assert_eq!((&vertex.nodes[..], &vertex.chained_by[..]), (&[0, 1][..], &[None, Some(0)][..]));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct VertexPlan {
     /// The nodes of the chain, the head first, each after the one it is chained to.
@@ -24,6 +38,23 @@ pub struct VertexPlan {
 }
 
 /// An edge between two chains.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_core::graph::ShipStrategy;
+///
+/// # let mut job = job;
+/// job.settings.chaining = false;
+/// let exchange = &job.plan()?.exchanges[0];
+/// assert_eq!((exchange.source, exchange.target, exchange.strategy), (0, 1, ShipStrategy::Forward));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The edge of the stream graph.
@@ -37,6 +68,19 @@ pub struct Exchange {
 }
 
 /// A job that is ready to be deployed.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// assert_eq!(plan.job.vertices[0].name, "Source: numbers -> Sink: collect");
+/// assert_eq!(plan.slots_by_group()["default"], 1);
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub struct ExecutionPlan {
     /// The graph that the API built.
     pub graph: StreamGraph,
@@ -64,6 +108,13 @@ struct Resolved {
 
 impl ExecutionPlan {
     /// Checks the graph and cuts it into chains.
+    ///
+    /// ```
+    /// use tidemill_runtime::graph::{ExecutionPlan, JobSettings, StreamGraph};
+    ///
+    /// let nothing = ExecutionPlan::new(StreamGraph::default(), &JobSettings::default());
+    /// assert!(nothing.err().unwrap().to_string().starts_with("the job has no operators"));
+    /// ```
     ///
     /// # Errors
     /// [`JobError::InvalidGraph`] when the graph is empty, a uid is used twice or missing where one is demanded, a
@@ -113,7 +164,8 @@ fn check_edges(graph: &StreamGraph) -> Result<(), JobError> {
             let node = &graph.nodes[edge.target];
             return Err(JobError::InvalidGraph(format!(
                 "source '{}' at {} has an input",
-                node.name, node.location
+                node.name,
+                Place(node.location)
             )));
         }
         if let Some(strategy) = edge.strategy.filter(|strategy| !edge.edge.supports(*strategy)) {
@@ -142,14 +194,16 @@ fn check_uids(graph: &StreamGraph, settings: &JobSettings) -> Result<(), JobErro
                 return Err(JobError::InvalidGraph(format!(
                     "the uid '{uid}' is given to more than one operator, last to '{}' at {}: state is found by it, \
                      so it must be unique",
-                    node.name, node.location
+                    node.name,
+                    Place(node.location)
                 )));
             }
             None if !settings.auto_generate_uids && node.is_stateful() => {
                 return Err(JobError::InvalidGraph(format!(
                     "operator '{}' at {} keeps state but has no uid, and 'pipeline.auto-generate-uids' is false: \
                      give it one with .uid(\"…\")",
-                    node.name, node.location
+                    node.name,
+                    Place(node.location)
                 )));
             }
             _ => {}
@@ -200,7 +254,8 @@ fn resolve(
             return Err(JobError::InvalidGraph(format!(
                 "operator '{}' at {} has parallelism {parallelism} and max parallelism {max}: the parallelism must be \
                  between 1 and the max parallelism, and that at most {UPPER_BOUND_MAX_PARALLELISM}",
-                node.name, node.location
+                node.name,
+                Place(node.location)
             )));
         }
         resolved.parallelism.push(parallelism);

@@ -11,6 +11,16 @@ use tidemill_network::router::{
 use tidemill_serialization::{BatchSerializer, Data, TypedBatchSerializer};
 
 /// Where a router runs.
+///
+/// ```
+/// use tidemill_core::graph::ShipStrategy;
+/// use tidemill_runtime::graph::{EdgeType, RouterContext, TypedEdge};
+///
+/// let context =
+///     RouterContext { channels: 4, subtask: 0, parallelism: 4, max_parallelism: 128, segment_size: 32 * 1024 };
+/// let router = TypedEdge::<u64>::new().router(ShipStrategy::Rebalance, &context);
+/// assert!(router.is_ok_and(|router| !router.has_pending()));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RouterContext {
     /// How many channels it has.
@@ -26,6 +36,14 @@ pub struct RouterContext {
 }
 
 /// The subtasks of a consumer of parallelism `targets` that subtask `index` of `sources` producers has channels to.
+///
+/// ```
+/// use tidemill_core::graph::ShipStrategy;
+/// use tidemill_runtime::graph::reached_subtasks;
+///
+/// assert_eq!(reached_subtasks(ShipStrategy::Forward, 1, 2, 2), [1]);
+/// assert_eq!(reached_subtasks(ShipStrategy::Hash, 1, 2, 3), [0, 1, 2]);
+/// ```
 pub fn reached_subtasks(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Vec<u32> {
     match strategy {
         ShipStrategy::Forward => vec![index],
@@ -37,6 +55,13 @@ pub fn reached_subtasks(strategy: ShipStrategy, index: u32, sources: u32, target
 }
 
 /// The record type of an edge.
+///
+/// ```
+/// use tidemill_runtime::graph::{EdgeType, TypedEdge};
+///
+/// let edge: &dyn EdgeType = &TypedEdge::<u64>::new();
+/// assert_eq!(edge.serializer().type_name(), "u64");
+/// ```
 pub trait EdgeType: Send + Sync {
     /// Whether records can be dealt as `strategy` says: by hash only with a key, custom only with a function.
     fn supports(&self, strategy: ShipStrategy) -> bool;
@@ -57,6 +82,15 @@ pub trait EdgeType: Send + Sync {
 
 /// An edge of typed records. `H` gives the routing hash of a record's key, `C` chooses a channel by a function of the
 /// user; both are `()` where the edge has no such thing.
+///
+/// ```
+/// use tidemill_core::hash::RoutingHash;
+/// use tidemill_runtime::graph::{EdgeType, TypedEdge};
+///
+/// let plain = TypedEdge::<(String, u64)>::new();
+/// let by_name = TypedEdge::<(String, u64), _>::keyed(|record: &(String, u64)| record.0.routing_hash());
+/// assert_eq!(plain.serializer().type_name(), by_name.serializer().type_name());
+/// ```
 pub struct TypedEdge<T, H = (), C = ()> {
     hash: H,
     custom: C,
@@ -78,6 +112,14 @@ impl<T: Data> Default for TypedEdge<T> {
 
 impl<T: Data, H: Fn(&T) -> u64 + Clone + Send + Sync> TypedEdge<T, H> {
     /// An edge that deals records by the routing hash of their key.
+    ///
+    /// ```
+    /// use tidemill_core::hash::RoutingHash;
+    /// use tidemill_runtime::graph::TypedEdge;
+    ///
+    /// let edge = TypedEdge::<u64, _>::keyed(|number: &u64| number.routing_hash());
+    /// # let _ = edge;
+    /// ```
     pub fn keyed(hash: H) -> Self {
         Self { hash, custom: (), records: PhantomData }
     }
@@ -85,6 +127,13 @@ impl<T: Data, H: Fn(&T) -> u64 + Clone + Send + Sync> TypedEdge<T, H> {
 
 impl<T: Data, C: Fn(&T, usize) -> usize + Clone + Send + Sync> TypedEdge<T, (), C> {
     /// An edge that deals records by a function of record and number of channels.
+    ///
+    /// ```
+    /// use tidemill_runtime::graph::TypedEdge;
+    ///
+    /// let edge = TypedEdge::<u64, (), _>::custom(|number: &u64, channels| *number as usize % channels);
+    /// # let _ = edge;
+    /// ```
     pub fn custom(custom: C) -> Self {
         Self { hash: (), custom, records: PhantomData }
     }

@@ -8,6 +8,20 @@ use crate::graph::chaining::{ExecutionPlan, display_name};
 use crate::graph::stream_graph::NodeKind;
 
 /// The plan as a text: one block a vertex, with what flows into it.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::graph::explain_text;
+///
+/// assert!(explain_text(&plan).starts_with("Job 'numbers': vertices 1, subtasks 1, slots 1\n"));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub fn explain_text(plan: &ExecutionPlan) -> String {
     let mut text = String::new();
     let job = &plan.job;
@@ -46,6 +60,20 @@ pub fn explain_text(plan: &ExecutionPlan) -> String {
 }
 
 /// The plan in the form of Flink's `getExecutionPlan()`: one node an operator.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::graph::explain_json;
+///
+/// assert_eq!(explain_json(&plan)["nodes"][0]["type"], "Source: numbers");
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub fn explain_json(plan: &ExecutionPlan) -> Value {
     let graph = &plan.graph;
     let nodes: Vec<Value> = graph

@@ -10,6 +10,13 @@ use tidemill_network::BufferTimeout;
 use crate::error::JobError;
 
 /// The settings of one job.
+///
+/// ```
+/// use tidemill_runtime::graph::JobSettings;
+///
+/// let wide = JobSettings { parallelism: 4, chaining: false, ..JobSettings::default() };
+/// assert_eq!(wide.auto_watermark_interval.as_millis(), 200);
+/// ```
 #[derive(Clone, Debug)]
 pub struct JobSettings {
     /// `pipeline.name`.
@@ -57,6 +64,16 @@ impl Default for JobSettings {
 
 impl JobSettings {
     /// What the configuration says about a job.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, options};
+    /// use tidemill_runtime::graph::JobSettings;
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set(&options::PARALLELISM, &4);
+    /// assert_eq!(JobSettings::from_configuration(&configuration)?.parallelism, 4);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     ///
     /// # Errors
     /// When an option has a bad value.

@@ -11,9 +11,22 @@ use crate::operator::OperatorFactory;
 use crate::source::SourceSpec;
 
 /// The index of a node in its [`StreamGraph`].
+///
+/// ```
+/// use tidemill_runtime::graph::{NodeId, StreamGraph};
+///
+/// let first: NodeId = 0;
+/// assert_eq!(StreamGraph::default().inputs(first).count(), 0);
+/// ```
 pub type NodeId = usize;
 
 /// Whether an operator may be chained to its neighbours.
+///
+/// ```
+/// use tidemill_runtime::graph::ChainingStrategy;
+///
+/// assert_eq!(ChainingStrategy::default(), ChainingStrategy::Always);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ChainingStrategy {
     /// To the one before and to those after it.
@@ -26,6 +39,16 @@ pub enum ChainingStrategy {
 }
 
 /// What a node does.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_runtime::OperatorFactory;
+/// use tidemill_runtime::graph::NodeKind;
+///
+/// fn sink(factory: impl OperatorFactory + 'static) -> NodeKind {
+///     NodeKind::Sink(Arc::new(factory))
+/// }
+/// ```
 #[derive(Clone)]
 pub enum NodeKind {
     /// It brings records in.
@@ -37,6 +60,17 @@ pub enum NodeKind {
 }
 
 /// An operator of the graph.
+///
+/// ```
+/// use std::panic::Location;
+/// use std::sync::Arc;
+/// use tidemill_runtime::graph::{NodeKind, StreamNode};
+/// # use tidemill_testkit::faults;
+///
+/// let pass = NodeKind::Operator(Arc::new(faults::pass::<u32>()));
+/// let node = StreamNode { parallelism: Some(4), ..StreamNode::new("pass", pass, Location::caller()) };
+/// assert!(!node.is_stateful() && node.uid.is_none());
+/// ```
 #[derive(Clone)]
 pub struct StreamNode {
     /// The name shown to people.
@@ -85,6 +119,22 @@ impl StreamNode {
 }
 
 /// Records that go from one node to another.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_core::graph::ShipStrategy;
+/// use tidemill_runtime::graph::{StreamEdge, TypedEdge};
+///
+/// let edge = StreamEdge {
+///     source: 0,
+///     side_output: None,
+///     target: 1,
+///     input: 0,
+///     strategy: Some(ShipStrategy::Rebalance),
+///     edge: Arc::new(TypedEdge::<u64>::new()),
+/// };
+/// assert_eq!(edge.edge.serializer().type_name(), "u64");
+/// ```
 #[derive(Clone)]
 pub struct StreamEdge {
     /// The producing node.
@@ -102,6 +152,21 @@ pub struct StreamEdge {
 }
 
 /// A job before it is cut into chains. A node's inputs have smaller indices than the node.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// let graph = &plan.graph;
+/// let (_, edge) = graph.outputs(0).next().unwrap();
+/// assert_eq!((graph.nodes[0].name.as_str(), edge.target), ("numbers", 1));
+/// assert_eq!(graph.inputs(1).count(), 1);
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct StreamGraph {
     /// The name of the job.

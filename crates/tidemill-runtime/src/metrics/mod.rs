@@ -12,6 +12,15 @@ pub use registry::{JobMetrics, Metric, MetricScope, TaskMetrics, TaskState, Task
 pub use times::{TaskTimes, TimeTotals, Waiting};
 
 /// A count that only grows.
+///
+/// ```
+/// use tidemill_runtime::metrics::Counter;
+///
+/// let records = Counter::default();
+/// records.add(2);
+/// records.add(3);
+/// assert_eq!(records.get(), 5);
+/// ```
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -35,6 +44,14 @@ impl Counter {
 }
 
 /// A value that goes up and down.
+///
+/// ```
+/// use tidemill_runtime::metrics::Gauge;
+///
+/// let open = Gauge::new(1);
+/// open.set(-1);
+/// assert_eq!(open.get(), -1);
+/// ```
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicI64);
 
@@ -57,6 +74,16 @@ impl Gauge {
 }
 
 /// What one operator subtask counts.
+///
+/// ```
+/// use tidemill_runtime::metrics::OperatorMetrics;
+///
+/// let metrics = OperatorMetrics::default();
+/// metrics.counter("numRetries").add(1);
+/// metrics.counter("numRetries").add(1);
+/// metrics.gauge("queueLength").set(7);
+/// assert_eq!((metrics.own_value("numRetries"), metrics.own_value("queueLength")), (Some(2), Some(7)));
+/// ```
 #[derive(Debug)]
 pub struct OperatorMetrics {
     /// Records that came in (`numRecordsIn`).

@@ -13,6 +13,22 @@ use tidemill_network::gate::GateProbe;
 use crate::metrics::{Counter, Gauge, OperatorMetrics, TaskTimes, TimeTotals};
 
 /// The life of a task, by Flink's names.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+/// use tidemill_runtime::metrics::TaskState;
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+/// assert!(job.metrics().tasks.iter().all(|task| task.state() == TaskState::Finished));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TaskState {
@@ -42,6 +58,23 @@ impl TaskState {
 }
 
 /// What one task (a subtask of a vertex) counts.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+/// let task = &job.metrics().tasks[0];
+/// let (_, name, source) = &task.operators[0];
+/// assert_eq!((&**name, source.records_out.get()), ("Source: numbers", 2));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub struct TaskMetrics {
     /// The vertex.
     pub vertex: JobVertexId,
@@ -91,6 +124,22 @@ struct Probes {
 }
 
 /// A reading of one task.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+/// let view = job.metrics().tasks[0].view();
+/// assert_eq!((view.input_queue_length, view.out_pool_usage), (0, 0.0));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TaskView {
     /// The state of the task.
@@ -110,6 +159,23 @@ pub struct TaskView {
 }
 
 /// What a metric is about.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+/// use tidemill_runtime::metrics::MetricScope;
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+/// let metrics = job.metrics().collect();
+/// assert!(metrics.iter().any(|metric| matches!(metric.scope, MetricScope::Operator { .. })));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricScope {
     /// A task: vertex and subtask.
@@ -135,6 +201,22 @@ pub enum MetricScope {
 }
 
 /// One named value.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+/// let metrics = job.metrics().collect();
+/// assert!(metrics.iter().any(|metric| metric.name == "numRecordsOut" && metric.value == 2.0));
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Metric {
     /// What it is about.
@@ -249,6 +331,23 @@ impl TaskMetrics {
 }
 
 /// The metrics of a running or ended job.
+///
+/// ```
+/// # use tidemill_testkit::{Log, jobs::Job, sinks};
+/// # let (sink, _collected) = sinks::collect::<u32>();
+/// # let mut job = Job::new("numbers");
+/// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+/// # let target = job.sink("collect", sink);
+/// # job.connect::<u32>(source, target);
+/// # let plan = job.plan()?;
+/// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+///
+/// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+/// for metric in job.metrics().collect() {
+///     println!("{:?} {} {}", metric.scope, metric.name, metric.value);
+/// }
+/// # Ok::<(), tidemill_runtime::JobError>(())
+/// ```
 pub struct JobMetrics {
     /// One entry a task, in the order of vertices and subtasks.
     pub tasks: Vec<Arc<TaskMetrics>>,

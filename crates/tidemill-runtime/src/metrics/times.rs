@@ -4,6 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Instant;
 
 /// What a task is doing.
+///
+/// ```
+/// use tidemill_runtime::metrics::{TaskTimes, Waiting};
+///
+/// let times = TaskTimes::default();
+/// assert_eq!(times.current().0, Waiting::No);
+/// times.enter(Waiting::Output);
+/// assert_eq!(times.current().0, Waiting::Output);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Waiting {
@@ -27,6 +36,17 @@ impl Waiting {
 /// The accumulated times of one task. Written by its thread, read by any.
 ///
 /// What a task is doing counts while it lasts: a reader sees a wait that has not ended yet.
+///
+/// ```
+/// use tidemill_runtime::metrics::{TaskTimes, Waiting};
+///
+/// let times = TaskTimes::default();
+/// times.enter(Waiting::Input);
+/// times.enter(Waiting::No);
+/// times.finish();
+/// let totals = times.totals();
+/// assert_eq!(totals.busy() + totals.idle() + totals.back_pressured(), totals.elapsed);
+/// ```
 #[derive(Debug)]
 pub struct TaskTimes {
     start: Instant,
@@ -40,6 +60,14 @@ pub struct TaskTimes {
 }
 
 /// Nanoseconds in each state since the task began, what lasts included.
+///
+/// ```
+/// use tidemill_runtime::metrics::TimeTotals;
+///
+/// let totals = TimeTotals { elapsed: 1_000, in_state: [500, 300, 100, 100, 0] };
+/// assert_eq!((totals.busy(), totals.idle(), totals.back_pressured()), (500, 300, 200));
+/// assert_eq!(totals.ms_per_second(totals.busy()), 500);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeTotals {
     /// Since the task began.

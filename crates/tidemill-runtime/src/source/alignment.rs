@@ -9,6 +9,20 @@ use parking_lot::Mutex;
 use crate::source::WatermarkAlignment;
 
 /// The alignment groups of a job, by name.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use tidemill_runtime::source::{AlignmentGroups, WatermarkAlignment};
+///
+/// let settings = WatermarkAlignment {
+///     group: "clicks".to_owned(),
+///     max_drift: Duration::from_secs(30),
+///     update_interval: Duration::from_secs(1),
+/// };
+/// let groups = AlignmentGroups::default();
+/// assert!(Arc::ptr_eq(&groups.group(&settings), &groups.group(&settings)));
+/// ```
 #[derive(Default)]
 pub struct AlignmentGroups(Mutex<HashMap<String, Arc<AlignmentGroup>>>);
 
@@ -28,6 +42,22 @@ impl AlignmentGroups {
 }
 
 /// What the sources of a group know of each other.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use tidemill_runtime::source::{AlignmentGroups, WatermarkAlignment};
+///
+/// let settings = WatermarkAlignment {
+///     group: "clicks".to_owned(),
+///     max_drift: Duration::from_millis(30),
+///     update_interval: Duration::from_secs(1),
+/// };
+/// let group = AlignmentGroups::default().group(&settings);
+/// let (fast, slow) = (group.join(), group.join());
+/// let start = Instant::now();
+/// group.report(slow, 100, start);
+/// assert_eq!(group.report(fast, 500, start + Duration::from_secs(1)), 130);
+/// ```
 pub struct AlignmentGroup {
     max_drift: i64,
     update_interval: Duration,

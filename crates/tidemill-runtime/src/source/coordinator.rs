@@ -6,6 +6,27 @@ use crate::operator::OperatorError;
 use crate::source::{SourceSplit, SplitAssignment, SplitEnumerator};
 
 /// Hands splits to the readers of one source. Asked once a split, so a lock is cheap enough.
+///
+/// ```
+/// use tidemill_runtime::OperatorError;
+/// use tidemill_runtime::source::{SourceCoordinator, SourceSplit, SplitAssignment, SplitEnumerator};
+///
+/// /// Has nothing to hand out.
+/// struct Empty;
+///
+/// impl SplitEnumerator for Empty {
+///     fn next_split(&mut self, _subtask: u32) -> Result<SplitAssignment, OperatorError> {
+///         Ok(SplitAssignment::NoMore)
+///     }
+///     fn snapshot(&self) -> Vec<SourceSplit> {
+///         Vec::new()
+///     }
+/// }
+///
+/// let coordinator = SourceCoordinator::new(Box::new(Empty));
+/// assert_eq!(coordinator.next_split(0)?, SplitAssignment::NoMore);
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct SourceCoordinator {
     enumerator: Mutex<Box<dyn SplitEnumerator>>,
 }

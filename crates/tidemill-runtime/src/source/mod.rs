@@ -24,6 +24,14 @@ use crate::context::OperatorContext;
 use crate::operator::OperatorError;
 
 /// A part of a source that one reader reads.
+///
+/// ```
+/// use tidemill_runtime::source::SourceSplit;
+///
+/// // The second half of a file of 2 KiB, by an encoding of the source's own.
+/// let split = SourceSplit { id: "a.csv@1024".into(), state: 1024u64.to_le_bytes().to_vec() };
+/// assert_eq!(split.state.len(), 8);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSplit {
     /// Names the split among those of its source, for metrics and messages.
@@ -33,6 +41,15 @@ pub struct SourceSplit {
 }
 
 /// What an enumerator answers to a reader that asks for a split.
+///
+/// ```
+/// use tidemill_runtime::source::{SourceSplit, SplitAssignment};
+///
+/// let mut left = vec![SourceSplit { id: "only".into(), state: Vec::new() }];
+/// let mut next = || left.pop().map_or(SplitAssignment::NoMore, SplitAssignment::Split);
+/// assert!(matches!(next(), SplitAssignment::Split(split) if &*split.id == "only"));
+/// assert_eq!(next(), SplitAssignment::NoMore);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SplitAssignment {
     /// Read this.
@@ -44,6 +61,30 @@ pub enum SplitAssignment {
 }
 
 /// Hands out the splits of a source: one for all subtasks.
+///
+/// ```
+/// use tidemill_runtime::OperatorError;
+/// use tidemill_runtime::source::{SourceSplit, SplitAssignment, SplitEnumerator};
+///
+/// /// Hands out a list.
+/// struct Listed(Vec<SourceSplit>);
+///
+/// impl SplitEnumerator for Listed {
+///     fn next_split(&mut self, _subtask: u32) -> Result<SplitAssignment, OperatorError> {
+///         Ok(self.0.pop().map_or(SplitAssignment::NoMore, SplitAssignment::Split))
+///     }
+///
+///     fn snapshot(&self) -> Vec<SourceSplit> {
+///         self.0.clone()
+///     }
+/// }
+///
+/// let mut splits = Listed(vec![SourceSplit { id: "only".into(), state: Vec::new() }]);
+/// assert_eq!(splits.snapshot().len(), 1);
+/// assert_ne!(splits.next_split(0)?, SplitAssignment::NoMore);
+/// assert!(splits.snapshot().is_empty());
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub trait SplitEnumerator: Send {
     /// The next split for a subtask that has nothing to read.
     ///
@@ -56,6 +97,15 @@ pub trait SplitEnumerator: Send {
 }
 
 /// What a reader answers when it is polled.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use tidemill_runtime::source::ReaderStatus;
+///
+/// // Nothing to read for a second.
+/// let status = ReaderStatus::Pending(Some(Instant::now() + Duration::from_secs(1)));
+/// assert_ne!(status, ReaderStatus::Pending(None));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReaderStatus {
     /// It has read something, or is about to: poll again.
@@ -69,6 +119,57 @@ pub enum ReaderStatus {
 }
 
 /// Reads the splits of one subtask.
+///
+/// ```
+/// use tidemill_core::{Batch, TypedBatch};
+/// use tidemill_runtime::OperatorError;
+/// use tidemill_runtime::source::{ReaderStatus, SourceOutput, SourceReader, SourceSplit};
+///
+/// /// Reads the numbers below 100; its one split says where to go on.
+/// #[derive(Default)]
+/// struct Hundred {
+///     split: Option<SourceSplit>,
+///     ends: bool,
+/// }
+///
+/// impl SourceReader for Hundred {
+///     fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
+///         self.split = Some(split);
+///         Ok(())
+///     }
+///
+///     fn no_more_splits(&mut self) {
+///         self.ends = true;
+///     }
+///
+///     fn poll(&mut self, out: &mut SourceOutput) -> Result<ReaderStatus, OperatorError> {
+///         let Some(split) = &mut self.split else {
+///             return Ok(if self.ends { ReaderStatus::End } else { ReaderStatus::NeedsSplit });
+///         };
+///         let numbers: Vec<u8> = (split.state[0]..100).take(out.max_records()).collect();
+///         split.state[0] += numbers.len() as u8;
+///         if numbers.is_empty() {
+///             out.finish_split(&split.id);
+///             self.split = None;
+///         } else {
+///             out.emit(&split.id, Batch::new(TypedBatch::from_values(numbers)));
+///         }
+///         Ok(ReaderStatus::Ready)
+///     }
+///
+///     fn snapshot(&self) -> Vec<SourceSplit> {
+///         self.split.iter().cloned().collect()
+///     }
+/// }
+///
+/// let mut reader = Hundred::default();
+/// let mut out = SourceOutput::new(60);
+/// assert_eq!(reader.poll(&mut out)?, ReaderStatus::NeedsSplit);
+/// reader.add_split(SourceSplit { id: "numbers".into(), state: vec![0] })?;
+/// reader.poll(&mut out)?;
+/// assert_eq!(reader.snapshot()[0].state, [60], "a restored reader goes on here");
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub trait SourceReader: Send {
     /// Adds a split to read, from where its state says.
     ///
@@ -98,6 +199,13 @@ pub trait SourceReader: Send {
 }
 
 /// How much of a source has been read, in units of its own (bytes or records).
+///
+/// ```
+/// use tidemill_runtime::source::SourceProgress;
+///
+/// let half = SourceProgress { done: 512, total: Some(1024) };
+/// assert_ne!(half, SourceProgress::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceProgress {
     /// Units read by this reader.
@@ -107,6 +215,35 @@ pub struct SourceProgress {
 }
 
 /// Where records come from.
+///
+/// ```
+/// use tidemill_runtime::source::{Source, SourceReader, SourceSplit, SplitEnumerator};
+/// use tidemill_runtime::{OperatorContext, OperatorError};
+///
+/// /// A source from what makes its two parts.
+/// struct Parts<E, R> {
+///     enumerator: E,
+///     reader: R,
+/// }
+///
+/// impl<E, R> Source for Parts<E, R>
+/// where
+///     E: Fn(Option<Vec<SourceSplit>>) -> Box<dyn SplitEnumerator> + Send + Sync,
+///     R: Fn(u32) -> Box<dyn SourceReader> + Send + Sync,
+/// {
+///     fn create_enumerator(
+///         &self,
+///         _parallelism: u32,
+///         restored: Option<Vec<SourceSplit>>,
+///     ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
+///         Ok((self.enumerator)(restored))
+///     }
+///
+///     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
+///         Ok((self.reader)(context.subtask))
+///     }
+/// }
+/// ```
 pub trait Source: Send + Sync {
     /// The enumerator of the job, for `parallelism` readers; `restored` is what an earlier one left over.
     ///
@@ -131,6 +268,19 @@ pub trait Source: Send + Sync {
 }
 
 /// What a reader has read in one step.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_core::{Batch, TypedBatch};
+/// use tidemill_runtime::source::SourceOutput;
+///
+/// let mut out = SourceOutput::new(1000);
+/// let split: Arc<str> = "numbers".into();
+/// out.emit(&split, Batch::new(TypedBatch::from_values(vec![1u32, 2])));
+/// out.finish_split(&split);
+/// let (batches, finished) = out.take();
+/// assert_eq!((batches.len(), finished.len()), (1, 1));
+/// ```
 #[derive(Debug)]
 pub struct SourceOutput {
     batches: Vec<(Arc<str>, Batch)>,
@@ -169,6 +319,35 @@ impl SourceOutput {
 
 /// What happens to the batches of one split before they leave the source: conversion to the record type of the stream,
 /// timestamps, and the watermark that follows from them.
+///
+/// ```
+/// use tidemill_core::{Batch, TypedBatch, Watermark};
+/// use tidemill_runtime::OperatorError;
+/// use tidemill_runtime::source::SplitStage;
+///
+/// /// Numbers are their own timestamps, and come in order.
+/// struct Ascending(Watermark);
+///
+/// impl SplitStage for Ascending {
+///     fn process(&mut self, mut batch: Batch) -> Result<(Batch, Option<Watermark>), OperatorError> {
+///         let numbers = batch.downcast_mut::<TypedBatch<i64>>()?;
+///         numbers.timestamps.clone_from(&numbers.values);
+///         if let Some(last) = numbers.values.last() {
+///             self.0 = Watermark(last - 1);
+///         }
+///         Ok((batch, None))
+///     }
+///
+///     fn periodic(&mut self) -> Option<Watermark> {
+///         Some(self.0)
+///     }
+/// }
+///
+/// let mut stage = Ascending(Watermark::MIN);
+/// stage.process(Batch::new(TypedBatch::from_values(vec![10i64, 20])))?;
+/// assert_eq!(stage.periodic(), Some(Watermark(19)));
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub trait SplitStage: Send {
     /// Converts a batch, gives its records their timestamps and notes them for the watermark. Answers the watermark
     /// that is due at once, if the generator is one that looks at every record.
@@ -182,12 +361,47 @@ pub trait SplitStage: Send {
 }
 
 /// Makes the stage of each split.
+///
+/// ```
+/// use tidemill_core::{Batch, Watermark};
+/// use tidemill_runtime::OperatorError;
+/// use tidemill_runtime::source::{SplitStage, SplitStageFactory};
+///
+/// /// Leaves batches as they are, and says nothing of event time.
+/// #[derive(Clone)]
+/// struct AsTheyAre;
+///
+/// impl SplitStage for AsTheyAre {
+///     fn process(&mut self, batch: Batch) -> Result<(Batch, Option<Watermark>), OperatorError> {
+///         Ok((batch, None))
+///     }
+///     fn periodic(&mut self) -> Option<Watermark> {
+///         None
+///     }
+/// }
+///
+/// impl SplitStageFactory for AsTheyAre {
+///     fn create(&self) -> Box<dyn SplitStage> {
+///         Box::new(self.clone())
+///     }
+/// }
+///
+/// assert_eq!(AsTheyAre.create().periodic(), None);
+/// ```
 pub trait SplitStageFactory: Send + Sync {
     /// A stage for a split that begins.
     fn create(&self) -> Box<dyn SplitStage>;
 }
 
 /// After how long without records a split stops holding back event time, and how far this source may run ahead of others.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_runtime::source::WatermarkSettings;
+///
+/// let minute = WatermarkSettings { idleness: Some(Duration::from_secs(60)), ..Default::default() };
+/// assert!(minute.alignment.is_none());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct WatermarkSettings {
     /// A split without records for so long is idle.
@@ -197,6 +411,19 @@ pub struct WatermarkSettings {
 }
 
 /// `WatermarkStrategy.withWatermarkAlignment` of Flink.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_runtime::source::{WatermarkAlignment, WatermarkSettings};
+///
+/// let alignment = WatermarkAlignment {
+///     group: "clicks".to_owned(),
+///     max_drift: Duration::from_secs(30),
+///     update_interval: Duration::from_secs(1),
+/// };
+/// let settings = WatermarkSettings { alignment: Some(alignment), ..Default::default() };
+/// assert!(settings.idleness.is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct WatermarkAlignment {
     /// Sources of one group wait for each other.
@@ -208,6 +435,16 @@ pub struct WatermarkAlignment {
 }
 
 /// A source and what is done with its records before they leave it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_runtime::source::{Source, SourceSpec, SplitStageFactory, WatermarkSettings};
+///
+/// fn spec(source: impl Source + 'static, stage: impl SplitStageFactory + 'static) -> SourceSpec {
+///     let watermarks = WatermarkSettings::default();
+///     SourceSpec { source: Arc::new(source), stage: Arc::new(stage), watermarks }
+/// }
+/// ```
 pub struct SourceSpec {
     /// Where records come from.
     pub source: Arc<dyn Source>,

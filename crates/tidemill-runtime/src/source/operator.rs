@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemill_core::time::Watermark;
-use tidemill_serialization::{Data, Input};
 use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
 use crate::context::OperatorContext;
@@ -19,6 +18,12 @@ use crate::source::{
 };
 
 /// What the task shall do after it has polled its source.
+///
+/// ```
+/// use tidemill_runtime::source::SourcePoll;
+///
+/// assert_ne!(SourcePoll::Wait(None), SourcePoll::End);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourcePoll {
     /// Poll again.
@@ -36,6 +41,26 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 const SPLITS: &str = "source-reader-splits";
 
 /// Reads one subtask's splits and turns them into a stream with event time.
+///
+/// ```
+/// # use tidemill_testkit::Log;
+/// use std::sync::Arc;
+/// use std::time::{Duration, Instant};
+/// use tidemill_runtime::source::{SourceCoordinator, SourceOperator};
+/// use tidemill_runtime::{OperatorContext, Output};
+/// use tidemill_state::SystemClock;
+///
+/// # let spec = Log::bounded([vec![(1u32, 10), (2, 20)]]).source();
+/// let coordinator = Arc::new(SourceCoordinator::new(spec.source.create_enumerator(1, None)?));
+/// let mut source = SourceOperator::new(spec, coordinator, None, Duration::from_millis(200), 3, 4096);
+/// source.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+/// let mut out = Output::default();
+/// while out.take_emissions().is_empty() {
+///     source.poll(&mut out, Instant::now())?;
+/// }
+/// source.close();
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
 pub struct SourceOperator {
     spec: Arc<SourceSpec>,
     coordinator: Arc<SourceCoordinator>,
@@ -289,12 +314,8 @@ impl SourceOperator {
     /// The splits at hand, with how far they have been read.
     pub fn snapshot(&self) -> SubtaskSnapshot {
         let splits = self.reader.as_ref().map(|reader| reader.snapshot()).unwrap_or_default();
-        let state = OperatorSnapshot {
-            name: SPLITS.to_owned(),
-            mode: OperatorStateMode::Split,
-            types: vec!["split".to_owned()],
-            items: splits.iter().map(encode_split).collect(),
-        };
+        let splits: Vec<StoredSplit> = splits.into_iter().map(|split| (split.id, split.state)).collect();
+        let state = OperatorSnapshot::of(SPLITS, OperatorStateMode::Split, &splits);
         SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() }
     }
 
@@ -314,22 +335,13 @@ fn pass_on(out: &mut Output, update: Option<WatermarkUpdate>) {
     }
 }
 
-fn encode_split(split: &SourceSplit) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    split.id.encode(&mut bytes);
-    split.state.encode(&mut bytes);
-    bytes
-}
+/// The id of a split, and its state as its source encodes it.
+type StoredSplit = (Arc<str>, Vec<u8>);
 
 fn decode_splits(snapshot: &SubtaskSnapshot) -> Result<Vec<SourceSplit>, OperatorError> {
-    let states = snapshot.operator.iter().filter(|state| state.name == SPLITS);
-    states
-        .flat_map(|state| &state.items)
-        .map(|bytes| {
-            let mut input = Input::new(bytes);
-            let id = Arc::<str>::decode(&mut input)?;
-            let state = Vec::<u8>::decode(&mut input)?;
-            Ok(SourceSplit { id, state })
-        })
-        .collect()
+    let mut splits = Vec::new();
+    for state in snapshot.operator.iter().filter(|state| state.name == SPLITS) {
+        splits.extend(state.read::<StoredSplit>()?);
+    }
+    Ok(splits.into_iter().map(|(id, state)| SourceSplit { id, state }).collect())
 }

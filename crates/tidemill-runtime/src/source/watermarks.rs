@@ -6,6 +6,16 @@ use std::time::Duration;
 use tidemill_core::time::Watermark;
 
 /// What follows for the whole subtask.
+///
+/// ```
+/// use tidemill_core::Watermark;
+/// use tidemill_runtime::source::{SplitWatermarks, WatermarkUpdate};
+///
+/// let mut splits = SplitWatermarks::new(None);
+/// splits.add("only".into());
+/// let update = splits.advance("only", Watermark(7));
+/// assert_eq!(update, Some(WatermarkUpdate::Watermark(Watermark(7))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatermarkUpdate {
     /// Event time has advanced.
@@ -25,6 +35,20 @@ struct Split {
 }
 
 /// Combines the splits of one source subtask: the minimum over those that are not idle.
+///
+/// ```
+/// use tidemill_core::Watermark;
+/// use tidemill_runtime::source::SplitWatermarks;
+///
+/// let mut splits = SplitWatermarks::new(None);
+/// splits.add("a".into());
+/// splits.add("b".into());
+/// assert_eq!(splits.advance("a", Watermark(50)), None, "b is at the beginning");
+/// splits.advance("b", Watermark(20));
+/// assert_eq!(splits.current(), Watermark(20));
+/// splits.remove("b");
+/// assert_eq!(splits.current(), Watermark(50));
+/// ```
 #[derive(Debug)]
 pub struct SplitWatermarks {
     splits: Vec<Split>,

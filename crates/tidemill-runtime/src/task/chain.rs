@@ -331,14 +331,14 @@ impl Chain {
                 self.nodes[node].metrics.records_in.add(count.saturating_sub(left));
                 let again = match (progress, kept) {
                     (Progress::Done, None) => None,
-                    (_, Some(batch)) => Some(Step::Batch { node, input, batch }),
-                    (_, None) => {
-                        let error = OperatorError::new(
-                            "TM-OPERATOR-CONTRACT",
-                            tidemill_core::Fault::Internal,
-                            "the operator has more to say but did not keep its batch",
-                        );
-                        return Err(NodeFailure { node, error });
+                    (Progress::More | Progress::Wait, Some(batch)) => {
+                        Some(Step::Batch { node, input, batch })
+                    }
+                    (Progress::More | Progress::Wait, None) => {
+                        return Err(breach(node, "the operator has more to say but did not keep its batch"));
+                    }
+                    (Progress::Done, Some(_)) => {
+                        return Err(breach(node, "the operator kept a batch although it was done with it"));
                     }
                 };
                 self.recycle(node);
@@ -346,25 +346,27 @@ impl Chain {
             }
             Step::Watermark { node, watermark } => {
                 self.nodes[node].metrics.input_watermark.set(watermark.0);
-                let progress = self.call(node, |operator, out| operator.watermark(watermark, out))?;
+                let progress =
+                    self.call_without_batch(node, |operator, out| operator.watermark(watermark, out))?;
                 self.again(node, progress, Some(Step::Watermark { node, watermark }));
             }
             Step::Idle { node, idle } => {
-                let progress = self.call(node, |operator, out| operator.idle(idle, out))?;
+                let progress = self.call_without_batch(node, |operator, out| operator.idle(idle, out))?;
                 self.again(node, progress, Some(Step::Idle { node, idle }));
             }
             Step::Timer { node, now } => {
-                let progress = self.call(node, |operator, out| operator.processing_time(now, out))?;
+                let progress =
+                    self.call_without_batch(node, |operator, out| operator.processing_time(now, out))?;
                 self.again(node, progress, Some(Step::Timer { node, now }));
             }
             Step::Woken { node } => {
-                let progress = self.call(node, |operator, out| operator.woken(out))?;
+                let progress = self.call_without_batch(node, |operator, out| operator.woken(out))?;
                 // Having been woken is not a wait: whoever has nothing to say yet is woken again.
                 let progress = if progress == Progress::Wait { Progress::Done } else { progress };
                 self.again(node, progress, Some(Step::Woken { node }));
             }
             Step::Finish { node } => {
-                let progress = self.call(node, |operator, out| operator.finish(out))?;
+                let progress = self.call_without_batch(node, |operator, out| operator.finish(out))?;
                 if progress != Progress::Done {
                     self.again(node, progress, Some(Step::Finish { node }));
                     return Ok(());
@@ -415,6 +417,21 @@ impl Chain {
                 state.spare = out.exchange_spare(None);
                 called.map_err(|error| NodeFailure { node, error })
             }
+        }
+    }
+
+    /// Like [`call`](Self::call), where there is no batch that could be kept or handed back.
+    fn call_without_batch(
+        &mut self,
+        node: usize,
+        call: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<Progress, OperatorError>,
+    ) -> Result<Progress, NodeFailure> {
+        let progress = self.call(node, call)?;
+        // Left here, it would pass for what another operator does with its batch.
+        self.out.take_recycled();
+        match self.out.take_kept() {
+            None => Ok(progress),
+            Some(_) => Err(breach(node, "the operator kept a batch in a call that was given none")),
         }
     }
 
@@ -492,6 +509,12 @@ impl Chain {
     pub(crate) fn flush_deadline(&self) -> Option<Instant> {
         self.partitions.iter().filter_map(ResultPartition::deadline).min()
     }
+}
+
+/// The failure of an operator that does what operators must not do.
+fn breach(node: usize, what: &str) -> NodeFailure {
+    let error = OperatorError::new("TM-OPERATOR-CONTRACT", tidemill_core::Fault::Internal, what);
+    NodeFailure { node, error }
 }
 
 fn send<'a>(

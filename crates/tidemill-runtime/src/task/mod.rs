@@ -7,5 +7,4 @@ mod run;
 
 pub(crate) use chain::{Chain, ChainNode, Link, Target, Work};
 pub(crate) use input::{GateInput, Gates};
-pub(crate) use panics::install_hook;
 pub(crate) use run::{Task, TaskEnd};

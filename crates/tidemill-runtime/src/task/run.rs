@@ -45,8 +45,8 @@ impl TaskEnd {
     }
 
     fn of_panic(node: usize, payload: &(dyn Any + Send)) -> Self {
-        let error = OperatorError::new("TM-USER-PANIC", tidemill_core::Fault::User, panics::message(payload));
-        TaskEnd::Failed { node, error, panicked_at: Some(panics::take_location()) }
+        let panics::Panic { error, location } = panics::Panic::of(payload);
+        TaskEnd::Failed { node, error, panicked_at: Some(location) }
     }
 }
 

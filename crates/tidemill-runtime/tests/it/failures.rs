@@ -1,12 +1,17 @@
 //! An operator that fails, and what becomes of the others.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tidemill_core::graph::ShipStrategy;
-use tidemill_core::{Classified, Fault};
+use tidemill_core::{Batch, Classified, Fault, TypedBatch};
 use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+use tidemill_runtime::graph::NodeKind;
 use tidemill_runtime::operator::boxed;
-use tidemill_runtime::{JobError, Operator, OperatorFactory, OperatorFailure, Output, Progress};
+use tidemill_runtime::source::{Source, SourceReader, SourceSpec, SourceSplit, SplitEnumerator};
+use tidemill_runtime::{
+    JobError, Operator, OperatorContext, OperatorError, OperatorFactory, OperatorFailure, Output, Progress,
+};
 use tidemill_testkit::jobs::{Job, assert_clean, small_cluster, small_resources, wait};
 use tidemill_testkit::sinks::collect;
 use tidemill_testkit::{Log, faults};
@@ -83,6 +88,103 @@ fn a_panic_is_a_failure_of_its_job_alone() {
         assert!(text.contains("panicked: boom\n  panicked at ") && text.contains("faults.rs"), "{text}");
         assert_clean(&cluster);
         runs_another(&cluster);
+    }
+}
+
+/// Makes one operator and panics when it is asked for another.
+struct PanickingFactory;
+
+impl OperatorFactory for PanickingFactory {
+    fn create(&self, subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
+        assert!(subtask < 1, "no operator for you");
+        faults::pass::<u32>().create(subtask)
+    }
+}
+
+/// A source that panics when the job is deployed.
+struct PanickingSource;
+
+impl Source for PanickingSource {
+    fn create_enumerator(
+        &self,
+        _parallelism: u32,
+        _restored: Option<Vec<SourceSplit>>,
+    ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
+        panic!("no splits for you")
+    }
+
+    fn create_reader(&self, _context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
+        panic!("nobody gets here")
+    }
+}
+
+#[test]
+fn a_panic_while_a_job_is_deployed_is_a_failure_of_its_job_alone() {
+    let cluster = small_cluster();
+    let (mut creates, _log, _) = job(faults::pass::<u32>(), false);
+    creates.graph.nodes[1].kind = NodeKind::Operator(Arc::new(PanickingFactory));
+    let (mut enumerates, _log, _) = job(faults::pass::<u32>(), false);
+    let columns = Log::<u32>::bounded([numbers(0..1)]).source();
+    enumerates.graph.nodes[0].kind = NodeKind::Source(Arc::new(SourceSpec {
+        source: Arc::new(PanickingSource),
+        stage: Arc::clone(&columns.stage),
+        watermarks: columns.watermarks.clone(),
+    }));
+    for (job, operator, subtask, message) in
+        [(creates, "shaky", 1, "no operator for you"), (enumerates, "in", 0, "no splits for you")]
+    {
+        let Err(error) = job.submit_to(&cluster) else { panic!("{operator} must panic") };
+        assert_eq!((error.code(), error.fault()), ("TM-USER-PANIC", Fault::User));
+        let text = error.to_string();
+        let failure = failure(error);
+        assert_eq!(
+            (&*failure.operator, failure.subtask, failure.parallelism),
+            (operator, subtask, 2),
+            "{text}"
+        );
+        let expected = format!("panicked: {message}\n  panicked at {}:", file!());
+        assert!(failure.panicked && text.contains(&expected), "{text}");
+        assert_clean(&cluster);
+        runs_another(&cluster);
+    }
+}
+
+/// Answers *done*, and keeps a batch all the same: while it processes one, or when it is given none.
+struct Keeps {
+    in_process: bool,
+}
+
+impl Operator for Keeps {
+    fn process(&mut self, _: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        if self.in_process {
+            out.keep(batch);
+        } else {
+            out.emit(batch);
+        }
+        Ok(Progress::Done)
+    }
+
+    fn finish(&mut self, out: &mut Output) -> Result<Progress, OperatorError> {
+        out.keep(Batch::new(TypedBatch::from_values(vec![1u32])));
+        Ok(Progress::Done)
+    }
+}
+
+#[test]
+fn a_batch_that_is_kept_where_it_must_not_be_fails_the_job_instead_of_being_lost() {
+    for in_process in [true, false] {
+        let mut job = Job::new("keeps");
+        let source = job.source("in", Log::bounded([numbers(0..10)]).source());
+        let keeps = job.operator("keeps", faults::pass::<u32>());
+        // Without the checks that the testkit puts around operators.
+        job.graph.nodes[keeps].kind = NodeKind::Operator(Arc::new(boxed(move || Keeps { in_process })));
+        let (sink, _) = collect::<u32>();
+        let sink = job.sink("out", sink);
+        job.connect::<u32>(source, keeps);
+        job.connect::<u32>(keeps, sink);
+        let error = job.run().unwrap_err();
+        assert_eq!((error.code(), error.fault()), ("TM-OPERATOR-CONTRACT", Fault::Internal), "{error}");
+        assert_eq!(&*failure(error).operator, "keeps");
     }
 }
 

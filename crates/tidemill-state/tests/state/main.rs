@@ -4,6 +4,7 @@
 
 mod basics;
 mod evolution;
+mod footprint;
 mod model;
 mod operator;
 mod snapshots;

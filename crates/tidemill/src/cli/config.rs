@@ -227,10 +227,12 @@ fn field(name: &str, value: &str, out: &mut dyn Write) -> Result<(), Error> {
 fn check(config: &ConfigArgs, strict: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
     let (loaded, diagnosis) = inspect(config)?;
     let mut errors: Vec<String> = diagnosis.errors.iter().map(ToString::to_string).collect();
+    let mut of_machine = None;
     if errors.is_empty() {
         // As a job would: where nothing sizes the process, this machine does.
-        if let Err(error) = crate::memory::prepare(&mut loaded.configuration.clone()) {
-            errors.push(error.to_string());
+        match crate::memory::prepare(&mut loaded.configuration.clone()) {
+            Ok(prepared) => of_machine = prepared.of_this_machine(),
+            Err(error) => errors.push(error.to_string()),
         }
     }
     let warnings: Vec<String> =
@@ -242,6 +244,9 @@ fn check(config: &ConfigArgs, strict: bool, out: &mut dyn Write) -> Result<Outco
         for text in texts {
             writeln!(out, "{tag} {text}")?;
         }
+    }
+    if let Some(line) = of_machine {
+        writeln!(out, "{DIM}{line}{DIM:#}")?;
     }
     let keys = loaded.configuration.iter().count();
     let file = loaded.file.unwrap_or_default();

@@ -3,6 +3,7 @@
 //! The exit code is 0 if all went well, 1 if there was a problem, 2 if the command line made no sense.
 
 mod config;
+mod explain;
 mod memory;
 pub(crate) mod style;
 pub(crate) mod table;
@@ -29,6 +30,11 @@ enum Command {
     Config(config::ConfigCommand),
     /// Show how the memory of a process is divided
     Memory(memory::MemoryCommand),
+    /// Show the plan of a job instead of running it
+    ///
+    /// Runs PROGRAM with --explain, which every job takes: it builds its job, and shows the plan where it would run it. What
+    /// it does before that, it does.
+    Explain(explain::ExplainCommand),
 }
 
 /// How a command that could be carried out ended.
@@ -68,6 +74,7 @@ fn run(command: Command, out: &mut dyn Write, err: &mut dyn Write) -> Result<Out
     match command {
         Command::Config(command) => config::run(command, out, err),
         Command::Memory(command) => memory::run(command, out, err),
+        Command::Explain(command) => explain::run(&command),
     }
 }
 

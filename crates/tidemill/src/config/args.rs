@@ -9,6 +9,15 @@ use clap::Args;
 use crate::Error;
 
 /// The options of a command line that configure; for `#[command(flatten)]`.
+///
+/// ```
+/// use tidemill::config::{ConfigArgs, load_args};
+///
+/// let args = ConfigArgs { properties: vec!["parallelism.default=4".parse()?], ..ConfigArgs::default() };
+/// let loaded = load_args(&args)?;
+/// assert!(loaded.configuration.get_raw("parallelism.default").is_some());
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
     /// Read this config.yaml or flink-conf.yaml, or the one in this folder
@@ -24,6 +33,14 @@ pub struct ConfigArgs {
 }
 
 /// One `-D KEY=VALUE`.
+///
+/// ```
+/// use tidemill::config::Property;
+///
+/// let property: Property = "parallelism.default = 4".parse()?;
+/// assert_eq!((property.key.as_str(), property.value.as_str()), ("parallelism.default", "4"));
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
     /// The key.
@@ -48,6 +65,15 @@ impl FromStr for Property {
 /// Takes `-c FILE`, `--config FILE`, `--config=FILE`, `-D KEY=VALUE` and `-DKEY=VALUE` out of the arguments of a program, up to
 /// a `--`; the rest, in its order, is the program's own.
 ///
+/// ```
+/// use tidemill::config::split;
+///
+/// let args = ["-D", "parallelism.default=4", "flights.csv"].map(Into::into);
+/// let (config, rest) = split(args)?;
+/// assert_eq!((config.properties.len(), &rest[..]), (1, &["flights.csv".into()][..]));
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+///
 /// # Errors
 /// If one of them lacks its value, or the value is not of its form.
 pub fn split(args: impl IntoIterator<Item = OsString>) -> Result<(ConfigArgs, Vec<OsString>), Error> {
@@ -64,11 +90,11 @@ pub fn split(args: impl IntoIterator<Item = OsString>) -> Result<(ConfigArgs, Ve
                 rest.extend(args);
                 break;
             }
-            "-c" | "--config" => config.config = Some(value(&mut args, "a file")?.into()),
+            "-c" | "--config" => set_file(&mut config, value(&mut args, "a file")?.into())?,
             "-D" => config.properties.push(property(&value(&mut args, "KEY=VALUE")?)?),
             _ => {
                 if let Some(path) = text.strip_prefix("--config=") {
-                    config.config = Some(path.into());
+                    set_file(&mut config, path.into())?;
                 } else if let Some(text) = text.strip_prefix("-D") {
                     config.properties.push(text.parse()?);
                 } else {
@@ -78,6 +104,21 @@ pub fn split(args: impl IntoIterator<Item = OsString>) -> Result<(ConfigArgs, Ve
         }
     }
     Ok((config, rest))
+}
+
+fn set_file(config: &mut ConfigArgs, path: PathBuf) -> Result<(), Error> {
+    match config.config.replace(path) {
+        None => Ok(()),
+        Some(first) => {
+            let second = config.config.take().unwrap_or_default();
+            Err(Error::Argument(format!(
+                "-c is given twice, with {} and {}: one file is read, so give one of them and set what differs with \
+                 -D KEY=VALUE",
+                first.display(),
+                second.display()
+            )))
+        }
+    }
 }
 
 fn property(text: &OsStr) -> Result<Property, Error> {
@@ -96,11 +137,19 @@ mod tests {
     #[test]
     fn takes_its_own_and_leaves_the_rest() {
         let (args, rest) =
-            split_words("--input x -D a.b=1 -Dc=d=e -c conf.yaml -v --config=other.yaml -- -D x=y").unwrap();
+            split_words("--input x -D a.b=1 -Dc=d=e -v --config=other.yaml -- -D x=y -c z").unwrap();
         let pairs: Vec<_> = args.properties.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
         assert_eq!(pairs, [("a.b", "1"), ("c", "d=e")]);
         assert_eq!(args.config, Some("other.yaml".into()));
-        assert_eq!(rest, ["--input", "x", "-v", "-D", "x=y"]);
+        assert_eq!(rest, ["--input", "x", "-v", "-D", "x=y", "-c", "z"]);
+    }
+
+    #[test]
+    fn two_files_are_refused() {
+        for words in ["-c a.yaml -c b.yaml", "--config=a.yaml -c b.yaml", "-c a.yaml --config b.yaml"] {
+            let error = split_words(words).unwrap_err().to_string();
+            assert!(error.contains("a.yaml and b.yaml"), "{words}: {error}");
+        }
     }
 
     #[test]

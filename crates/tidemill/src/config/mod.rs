@@ -17,11 +17,17 @@ use tidemill_core::config::{Configuration, Diagnosis, Origin};
 
 use crate::Error;
 
-/// What of the command line a job that loads its configuration understands, for its `--help`.
-pub const ARGUMENTS_HELP: &str = "\x20 -c, --config FILE   Read this config.yaml or flink-conf.yaml (default: the one in $TIDEMILL_CONF_DIR or $FLINK_CONF_DIR)
-  -D KEY=VALUE        Set an option, over the file; may be repeated";
-
 /// A configuration that was loaded and checked: reading any declared option from it succeeds.
+///
+/// ```
+/// use tidemill::config::load;
+/// use tidemill::core::config::options;
+///
+/// let loaded = load(["-Dparallelism.default=4", "flights.csv"].map(Into::into))?;
+/// assert_eq!(loaded.configuration.get(&options::PARALLELISM)?, 4);
+/// assert_eq!(loaded.rest, ["flights.csv"]);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct LoadedConfiguration {
     /// What is set.
@@ -38,6 +44,13 @@ pub struct LoadedConfiguration {
 
 /// Loads the configuration that the arguments of a program ask for; the program's own name must not be among them.
 ///
+/// ```
+/// use tidemill::config::load;
+///
+/// let error = load(["-Dparallelism.defalt=4".into()]).unwrap_err();
+/// assert!(error.to_string().contains("the nearest known one is 'parallelism.default'"));
+/// ```
+///
 /// # Errors
 /// If an argument or a file cannot be used, or any key or value is wrong: then all of them are in the error.
 pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<LoadedConfiguration, Error> {
@@ -48,6 +61,15 @@ pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<LoadedConfigurat
 }
 
 /// Loads the configuration that parsed arguments ask for.
+///
+/// ```
+/// use tidemill::config::{ConfigArgs, load_args};
+/// use tidemill::core::config::options;
+///
+/// let loaded = load_args(&ConfigArgs { properties: vec!["parallelism.default=2".parse()?], config: None })?;
+/// assert_eq!(loaded.configuration.get(&options::PARALLELISM)?, 2);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`load`].
@@ -63,6 +85,14 @@ pub fn load_args(args: &ConfigArgs) -> Result<LoadedConfiguration, Error> {
 
 /// Loads a configuration together with all that is to be said about its keys and values, errors among it. The
 /// warnings in the loaded configuration are those about the file itself.
+///
+/// ```
+/// use tidemill::config::{ConfigArgs, inspect};
+///
+/// let (_, diagnosis) = inspect(&ConfigArgs { properties: vec!["parallelism.default=many".parse()?], config: None })?;
+/// assert_eq!(diagnosis.errors.len(), 1);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 ///
 /// # Errors
 /// If an argument or a file cannot be used.

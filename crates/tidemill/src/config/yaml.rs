@@ -75,12 +75,22 @@ impl Reader<'_> {
         let mut nodes = 0;
         let mut root = None;
         let mut parser = Parser::new_from_str(text);
+        let lines: Vec<&str> = text.lines().collect();
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| {
                 let (line, column) = (error.marker().line(), error.marker().col() + 1);
                 self.error(line, column, explain(error.info(), text, line))
             })?;
             let (line, column) = position(&span);
+            let text_line = lines.get(line.saturating_sub(1)).copied().unwrap_or("");
+            let is_node = matches!(
+                event,
+                Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..)
+            );
+            if is_node && is_behind_tab(text_line, column) {
+                // The parser lets some of them pass.
+                return Err(self.error(line, 1, "YAML does not allow tabs in front of a key: use spaces"));
+            }
             let (node, anchor) = match event {
                 Event::DocumentStart(_) if root.is_some() => {
                     return Err(self.error(
@@ -178,6 +188,11 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a line begins with a tab, and nothing but white space is in front of a column.
+fn is_behind_tab(line: &str, column: usize) -> bool {
+    line.starts_with('\t') && line.chars().take(column - 1).all(char::is_whitespace)
+}
+
 fn position(span: &Span) -> (usize, usize) {
     (span.start.line(), span.start.col() + 1)
 }
@@ -251,6 +266,7 @@ mod tests {
         assert_eq!(read("{a: {b: 1, c: {d: 0.10}}, e: x y}"), expected);
         assert_eq!(read(""), pairs_of(&[]));
         assert_eq!(read("# nothing\n---\n"), pairs_of(&[]));
+        assert_eq!(read("a: {b: 1,\tc: [\t2]}\n\t\n\t# b"), pairs_of(&[("a.b", "1"), ("a.c", "2")]));
     }
 
     #[test]
@@ -285,6 +301,9 @@ mod tests {
         for (text, expected) in [
             ("a: 1\n- b", "config.yaml:2:"),
             ("a:\n\tb: 1", "tabs"),
+            ("\ta: 1", "config.yaml:1:1: YAML does not allow tabs"),
+            ("a: 1\n\tb: 2", "tabs"),
+            ("\t- a", "tabs"),
             ("a: [1", "config.yaml:"),
             ("just text", "config.yaml:1:1: expected keys and values"),
             ("a: 1\n---\nb: 2", "one document"),

@@ -1,5 +1,6 @@
 //! Jobs in this process: what a job's `main` begins with, and what happens when it executes.
 
+mod arguments;
 mod logging;
 mod progress;
 mod signals;
@@ -17,12 +18,17 @@ use tidemill_runtime::JobError;
 use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, TaskManagerResources};
 use tidemill_runtime::graph::{ExecutionPlan, explain_json, explain_text};
 
-use crate::config::{ARGUMENTS_HELP, load};
+use crate::config::{LoadedConfiguration, load, load_args};
 use crate::memory::prepare;
 use crate::{Error, cli};
 
+pub use arguments::job_help;
+use arguments::{Explain, NoArguments};
+
 /// An environment for a job, configured by the command line of the process: `-c FILE`, `-D key=value`, and
 /// `--explain` to show the plan instead of running it, `--summary` for a table of what each vertex did.
+///
+/// With `--help`, and when the command line makes no sense, the process says so and ends.
 ///
 /// ```no_run
 /// # fn main() -> tidemill::Result<()> {
@@ -34,26 +40,52 @@ use crate::{Error, cli};
 /// ```
 ///
 /// # Errors
-/// When an argument is unknown, a file cannot be read, or an option is wrong.
+/// When a file cannot be read, or an option is wrong.
 pub fn environment() -> Result<StreamExecutionEnvironment, Error> {
-    let (environment, rest) = environment_from(std::env::args_os().skip(1))?;
-    match rest.first() {
-        None => Ok(environment),
-        Some(argument) => Err(Error::Argument(format!(
-            "unexpected argument '{}'. A job takes:\n{ARGUMENTS_HELP}\n{EXPLAIN_HELP}",
-            argument.to_string_lossy()
-        ))),
-    }
+    environment_with::<NoArguments>().map(|(environment, _)| environment)
 }
 
-const EXPLAIN_HELP: &str = "\x20     --explain[=json] Show the plan instead of running the job
-      --summary        Show at the end what each vertex has done and where its time went
-      --help           Show this";
-
-/// Like [`environment`] with arguments given, of which those that are the job's own are returned.
+/// Like [`environment`], for a job that has arguments of its own: those of a [`clap::Parser`]. `--help` shows both.
+///
+/// ```no_run
+/// use clap::Parser;
+///
+/// /// Counts words.
+/// #[derive(Parser)]
+/// struct Arguments {
+///     /// The file to read
+///     #[arg(long)]
+///     input: std::path::PathBuf,
+/// }
+///
+/// # fn main() -> tidemill::Result<()> {
+/// let (env, arguments) = tidemill::environment_with::<Arguments>()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```
+/// use tidemill::core::config::options;
+///
+/// let args = ["-Dparallelism.default=2", "-Dtaskmanager.memory.process.size=2g", "flights.csv"];
+/// let (env, rest) = tidemill::environment_from(args.map(Into::into))?;
+/// assert_eq!(env.configuration().get(&options::PARALLELISM)?, 2);
+/// assert_eq!(rest, ["flights.csv"]);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
 ///
 /// # Errors
-/// As [`environment`].
+/// As [`environment`], and when the job declares an argument that every job has.
+pub fn environment_with<A: clap::Parser>() -> Result<(StreamExecutionEnvironment, A), Error> {
+    let (job, own) = arguments::parse::<A>(std::env::args_os())?.unwrap_or_else(|error| error.exit());
+    Ok((start(load_args(&job.config)?, job.explain, job.summary)?, own))
+}
+
+/// Like [`environment`] with arguments given, without the name of the program, of which those that are the job's own are
+/// returned; `--help` is among them, and [`job_help`] a part of the answer.
+///
+/// # Errors
+/// When an argument, a file or an option cannot be used.
 pub fn environment_from(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<(StreamExecutionEnvironment, Vec<OsString>), Error> {
@@ -69,23 +101,21 @@ pub fn environment_from(
                 return Err(Error::Argument(format!("'{other}': a plan is shown as text or json")));
             }
             Some("--summary") => summary = true,
-            Some("--help" | "-h") => {
-                writeln!(anstream::stdout(), "Options of a Tidemill job:\n{ARGUMENTS_HELP}\n{EXPLAIN_HELP}")?;
-                std::process::exit(0);
-            }
             _ => rest.push(argument.clone()),
         }
     }
+    Ok((start(loaded, explain, summary)?, rest))
+}
+
+fn start(
+    loaded: LoadedConfiguration,
+    explain: Option<Explain>,
+    summary: bool,
+) -> Result<StreamExecutionEnvironment, Error> {
     cli::show_remarks(&loaded, &mut anstream::stderr())?;
     logging::start(&loaded.configuration)?;
     let executor = EmbeddedExecutor { explain, summary };
-    Ok((StreamExecutionEnvironment::new(loaded.configuration, executor), rest))
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Explain {
-    Text,
-    Json,
+    Ok(StreamExecutionEnvironment::new(loaded.configuration, executor))
 }
 
 /// Runs jobs in this process, sized by the configuration, with a live line and with signals that cancel.
@@ -118,10 +148,11 @@ impl Executor for EmbeddedExecutor {
         tracing::info!(job = plan.job.name, slots = needed, "starting");
         let cluster = EmbeddedCluster::new(resources);
         let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
+        let signals = signals::listen();
         let job = cluster.submit(plan).inspect_err(|error| log_failure(error, &configuration))?;
-        let signals = signals::cancel_on_signal(job.canceller());
+        signals.cancel(job.canceller());
         let ended = watch(&job, &mut live);
-        drop(signals);
+        let signal = signals.stop();
         live.finish(&job, ended.is_ok());
         if self.summary {
             let _ = summary::write(&job, &mut anstream::stderr());
@@ -129,6 +160,11 @@ impl Executor for EmbeddedExecutor {
         tracing::info!(job = job.graph().name, status = ?job.status(), "ended");
         if let Err(error) = &ended {
             log_failure(error, &configuration);
+        }
+        if let (Err(error @ JobError::Cancelled(_)), Some(signal)) = (&ended, signal) {
+            let _ = writeln!(anstream::stderr(), "{error} by {}", signal.name());
+            // Whoever sent the signal wants the program to end, not to go on behind its job; and to see that this was why.
+            std::process::exit(signal.exit_code());
         }
         ended.map(|()| JobResult::of(&job))
     }

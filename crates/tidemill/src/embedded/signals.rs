@@ -1,28 +1,61 @@
-//! Ctrl-C and SIGTERM cancel the running job; a second one, or one while no job runs, ends the process.
+//! Ctrl-C and SIGTERM cancel the running job and end the program; a second one, or one while no job runs, ends it at once.
 
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::Once;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tidemill_runtime::cluster::JobCanceller;
+use tidemill_runtime::cluster::{JobCanceller, JobStatus};
 use tidemill_runtime::console;
 
-/// The job that the next signal cancels.
-static RUNNING: Mutex<Option<JobCanceller>> = Mutex::new(None);
+/// What the next signal is for.
+enum Target {
+    /// The program.
+    Program,
+    /// A job that is about to start; with the signal that has come already.
+    Starting(Option<i32>),
+    /// A job that runs.
+    Job(JobCanceller),
+}
+
+static TARGET: Mutex<Target> = Mutex::new(Target::Program);
+/// The signal that has cancelled the job, or 0.
+static CANCELLED_BY: AtomicI32 = AtomicI32::new(0);
 static LISTEN: Once = Once::new();
 
-/// Hands signals to a job until it is dropped.
+/// How long a program has to end when its job was cancelled. Only one that is held up needs longer, for example by a terminal
+/// that takes no more output.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A signal that has cancelled a job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signal(i32);
+
+impl Signal {
+    pub(super) fn name(self) -> &'static str {
+        if self.0 == SIGINT { "Ctrl-C (SIGINT)" } else { "SIGTERM" }
+    }
+
+    /// The number that shells give a process that a signal has ended.
+    pub(super) fn exit_code(self) -> i32 {
+        128 + self.0
+    }
+}
+
+/// Keeps signals for a job until it is dropped.
 pub(super) struct Listening(());
 
-/// Has the first signal cancel a job and the second end the process. Where signals cannot be heard, the job runs all the same.
-pub(super) fn cancel_on_signal(canceller: JobCanceller) -> Listening {
-    set(Some(canceller));
+/// Has the first signal cancel the job that is about to start, and the second end the process. Where signals cannot be heard,
+/// the job runs all the same.
+pub(super) fn listen() -> Listening {
+    CANCELLED_BY.store(0, Ordering::SeqCst);
+    *target() = Target::Starting(None);
     // Once heard, signals have no effect of their own any more, so the thread listens for as long as the process lives.
     LISTEN.call_once(|| {
         let listening = Signals::new([SIGINT, SIGTERM]).and_then(|signals| {
-            std::thread::Builder::new().name("signals".to_owned()).spawn(move || listen(signals))
+            std::thread::Builder::new().name("signals".to_owned()).spawn(|| serve(signals))
         });
         if let Err(error) = listening {
             tracing::warn!(%error, "cannot listen to signals");
@@ -31,29 +64,75 @@ pub(super) fn cancel_on_signal(canceller: JobCanceller) -> Listening {
     Listening(())
 }
 
-fn set(job: Option<JobCanceller>) -> Option<JobCanceller> {
-    let mut running = RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    std::mem::replace(&mut *running, job)
-}
-
-fn listen(mut signals: Signals) {
-    for signal in signals.forever() {
-        match set(None) {
-            Some(job) => {
-                // First of all, for nothing may be in its way: not even a terminal that takes no more output.
-                job.cancel();
-                console::print(|| {
-                    let _ = writeln!(anstream::stderr(), "Cancelling; once more to stop at once.");
-                });
+impl Listening {
+    /// The job has started, and can be cancelled.
+    pub(super) fn cancel(&self, job: JobCanceller) {
+        let mut target = target();
+        match *target {
+            Target::Starting(Some(signal)) => {
+                *target = Target::Program;
+                cancel(job, signal);
             }
-            // The number that shells give a process that a signal has ended.
-            None => std::process::exit(128 + signal),
+            _ => *target = Target::Job(job),
+        }
+    }
+
+    /// Stops, and says which signal has cancelled the job, if one has.
+    pub(super) fn stop(self) -> Option<Signal> {
+        drop(self);
+        match CANCELLED_BY.swap(0, Ordering::SeqCst) {
+            0 => None,
+            signal => Some(Signal(signal)),
         }
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        set(None);
+        *target() = Target::Program;
+    }
+}
+
+fn target() -> MutexGuard<'static, Target> {
+    TARGET.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn serve(mut signals: Signals) {
+    for signal in signals.forever() {
+        let mut target = target();
+        match std::mem::replace(&mut *target, Target::Program) {
+            Target::Starting(None) => *target = Target::Starting(Some(signal)),
+            Target::Job(job) => cancel(job, signal),
+            Target::Program | Target::Starting(Some(_)) => std::process::exit(Signal(signal).exit_code()),
+        }
+    }
+}
+
+/// Cancels a job and sees that the program ends behind it.
+fn cancel(job: JobCanceller, signal: i32) {
+    CANCELLED_BY.store(signal, Ordering::SeqCst);
+    job.cancel();
+    // The next signal must be heard even if this cannot be said.
+    aside(|| {
+        console::print(|| {
+            let _ = writeln!(anstream::stderr(), "Cancelling; once more to stop at once.");
+        });
+    });
+    aside(move || {
+        match job.wait_ended() {
+            JobStatus::Canceled => std::thread::sleep(GRACE),
+            // It came to its end just before, so nothing was left to be cancelled but the program.
+            JobStatus::Finished => {}
+            // That is told instead.
+            _ => return,
+        }
+        std::process::exit(Signal(signal).exit_code());
+    });
+}
+
+/// Runs what may block beside the thread that listens.
+fn aside(run: impl FnOnce() + Send + 'static) {
+    if let Err(error) = std::thread::Builder::new().name("signal".to_owned()).spawn(run) {
+        tracing::debug!(%error, "cannot start a thread");
     }
 }

@@ -87,6 +87,38 @@ fn check_derives_the_memory_too() {
 }
 
 #[test]
+fn check_says_what_holds_for_this_machine_only() {
+    let folder = Folder::new();
+    let unsized_file = folder.file("config.yaml", "parallelism.default: 2\n");
+    let derived = tidemill(&["config", "check", &unsized_file]);
+    assert_eq!(derived.code, 0, "{}", derived.out);
+    assert!(derived.out.contains("its memory was derived for this machine: "), "{}", derived.out);
+    let sized = tidemill(&["config", "check", &unsized_file, "-Dtaskmanager.memory.process.size=1g"]);
+    assert!(!sized.out.contains("this machine"), "{}", sized.out);
+    let large =
+        tidemill(&["config", "check", "--strict", &unsized_file, "-Dtaskmanager.memory.process.size=100t"]);
+    assert_eq!(large.code, 0, "{}", large.out);
+    assert!(large.out.contains("On this machine, the process size of 100 TiB"), "{}", large.out);
+}
+
+#[test]
+fn messages_say_what_is_possible() {
+    for (property, expected) in [
+        ("parallelism.default=-1", "expected a whole number from 1 to 2147483647"),
+        ("parallelism.default=0", "expected a whole number from 1 to 2147483647"),
+        ("pipeline.max-parallelism=x", "from 1 to 32768, or -1 to derive it from the parallelism"),
+        ("tidemill.log.file=", "must not be empty"),
+        ("colour=red", "none is like it"),
+    ] {
+        let run = tidemill(&["config", "list", "-D", property]);
+        assert_eq!(run.code, 1, "{property}");
+        assert!(run.err.contains(expected), "{property}: {}", run.err);
+    }
+    let twice = tidemill(&["config", "list", "-c", "a", "-c", "b"]);
+    assert_eq!(twice.code, 2, "{}", twice.err);
+}
+
+#[test]
 fn a_command_line_without_sense_ends_with_two() {
     for args in [&["config"][..], &["frobnicate"], &["memory", "-D", "key"], &["config", "explain"], &[]] {
         assert_eq!(tidemill(args).code, 2, "{args:?}");

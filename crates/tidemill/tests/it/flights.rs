@@ -1,16 +1,12 @@
 //! The main example, run as a user runs it, equals the batch computation in `examples/reference`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-/// The example that cargo has built beside this test.
-fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().join("examples/flights")
-}
+use super::example;
 
 fn run(output: &Path, arguments: &[&str]) -> Output {
-    Command::new(example())
+    Command::new(example("flights"))
         .args(["--output", output.to_str().unwrap()])
         .args(arguments)
         .env_remove("TIDEMILL_CONF_DIR")
@@ -88,6 +84,9 @@ fn says_what_is_wrong() {
     assert!(missing.contains("/nowhere/") && missing.contains("flights"), "{missing}");
     let slots = said(&["-D", "parallelism.default=4", "-D", "taskmanager.numberOfTaskSlots=3"]);
     assert!(slots.contains("needs 4 task slots but there are only 3: 1 missing"), "{slots}");
+    assert!(!missing.contains(".."), "{missing}");
+    let files = said(&["-c", "a.yaml", "-c", "b.yaml"]);
+    assert!(files.contains("'--config <FILE>' cannot be used multiple times"), "{files}");
     let option = said(&["-D", "parallelism.defualt=4"]);
     assert!(option.contains("parallelism.default"), "{option}");
     let memory = said(&["-D", "taskmanager.memory.process.size=500m"]);
@@ -101,6 +100,22 @@ fn says_what_is_wrong() {
         "taskmanager.memory.segment-size=1mb",
     ]);
     assert!(segments.contains("Insufficient number of network buffers"), "{segments}");
+}
+
+#[test]
+fn help_shows_its_own_arguments_and_those_of_every_job() {
+    let output = tempfile::tempdir().unwrap();
+    let help = run(output.path(), &["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let help = String::from_utf8(help.stdout).unwrap();
+    for text in
+        ["January 2013", "--data", "--seconds", "-D <KEY=VALUE>", "--config", "--explain", "--summary"]
+    {
+        assert!(help.contains(text), "'{text}' is missing in {help}");
+    }
+    let wrong = run(output.path(), &["--seconds", "0"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("a number over 0"));
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 mod config_command;
 mod dependencies;
+mod ending;
+mod explain_command;
 mod flights;
 mod generated;
 mod loading;
@@ -20,6 +22,12 @@ struct Run {
     code: i32,
     out: String,
     err: String,
+}
+
+/// An example that cargo has built beside this test.
+fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().and_then(Path::parent).unwrap().join("examples").join(name)
 }
 
 /// Runs `tidemill` with no configuration but what the arguments give.

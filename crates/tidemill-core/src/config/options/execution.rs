@@ -23,6 +23,15 @@ declare_options! {
 /// The time after which partly filled buffers are sent, from the two options together: `None` never, zero after every
 /// batch.
 ///
+/// ```
+/// use tidemill_core::config::{Configuration, options};
+///
+/// let mut configuration = Configuration::new();
+/// configuration.set(&options::BUFFER_TIMEOUT_ENABLED, &false);
+/// assert_eq!(options::buffer_timeout(&configuration)?, None);
+/// # Ok::<(), tidemill_core::config::ConfigError>(())
+/// ```
+///
 /// # Errors
 /// If one of the two has a bad value.
 pub fn buffer_timeout(configuration: &Configuration) -> Result<Option<Duration>, ConfigError> {

@@ -22,6 +22,14 @@ pub use tidemill::*;
 use super::AnyOption;
 
 /// Options that are documented together.
+///
+/// ```
+/// use tidemill_core::config::options;
+///
+/// let [first, ..] = options::groups();
+/// assert_eq!(first.title, "Parallelism and slots");
+/// assert_eq!(first.options[0].meta().key, "parallelism.default");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Group {
     /// The heading.
@@ -31,6 +39,13 @@ pub struct Group {
 }
 
 /// All groups, in the order in which they are documented.
+///
+/// ```
+/// use tidemill_core::config::options;
+///
+/// let declared: usize = options::groups().iter().map(|group| group.options.len()).sum();
+/// assert_eq!(declared, options::all().count());
+/// ```
 pub fn groups() -> [Group; 6] {
     [
         Group { title: "Parallelism and slots", options: parallelism::ALL },
@@ -43,16 +58,36 @@ pub fn groups() -> [Group; 6] {
 }
 
 /// All options.
+///
+/// ```
+/// use tidemill_core::config::options;
+///
+/// assert!(options::all().all(|option| !option.meta().description.is_empty()));
+/// ```
 pub fn all() -> impl Iterator<Item = &'static dyn AnyOption> {
     groups().into_iter().flat_map(|group| group.options.iter().copied())
 }
 
 /// The option with this key, by its current spelling.
+///
+/// ```
+/// use tidemill_core::config::options;
+///
+/// assert!(options::by_key("parallelism.default").is_some());
+/// assert!(options::by_key("execution.buffer-timeout").is_none(), "an older spelling");
+/// ```
 pub fn by_key(key: &str) -> Option<&'static dyn AnyOption> {
     spelled(key).find(|option| option.meta().key == key)
 }
 
 /// The options that a key sets: by its current spelling, an older one, or, for maps, a key below its own.
+///
+/// ```
+/// use tidemill_core::config::options;
+///
+/// let mut found = options::spelled("execution.buffer-timeout");
+/// assert_eq!(found.next().unwrap().meta().key, "execution.buffer-timeout.interval");
+/// ```
 pub fn spelled(key: &str) -> impl Iterator<Item = &'static dyn AnyOption> {
     let exact = SPELLINGS.get(key).map(Vec::as_slice).unwrap_or_default();
     let below = MAPS.iter().filter(|option| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::checks::at_least_one;
+use super::checks::{AT_LEAST_ONE, at_least_one};
 use crate::config::ConfigOption;
 use crate::config::option::declare_options;
 
@@ -31,5 +31,5 @@ declare_options! {
 
     /// How many watermarks a source in an alignment group keeps before the oldest is compared: more means fewer pauses.
     WATERMARK_ALIGNMENT_BUFFER_SIZE: u32 =
-        ConfigOption::new("pipeline.watermark-alignment.buffer-size").default("3").job().check(at_least_one);
+        ConfigOption::new("pipeline.watermark-alignment.buffer-size").default("3").job().check(at_least_one).expected(AT_LEAST_ONE);
 }

@@ -1,12 +1,20 @@
 //! What Flink has no option for.
 
-use super::checks::share;
+use super::checks::{not_empty, share};
 use crate::config::ConfigOption;
 use crate::config::enumeration::config_enum;
 use crate::config::option::declare_options;
 
 config_enum! {
     /// How much is logged.
+    ///
+    /// ```
+    /// use tidemill_core::config::OptionType;
+    /// use tidemill_core::config::options::LogLevel;
+    ///
+    /// assert_eq!(LogLevel::parse("WARN"), Ok(LogLevel::Warn));
+    /// assert_eq!(LogLevel::ALL.len(), 6);
+    /// ```
     LogLevel {
         /// Nothing.
         Off = "off",
@@ -25,6 +33,12 @@ config_enum! {
 
 config_enum! {
     /// How log lines look.
+    ///
+    /// ```
+    /// use tidemill_core::config::options::LogFormat;
+    ///
+    /// assert_eq!(LogFormat::Json.as_str(), "json");
+    /// ```
     LogFormat {
         /// One line of text for each.
         Text = "text",
@@ -35,6 +49,14 @@ config_enum! {
 
 config_enum! {
     /// When the live line of a running job is shown.
+    ///
+    /// ```
+    /// use tidemill_core::config::Configuration;
+    /// use tidemill_core::config::options::{self, Progress};
+    ///
+    /// assert_eq!(Configuration::new().get(&options::PROGRESS)?, Progress::Auto);
+    /// # Ok::<(), tidemill_core::config::ConfigError>(())
+    /// ```
     Progress {
         /// If stderr is a terminal.
         Auto = "auto",
@@ -50,7 +72,7 @@ declare_options! {
     LOG_LEVEL: LogLevel = ConfigOption::new("tidemill.log.level").default("warn");
 
     /// The file that log lines are added to; by default they go to stderr.
-    LOG_FILE: String = ConfigOption::new("tidemill.log.file");
+    LOG_FILE: String = ConfigOption::new("tidemill.log.file").check(not_empty);
 
     /// Whether log lines are text or JSON.
     LOG_FORMAT: LogFormat = ConfigOption::new("tidemill.log.format").default("text");

@@ -1,0 +1,91 @@
+//! What state is counted with against what the allocator gives for it.
+#![allow(unsafe_code)] // An allocator that counts can only be written with it; it only passes calls on.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use tidemill_core::budget::MemoryBudget;
+use tidemill_core::hash::RoutingHash;
+use tidemill_core::{KeyGroupRange, Timestamp};
+use tidemill_state::*;
+
+/// The allocator of the system; counts what each thread has.
+struct Counting;
+
+thread_local! {
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // A thread that is ending has no cell any more, and nobody asks it.
+    let _ = BYTES.try_with(|counted| counted.set(counted.get() + bytes));
+}
+
+// SAFETY: all calls go to the allocator of the system as they are.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed());
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size.cast_signed() - layout.size().cast_signed());
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+type Backend = KeyedStateBackend<u64>;
+
+/// What timers at these times are counted with, and what they take, in bytes.
+fn timers(times: impl Iterator<Item = (Timestamp, u64)>) -> (f64, f64) {
+    let clock = Arc::new(ManualClock::at(0));
+    let budget = MemoryBudget::unlimited("test");
+    let mut backend: Backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, clock, budget);
+    let timers = backend.register_timers::<(i64, i64)>("timers").unwrap();
+    let service = timers.service(&mut backend).unwrap();
+    let before = BYTES.get();
+    for (time, key) in times {
+        let key = (&key, key.routing_hash());
+        service.register(TimeDomain::Event, time, key, &(time, time + 1)).unwrap();
+    }
+    let taken = BYTES.get() - before;
+    let counted = backend.bytes();
+    // All that was counted in is counted out.
+    let service = timers.service(&mut backend).unwrap();
+    let mut due = 0;
+    while service.pop_due(TimeDomain::Event, Timestamp::MAX).is_some() {
+        due += 1;
+    }
+    assert!(due > 0);
+    assert_eq!(backend.bytes(), 0);
+    (counted as f64, taken as f64)
+}
+
+#[test]
+fn timers_are_counted_with_about_what_they_take() {
+    const COUNT: u64 = 50_000;
+    // In order, backwards, and all over the place; with one timer, a few and very many for each time stamp.
+    for per_time in [1u64, 2, 3, 10, 100, COUNT] {
+        for (name, step) in [("ascending", 1u64), ("descending", COUNT - 1), ("scattered", 7919)] {
+            let time = |n: u64| ((n / per_time).wrapping_mul(step) % COUNT).cast_signed();
+            let (counted, taken) = timers((0..COUNT).map(|n| (time(n), n)));
+            let factor = taken / counted;
+            assert!(
+                (0.65..1.25).contains(&factor),
+                "{per_time} a time stamp, {name}: {counted} for {taken} bytes"
+            );
+        }
+    }
+}
