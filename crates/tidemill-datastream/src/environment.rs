@@ -189,6 +189,25 @@ impl StreamExecutionEnvironment {
         self.set(&options::PARALLELISM, &parallelism)
     }
 
+    /// Keeps the job from starting where records or state are of types that only the slow generic fallback can write
+    /// (`pipeline.generic-types`); the error lists all places.
+    ///
+    /// ```
+    /// use tidemill_core::config::options;
+    /// use tidemill_datastream::StreamExecutionEnvironment;
+    ///
+    /// let env = StreamExecutionEnvironment::default();
+    /// env.disable_generic_types()?;
+    /// assert!(!env.configuration().get(&options::GENERIC_TYPES)?);
+    /// # Ok::<(), tidemill_core::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None: a job may set the option.
+    pub fn disable_generic_types(&self) -> Result<(), ConfigError> {
+        self.set(&options::GENERIC_TYPES, &false)
+    }
+
     /// The configuration of the job so far.
     pub fn configuration(&self) -> Configuration {
         self.building.borrow().configuration.clone()

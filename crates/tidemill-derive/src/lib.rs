@@ -11,8 +11,9 @@ use syn::{DeriveInput, parse_macro_input};
 
 /// Makes a struct or enum a record: something that can cross an edge and live in state (`Element` and `Data`).
 ///
-/// Fields are written in the order of declaration, enums begin with the position of the variant. So reordering
-/// fields or variants changes the format.
+/// Fields are written in the order of declaration, enums begin with the position of the variant. What is stored carries its
+/// schema, so a later release may reorder, add, remove, rename and widen fields, and add variants; see
+/// `Schema::read_from` for the rules.
 ///
 /// ```
 /// use tidemill_serialization::Record;
@@ -26,12 +27,19 @@ use syn::{DeriveInput, parse_macro_input};
 /// ```
 ///
 /// Attributes of the struct or enum:
+/// - `#[record(alias = "OldName")]`: a name that the type had before.
+/// - `#[record(native)]`: a compile error when the generic fallback writes any part of it.
 /// - `#[record(arrow)]`: also implements `ArrowRecord`, for structs with named fields.
 /// - `#[record(crate = "path")]`: where `tidemill_serialization` is found, when it is neither a dependency
 ///   itself nor re-exported by `tidemill`.
 ///
-/// Attributes of a field, with `#[record(arrow)]`:
-/// - `#[record(rename = "column")]`: the name of its column, when it is not the field's.
+/// Attributes of a field:
+/// - `#[record(alias = "old_name")]`: a name that it had before; on variants, too.
+/// - `#[record(default = value)]`: what it is in records that were stored without it; `#[record(default)]` for the default of
+///   its type, which is also taken where nothing is said and there is one.
+/// - `#[record(with = Serializer)]`: a `CustomSerializer` for a type that is no record.
+/// - `#[record(generic)]`: written by the generic fallback, for types that `serde` can serialize.
+/// - `#[record(rename = "column")]`, with `#[record(arrow)]`: the name of its column, when it is not the field's.
 ///
 /// # What is refused
 ///
@@ -75,6 +83,30 @@ use syn::{DeriveInput, parse_macro_input};
 /// #[derive(Record, Clone)]
 /// #[record(arrow)]
 /// struct Pair(i32, i32); // columns need names
+/// ```
+///
+/// An alias that is another field's name:
+///
+/// ```compile_fail
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// struct Flight {
+///     tailnum: String,
+///     #[record(alias = "tailnum")] // would never be looked at
+///     carrier: String,
+/// }
+/// ```
+///
+/// A generic type in a record that is to be native, however deep:
+///
+/// ```compile_fail,E0080
+/// # use tidemill_serialization::{Generic, Record};
+/// #[derive(Record, Clone)]
+/// struct Inner { texts: Vec<Option<Generic<String>>> }
+///
+/// #[derive(Record, Clone)]
+/// #[record(native)]
+/// struct Outer { inner: Box<Inner> }
 /// ```
 ///
 /// And with `#[record(arrow)]` a field that is no column, or a second one of the same name:

@@ -6,7 +6,7 @@ use tidemill_core::budget::MemoryBudget;
 use tidemill_core::id::OperatorId;
 use tidemill_core::key_group::KeyGroupRange;
 use tidemill_serialization::Key;
-use tidemill_state::{Clock, KeyedStateBackend, SubtaskSnapshot};
+use tidemill_state::{Clock, KeyedStateBackend, StateListener, SubtaskSnapshot};
 
 use crate::metrics::OperatorMetrics;
 use crate::operator::{OperatorError, OperatorWaker};
@@ -49,6 +49,8 @@ pub struct OperatorContext {
     pub parallelism: u32,
     /// How many key groups there are.
     pub max_parallelism: u32,
+    /// Is told of the states that the operator declares.
+    pub state_listener: Option<Arc<dyn StateListener>>,
     /// The memory that state may use.
     pub state_budget: MemoryBudget,
     /// The managed memory of the slot, which all subtasks in it share.
@@ -81,6 +83,7 @@ impl OperatorContext {
             subtask,
             parallelism,
             max_parallelism,
+            state_listener: None,
             state_budget: MemoryBudget::unlimited("state"),
             managed_memory: MemoryBudget::unlimited("managed memory"),
             clock,
@@ -120,6 +123,7 @@ impl OperatorContext {
             Arc::clone(&self.clock),
             self.state_budget.clone(),
         );
+        backend.set_listener(self.state_listener.clone());
         backend.restore(restored)?;
         Ok(backend)
     }

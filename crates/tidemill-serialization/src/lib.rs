@@ -24,15 +24,26 @@
 //! | `bool` | 0 or 1 |
 //! | `char` | its code, as a `u32` |
 //! | `String`, `Arc<str>` | length as a `u32`, then UTF-8 |
+//! | `Date` | days since 1970-01-01, as an `i32` |
+//! | `TimestampMs`, `TimestampMicros`, `TimeOfDay` | an `i64` |
+//! | `Decimal` | the number of units of its last digit, as an `i128` |
 //! | `Duration` | seconds as a `u64`, nanoseconds as a `u32` |
 //! | `Option` | 0, or 1 and the value |
 //! | `Box`, tuples, arrays, structs | the parts in order of declaration, nothing between them |
 //! | enums | the position of the variant as a `u16`, then its fields |
 //! | `Vec`, sets, maps | count as a `u32`, then the elements; sets and maps in the order of their keys |
+//! | `Custom`, `Generic` | length as a `u32`, then what their serializer writes |
 //!
 //! In a vector, set or map every element takes at least one byte: one that would take none (such as `()`) is
 //! written as one zero byte. So no count can be larger than the bytes that follow it, and a wrong one is found
 //! before anything is allocated. Boxes, vectors, sets and maps nest at most [`MAX_DEPTH`] levels deep.
+//!
+//! The order of encoded values is not that of the values.
+//!
+//! # Evolution
+//!
+//! [`SerializerSnapshot`] is what is stored beside values: the version of this format and the [`Schema`] of the type.
+//! [`Schema::read_from`] compares it to that of the program, and gives a [`Migration`] where the bytes have to change.
 //!
 //! `usize` and `isize` are no records: their width differs between platforms.
 

@@ -70,6 +70,17 @@ pub enum StateError {
         /// The type of the program's keys.
         declared: String,
     },
+    /// The job forbids the generic fallback, and a state that is declared while it runs needs it.
+    #[error(
+        "the state '{name}' holds {types}, which only the slow generic fallback can write, and 'pipeline.generic-types' is \
+         false: derive `Record` for it, or give it a serializer of its own"
+    )]
+    GenericForbidden {
+        /// The name of the state.
+        name: String,
+        /// The types.
+        types: String,
+    },
     /// State was used outside of a call for one record or timer.
     #[error("keyed state was used without a current key; use it only while a record or a timer is processed")]
     NoCurrentKey,
@@ -177,6 +188,7 @@ impl Classified for StateError {
             StateError::Incompatible { .. } => "TM-STATE-INCOMPATIBLE",
             StateError::KeyChanged { .. } => "TM-STATE-KEY-CHANGED",
             StateError::Migrate { .. } => "TM-STATE-ENTRY-UNREADABLE",
+            StateError::GenericForbidden { .. } => "TM-SERIALIZATION-GENERIC-FORBIDDEN",
             StateError::NoCurrentKey => "TM-STATE-NO-CURRENT-KEY",
             StateError::WrongHandle { .. } => "TM-STATE-WRONG-HANDLE",
             StateError::WrongKeyGroup { .. } => "TM-STATE-WRONG-KEY-GROUP",
@@ -198,6 +210,7 @@ impl Classified for StateError {
             | StateError::RestoredDifferently { .. }
             | StateError::Incompatible { .. }
             | StateError::KeyChanged { .. }
+            | StateError::GenericForbidden { .. }
             | StateError::NoCurrentKey
             | StateError::TooManyEntries { .. }
             | StateError::OutOfMemory { .. }

@@ -21,7 +21,7 @@ use crate::list_state::ListState;
 use crate::map_state::MapState;
 use crate::migrate::StateMigration;
 use crate::reducing_state::{AggregatingState, ReducingState};
-use crate::snapshot::{KeyedSnapshot, StateKind, StateSchema, SubtaskSnapshot, check_owned};
+use crate::snapshot::{KeyedSnapshot, StateKind, StateListener, StateSchema, SubtaskSnapshot, check_owned};
 use crate::store::{StateBackend, Storage, SubtaskContext};
 use crate::table::{AnyState, Registered, Scope, Table};
 use crate::timers::{TimerService, Timers};
@@ -57,6 +57,7 @@ pub struct KeyedStateBackend<K> {
     names: HashMap<(bool, String), u32>,
     /// What was restored and not yet asked for, by whether it is timers, and name.
     restored: BTreeMap<(bool, String), KeyedSnapshot>,
+    listener: Option<Arc<dyn StateListener>>,
 }
 
 struct Entry<K> {
@@ -120,7 +121,19 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     fn with_scope(scope: Scope) -> Self {
-        Self { scope, current: None, states: Vec::new(), names: HashMap::new(), restored: BTreeMap::new() }
+        Self {
+            scope,
+            current: None,
+            states: Vec::new(),
+            names: HashMap::new(),
+            restored: BTreeMap::new(),
+            listener: None,
+        }
+    }
+
+    /// Has `listener` told of all states that are declared from now on.
+    pub fn set_listener(&mut self, listener: Option<Arc<dyn StateListener>>) {
+        self.listener = listener;
     }
 
     /// The key groups that the subtask owns.
@@ -388,6 +401,9 @@ impl<K: Key> KeyedStateBackend<K> {
                 return Err(StateError::DeclaredDifferently { name: id.1, first, second });
             }
             return Ok(index);
+        }
+        if let Some(listener) = &self.listener {
+            listener.declared(&id.1, &schema.types)?;
         }
         let mut state = make(&id.1, self.scope.clone())?;
         if let Some(restored) = self.restored.get(&id) {

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use tidemill_core::Element;
 use tidemill_core::budget::MemoryBudget;
@@ -15,7 +16,9 @@ use crate::codec::{decode_all, encoded, in_state};
 use crate::descriptor::{ListStateDescriptor, MapStateDescriptor};
 use crate::error::StateError;
 use crate::migrate::ItemMigration;
-use crate::snapshot::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot, describe_operator};
+use crate::snapshot::{
+    OperatorSnapshot, OperatorStateMode, StateListener, SubtaskSnapshot, describe_operator,
+};
 
 /// The operator state of one subtask: lists and broadcast maps by name.
 ///
@@ -39,6 +42,7 @@ pub struct OperatorStateBackend {
     names: HashMap<String, u32>,
     /// What was restored and not yet asked for.
     restored: BTreeMap<String, OperatorSnapshot>,
+    listener: Option<Arc<dyn StateListener>>,
 }
 
 struct Entry {
@@ -138,7 +142,12 @@ impl<K: Key, V: Data> Items for MapItems<K, V> {
 impl OperatorStateBackend {
     /// An empty backend that reserves its memory from `budget`.
     pub fn new(budget: MemoryBudget) -> Self {
-        Self { budget, states: Vec::new(), names: HashMap::new(), restored: BTreeMap::new() }
+        Self { budget, states: Vec::new(), names: HashMap::new(), restored: BTreeMap::new(), listener: None }
+    }
+
+    /// Has `listener` told of all states that are declared from now on.
+    pub fn set_listener(&mut self, listener: Option<Arc<dyn StateListener>>) {
+        self.listener = listener;
     }
 
     /// Declares a list whose elements are dealt to the subtasks, each to one, when a job is restored.
@@ -215,6 +224,9 @@ impl OperatorStateBackend {
                 return Err(StateError::DeclaredDifferently { name, first, second });
             }
             return Ok(index);
+        }
+        if let Some(listener) = &self.listener {
+            listener.declared(&name, &types)?;
         }
         if let Some(restored) = self.restored.get(&name) {
             fill(&mut state, mode, &types, restored)?;

@@ -201,6 +201,15 @@ impl OperatorSnapshot {
     }
 }
 
+/// Is told of every state that an operator declares, before it is there.
+pub trait StateListener: Send + Sync {
+    /// The operator declares the state `name`, or timers of that name, which hold values of `types`.
+    ///
+    /// # Errors
+    /// When the job may not have such a state; it is not declared then.
+    fn declared(&self, name: &str, types: &[SerializerSnapshot]) -> Result<(), StateError>;
+}
+
 /// What an operator state holds, in words.
 pub(crate) fn describe_operator(mode: OperatorStateMode, types: &[SerializerSnapshot]) -> String {
     let types: Vec<String> = types.iter().map(|serializer| serializer.schema.to_string()).collect();

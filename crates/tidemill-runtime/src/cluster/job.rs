@@ -9,6 +9,7 @@ use tidemill_core::graph::JobGraph;
 use tidemill_network::{TaskWaker, Wake};
 
 use crate::error::{JobError, OperatorFailure};
+use crate::generic_types::GenericTypes;
 use crate::metrics::JobMetrics;
 
 /// Where a job is in its life, by Flink's names.
@@ -73,6 +74,7 @@ pub(crate) struct JobShared {
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) wakers: Vec<Arc<TaskWaker>>,
     pub(crate) addresses: Vec<SubtaskAddress>,
+    generic_types: Arc<GenericTypes>,
     state: Mutex<JobState>,
     changed: Condvar,
 }
@@ -85,13 +87,19 @@ struct JobState {
 }
 
 impl JobShared {
-    pub(crate) fn new(name: String, wakers: Vec<Arc<TaskWaker>>, addresses: Vec<SubtaskAddress>) -> Self {
+    pub(crate) fn new(
+        name: String,
+        wakers: Vec<Arc<TaskWaker>>,
+        addresses: Vec<SubtaskAddress>,
+        generic_types: Arc<GenericTypes>,
+    ) -> Self {
         let running = vec![true; wakers.len()];
         Self {
             name,
             cancel: Arc::new(AtomicBool::new(false)),
             wakers,
             addresses,
+            generic_types,
             state: Mutex::new(JobState { running, failure: None, cancelled_at: None, by_user: false }),
             changed: Condvar::new(),
         }
@@ -114,6 +122,7 @@ impl JobShared {
         for waker in &self.wakers {
             waker.wake(Wake::Command);
         }
+        self.generic_types.wake();
         self.changed.notify_all();
     }
 
@@ -136,8 +145,11 @@ impl JobShared {
         self.changed.notify_all();
     }
 
-    fn status(state: &JobState) -> JobStatus {
+    fn status(&self, state: &JobState) -> JobStatus {
         let ended = !state.running.contains(&true);
+        if !self.generic_types.forbidden().is_empty() {
+            return if ended { JobStatus::Failed } else { JobStatus::Failing };
+        }
         match (ended, &state.failure, state.cancelled_at) {
             (false, Some(_), _) => JobStatus::Failing,
             (false, None, Some(_)) => JobStatus::Cancelling,
@@ -215,7 +227,7 @@ impl JobCanceller {
         while state.running.contains(&true) {
             self.0.changed.wait(&mut state);
         }
-        JobShared::status(&state)
+        self.0.status(&state)
     }
 }
 
@@ -242,7 +254,7 @@ impl JobHandle {
 
     /// Where the job is in its life.
     pub fn status(&self) -> JobStatus {
-        JobShared::status(&self.shared.state.lock())
+        self.shared.status(&self.shared.state.lock())
     }
 
     /// Waits for the end of the job.
@@ -309,6 +321,10 @@ impl JobHandle {
             };
             state.failure = Some(copy);
             return Err(JobError::Operator(Box::new(failure)));
+        }
+        let uses = self.shared.generic_types.forbidden();
+        if !uses.is_empty() {
+            return Err(JobError::GenericTypes { job: self.shared.name.clone(), uses });
         }
         if state.cancelled_at.is_some() {
             return Err(JobError::Cancelled(self.shared.name.clone()));
