@@ -36,6 +36,9 @@ use crate::time::{NO_TIMESTAMP, Timestamp};
 ///         Arc::new(self.clone())
 ///     }
 ///     fn type_name(&self) -> &'static str {
+///         Self::record_type()
+///     }
+///     fn record_type() -> &'static str {
 ///         type_name::<[u8; 512]>()
 ///     }
 /// }
