@@ -65,6 +65,7 @@ mod packed;
 mod scalars;
 pub mod schema;
 pub mod snapshot;
+mod tables;
 pub mod time;
 
 pub use batch::{BatchSerializer, TypedBatchSerializer, decode_batch, encode_batch};
