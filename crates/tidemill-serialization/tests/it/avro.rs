@@ -242,9 +242,10 @@ fn schemas_are_as_declared() {
     assert_eq!(json["fields"][10]["default"], serde_json::Value::Null);
     assert_eq!(AvroSchema::parse(schema.json()).unwrap(), schema);
 
-    // The same canonical form as that of the library.
-    let library = avro::apache_avro::Schema::parse_str(schema.json()).unwrap();
-    assert_eq!(library.canonical_form(), expected);
+    // Where there are no logical types, which the library leaves traces of, it is that of the library.
+    let plain = schema_of::<Line>().unwrap();
+    let library = avro::apache_avro::Schema::parse_str(plain.json()).unwrap();
+    assert_eq!(library.canonical_form(), plain.canonical_form());
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn blocks_are_bounded() {
         let read = |limits| ContainerReader::open_with(&file[..], limits)?.values()?.next_batch(10);
         assert_eq!(read(Limits::default()).unwrap(), [zeros.clone()]);
         let error = read(limits).unwrap_err().to_string();
-        assert!(error.contains("1048576"), "{codec:?}: {error}");
+        assert!(error.contains("1048576") || error.contains("too much memory"), "{codec:?}: {error}");
     }
     // A block that claims to be large, and a header.
     let mut file = ContainerWriter::new(Vec::new(), &schema).finish().unwrap();

@@ -11,6 +11,8 @@ mod avro_evolution;
 mod avro_hostile;
 #[cfg(feature = "avro")]
 mod avro_interop;
+#[cfg(feature = "registry")]
+mod avro_registry;
 #[cfg(feature = "avro")]
 mod avro_resolution;
 mod batches;
