@@ -31,6 +31,8 @@ mod decoder;
 mod defaults;
 mod error;
 mod evolution;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generic;
 mod json;
 pub mod logical;

@@ -595,11 +595,11 @@ impl Writing<'_> {
             Kind::Fixed(name, _) => Some(name),
             _ => None,
         };
-        if let Some(name) = named {
-            if std::mem::replace(&mut self.written[id as usize], true) {
-                out.push_str(&quoted(&name.full));
-                return;
-            }
+        if let Some(name) = named
+            && std::mem::replace(&mut self.written[id as usize], true)
+        {
+            out.push_str(&quoted(&name.full));
+            return;
         }
         let logical = if self.canonical { Logical::None } else { node.logical };
         let before = out.len();

@@ -15,10 +15,11 @@ tar xzf "$archive" -C "$work/app"
 # Keeps everything in memory: each run begins with an empty registry.
 (cd "$work/app" && exec java -Dquarkus.http.port="$port" -Dquarkus.http.host=127.0.0.1 -jar ./*-runner.jar) >"$work/log" 2>&1 &
 server=$!
-trap 'kill "$server"' EXIT
+trap 'kill "$server" 2>/dev/null || true' EXIT
 api=http://127.0.0.1:$port/apis/ccompat/v7
 for _ in $(seq 60); do
     curl -fs "$api/subjects" >/dev/null && break
     sleep 1
 done
+kill -0 "$server" || { echo "the registry did not start, see $work/log: is port $port taken?" >&2; exit 1; }
 TIDEMILL_RECORD_REGISTRY=$api cargo test --release -p tidemill-serialization --test it a_real_registry_is_understood

@@ -46,7 +46,7 @@ fn values() -> Vec<Value> {
         let clock = (n * 60 + 2) * 60_000 + 3004;
         let fields: Vec<(&str, Value)> = vec![
             ("nothing", Value::Null),
-            ("flag", Value::Boolean(i % 2 == 0)),
+            ("flag", Value::Boolean(i != 1)),
             ("small", Value::Int([0, i32::MIN, i32::MAX][i])),
             ("large", Value::Long([0, i64::MIN, i64::MAX][i])),
             ("single", Value::Float([0.0, -1.5, 3.25][i])),

@@ -35,7 +35,7 @@ pub struct RegisteredSchema {
 pub struct CompatibilityCheck {
     /// Whether it may.
     pub is_compatible: bool,
-    /// Why not, as the registry says it; some registries say nothing.
+    /// Why not, as the registry says it.
     pub messages: Vec<String>,
 }
 
@@ -131,10 +131,10 @@ impl SchemaRegistry {
     /// # Errors
     /// When there is none, or the registry refuses or cannot be asked.
     pub fn latest(&self, subject: &str) -> Result<RegisteredSchema, AvroError> {
-        if let Some((at, registered)) = lock(&self.latest).get(subject) {
-            if at.elapsed() < self.latest_ttl {
-                return Ok(registered);
-            }
+        if let Some((at, registered)) = lock(&self.latest).get(subject)
+            && at.elapsed() < self.latest_ttl
+        {
+            return Ok(registered);
         }
         let registered = self.ask_version(subject, "latest")?;
         lock(&self.latest).insert(subject.to_owned(), (Instant::now(), registered.clone()));
@@ -203,7 +203,11 @@ impl SchemaRegistry {
         let is_compatible = json.get("is_compatible").and_then(Json::as_bool);
         let is_compatible = is_compatible.ok_or_else(|| answer(&what, "it has no \"is_compatible\""))?;
         let messages = json.get("messages").and_then(Json::as_array).into_iter().flatten();
-        let messages = messages.filter_map(|message| message.as_str().map(str::to_owned)).collect();
+        // Apicurio has one of another name.
+        let messages = messages
+            .chain(json.get("reason"))
+            .filter_map(|message| message.as_str().map(str::to_owned))
+            .collect();
         Ok(CompatibilityCheck { is_compatible, messages })
     }
 

@@ -144,10 +144,10 @@ impl RegistryConfig {
                 return wrong(format!("address {} is no address of a registry: {url}", i + 1));
             }
         }
-        if let Authentication::Basic { user, .. } = &self.authentication {
-            if user.contains(':') {
-                return wrong("the name of the user has a colon in it".to_owned());
-            }
+        if let Authentication::Basic { user, .. } = &self.authentication
+            && user.contains(':')
+        {
+            return wrong("the name of the user has a colon in it".to_owned());
         }
         Ok(())
     }
