@@ -205,7 +205,7 @@ pub(crate) fn plain(name: &Ident) -> String {
 
 /// Where the serialization crate is found when nothing is said: under its own name, or where `tidemill` re-exports it,
 /// whichever the deriving package depends on.
-fn default_root() -> Path {
+pub(crate) fn default_root() -> Path {
     let found = |name: &str| match crate_name(name) {
         Ok(FoundCrate::Name(name)) => Some(Ident::new(&name, Span::call_site())),
         // Examples, tests and benchmarks of a package see it by its name, too.

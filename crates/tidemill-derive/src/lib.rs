@@ -2,6 +2,7 @@
 
 mod arrow;
 mod attributes;
+mod avro;
 mod describe;
 mod record;
 mod routing_hash;
@@ -163,4 +164,61 @@ pub fn record(input: TokenStream) -> TokenStream {
 pub fn routing_hash(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     routing_hash::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Gives a struct or enum an Avro schema (`AvroType`), so that it can be read and written as Avro, and cross edges and live in
+/// state as `Avro<T>`.
+///
+/// ```
+/// use tidemill_serialization::avro::{AvroRecord, schema_of};
+///
+/// /// A trip of a taxi.
+/// #[derive(AvroRecord)]
+/// #[avro(namespace = "city")]
+/// struct Trip {
+///     #[avro(alias = "miles")]
+///     distance: f64,
+///     #[avro(default = 1)]
+///     passengers: i32,
+///     payment: Option<Payment>,
+/// }
+///
+/// #[derive(AvroRecord)]
+/// enum Payment {
+///     Cash,
+///     Card,
+///     #[avro(default)]
+///     Other,
+/// }
+///
+/// assert_eq!(
+///     schema_of::<Trip>()?.canonical_form(),
+///     r#"{"name":"city.Trip","type":"record","fields":[{"name":"distance","type":"double"},{"name":"passengers","type":"int"},{"name":"payment","type":["null",{"name":"city.Payment","type":"enum","symbols":["Cash","Card","Other"]}]}]}"#,
+/// );
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
+///
+/// A type without a namespace is in that of the record which it is a field of. Attributes of the struct or enum: `name`, `namespace`, `alias` (may be repeated) and `crate = "path"`. Of a field:
+/// `name`, `alias`, and `default` or `default = value`, which is what it is where data were written without it; an `Option`
+/// is null there if nothing is said. Of a variant of an enum without fields: `name`, and `default`, which stands for symbols
+/// that are not known. Of other variants that become records: `name` and `alias`. What stands in comments becomes the
+/// `doc` of the schema.
+///
+/// What has no schema is refused:
+///
+/// ```compile_fail,E0277
+/// # use tidemill_serialization::avro::AvroRecord;
+/// #[derive(AvroRecord)]
+/// struct Trip { id: u64 } // Avro has no such number
+/// ```
+///
+/// ```compile_fail
+/// # use tidemill_serialization::avro::AvroRecord;
+/// #[derive(AvroRecord)]
+/// struct Pair<T> { first: T, second: T } // which name would it have?
+/// ```
+#[proc_macro_derive(AvroRecord, attributes(avro))]
+pub fn avro_record(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    avro::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -47,6 +47,8 @@
 //!
 //! `usize` and `isize` are no records: their width differs between platforms.
 
+#[cfg(feature = "avro")]
+pub mod avro;
 pub mod batch;
 mod columns;
 pub mod compatibility;

@@ -3,6 +3,18 @@
 // Clippy's exception for tests does not reach helpers outside of `#[test]` functions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[cfg(feature = "avro")]
+mod avro;
+#[cfg(feature = "avro")]
+mod avro_evolution;
+#[cfg(feature = "avro")]
+mod avro_hostile;
+#[cfg(feature = "avro")]
+mod avro_interop;
+#[cfg(feature = "registry")]
+mod avro_registry;
+#[cfg(feature = "avro")]
+mod avro_resolution;
 mod batches;
 mod columns;
 mod damage;
