@@ -61,7 +61,8 @@ impl Schema {
     /// - fields may be removed, and added where there is a default;
     /// - variants may be added;
     /// - integers may become wider ones that hold all their values, `f32` may become `f64`, `T` may become `Option<T>`;
-    /// - keys of maps and elements of sets stay different from each other: they lose no field.
+    /// - keys of maps and elements of sets stay different from each other: they lose no field, and those with a serializer of
+    ///   their own keep their bytes.
     pub fn read_from(&self, stored: &Schema) -> Compatibility {
         Resolver::resolve(stored, self, false)
     }
@@ -149,6 +150,10 @@ impl<'a> Resolver<'a> {
                 };
                 match resolution {
                     Resolution::AsIs => Step::Copy(stored.clone()),
+                    Resolution::AfterMigration(_) if key => {
+                        let advice = "nobody knows whether different keys would stay different: keep the bytes of keys";
+                        self.differ(path, from.to_string(), format!("{to}, with other bytes"), advice)
+                    }
                     Resolution::AfterMigration(migrate) => Step::Opaque(migrate),
                     Resolution::Incompatible(why) => self.differ(path, from.to_string(), to.to_string(), why),
                 }

@@ -420,8 +420,9 @@ impl Run<'_> {
                 input.take(length, "stored value")?;
             }
             Type::Option(value) => {
-                if option(input)? {
-                    self.skip(value, input)?;
+                let is_there = option(input)?;
+                if is_there {
+                    self.skip(value, input)?
                 }
             }
             Type::Tuple(parts) => parts.iter().try_for_each(|part| self.skip(part, input))?,

@@ -205,6 +205,14 @@ fn serializers_of_their_own_read_their_older_versions() {
     let new = Reading { station: 7, inside: Celsius(20.5), outside: Celsius(3.0) };
     assert_eq!(decoded::<Reading>(&migrated).unwrap(), new);
 
+    // As keys they keep their bytes.
+    let Compatibility::Incompatible(why) =
+        Schema::of::<Reading>().read_keys_from(&Schema::of::<first::Reading>())
+    else {
+        panic!()
+    };
+    assert!(why.to_string().contains("keep the bytes of keys"), "{why}");
+
     // And not what is newer than they are.
     let Compatibility::Incompatible(why) =
         Schema::of::<Custom<Celsius, first::Degrees>>().read_from(&Schema::of::<Custom<Celsius, Degrees>>())

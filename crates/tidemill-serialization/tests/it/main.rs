@@ -1,7 +1,7 @@
 //! The formats: round trips, damage, golden bytes, columns.
 
 // Clippy's exception for tests does not reach helpers outside of `#[test]` functions.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[cfg(feature = "avro")]
 mod avro;

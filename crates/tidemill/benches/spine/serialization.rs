@@ -48,7 +48,7 @@ impl Order {
             time: 1_357_000_000_000 + i as i64,
             amount: (random % 100_000) as f64 / 100.0,
             pieces: 1 + (random >> 20) as u32 % 9,
-            note: (random % 5 == 0).then(|| format!("note {}", random % 1000)),
+            note: random.is_multiple_of(5).then(|| format!("note {}", random % 1000)),
         }
     }
 }
