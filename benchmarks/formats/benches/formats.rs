@@ -14,7 +14,7 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use serde::de::DeserializeOwned;
-use tidemill_format_benchmarks::{Cart, Order, OrderTuple, Sample, Wide, generic, samples};
+use tidemill_format_benchmarks::{Cart, Order, OrderTuple, Sample, Wide, avro, generic, samples};
 use tidemill_serialization::{Data, Input};
 
 const RECORDS: usize = 1000;
@@ -185,6 +185,7 @@ impl Table {
     {
         let records = samples::<T>(RECORDS);
         self.native(shape, RECORD, &records);
+        self.native(shape, "Avro", &avro(&records));
         self.native(shape, "Generic", &generic(&records));
         self.others(shape, &records);
     }

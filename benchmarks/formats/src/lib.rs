@@ -1,6 +1,7 @@
 //! The records of the comparison, and how to make many different ones.
 
 use serde::{Deserialize, Serialize};
+use tidemill_serialization::avro::{Avro, AvroRecord, AvroType};
 use tidemill_serialization::{Data, Generic, Record};
 
 /// Makes numbers that look random and are the same in every run.
@@ -44,7 +45,7 @@ macro_rules! formats {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $ty:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(
-            Record, Serialize, Deserialize, bincode::Encode, bincode::Decode,
+            Record, AvroRecord, Serialize, Deserialize, bincode::Encode, bincode::Decode,
             rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Debug, PartialEq,
         )]
         #[allow(missing_docs)]
@@ -64,13 +65,13 @@ formats! {
 
 formats! {
     /// A record with records in it.
-    Cart { id: u64, customer: String, items: Vec<Item>, paid: bool, note: Option<String> }
+    Cart { id: i64, customer: String, items: Vec<Item>, paid: bool, note: Option<String> }
 }
 
 formats! {
     /// Thirty fields of many types, as a table of measurements has them.
     Wide {
-        id: i64, at: i64, device: String, site: String, kind: u8, status: u16, count: u32, errors: i32, total: u64, version: i16,
+        id: i64, at: i64, device: String, site: String, kind: i8, status: u16, count: u32, errors: i32, total: i64, version: i16,
         a: f64, b: f64, c: f64, d: f64, e: f64, f: f32, g: f32, h: f32,
         on: bool, ok: bool, alarm: bool, level: i8,
         maybe_a: Option<i64>, maybe_b: Option<f64>, maybe_c: Option<String>, maybe_d: Option<i32>,
@@ -82,7 +83,7 @@ formats! {
 pub type OrderTuple = (String, i64, f64);
 
 /// Records that are compared.
-pub trait Sample: Data + Serialize + PartialEq {
+pub trait Sample: Data + AvroType + Serialize + PartialEq {
     /// The next record.
     fn make(numbers: &mut Numbers) -> Self;
 }
@@ -108,7 +109,7 @@ impl Sample for Item {
 impl Sample for Cart {
     fn make(numbers: &mut Numbers) -> Self {
         Cart {
-            id: numbers.skewed() as u64,
+            id: numbers.skewed(),
             customer: numbers.text(6, 14),
             items: (0..1 + numbers.next() % 5).map(|_| Item::make(numbers)).collect(),
             paid: numbers.next() % 2 == 0,
@@ -124,11 +125,11 @@ impl Sample for Wide {
             at: 1_357_000_000_000 + n.next() as i64 % 1_000_000_000,
             device: n.text(8, 16),
             site: n.text(3, 6),
-            kind: n.next() as u8 % 10,
+            kind: n.next() as i8 % 10,
             status: n.next() as u16 % 600,
             count: n.skewed() as u32 % 100_000,
             errors: n.next() as i32 % 5,
-            total: n.skewed() as u64,
+            total: n.skewed(),
             version: n.next() as i16 % 40,
             a: n.amount(),
             b: n.amount(),
@@ -163,4 +164,9 @@ pub fn samples<T: Sample>(count: usize) -> Vec<T> {
 /// Records that the generic fallback writes.
 pub fn generic<T: Sample>(records: &[T]) -> Vec<Generic<T>> {
     records.iter().cloned().map(Generic::new).collect()
+}
+
+/// Records that Avro writes.
+pub fn avro<T: Sample>(records: &[T]) -> Vec<Avro<T>> {
+    records.iter().cloned().map(Avro::new).collect()
 }
