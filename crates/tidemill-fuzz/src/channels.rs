@@ -46,7 +46,8 @@ fn exchange<T: Data>(how: u8) -> Exchange {
         gates.push(gate);
     }
     let encoder = (how & 4 != 0).then(|| Arc::clone(&serializer));
-    let partition = ResultPartition::new(router, senders, Arc::clone(&pool), BufferTimeout::Disabled, encoder);
+    let partition =
+        ResultPartition::new(router, senders, Arc::clone(&pool), BufferTimeout::Disabled, encoder);
     Exchange { partition, gates, serializer, pool }
 }
 
@@ -90,7 +91,8 @@ fn restore(how: u8, gate: Option<&GateSnapshot>, partition: Option<&PartitionSna
             }
         }
         if let Some(snapshot) = partition {
-            let restored = exchange.partition.restore(snapshot.clone(), &*exchange.serializer, Instant::now());
+            let restored =
+                exchange.partition.restore(snapshot.clone(), &*exchange.serializer, Instant::now());
             // What is left of a batch is of the edge's type.
             if let Ok(Some(rest)) = restored {
                 rest.downcast_ref::<TypedBatch<Order>>().expect("records of the edge");
@@ -136,7 +138,9 @@ pub fn channels(bytes: &[u8]) {
         meter::within(FACTOR, bytes.len() + 1000, || restore(how, Some(&snapshot), None));
     } else {
         let bytes = framed(2, body);
-        let Ok(snapshot) = meter::within(64, bytes.len(), || PartitionSnapshot::decode(&bytes)) else { return };
+        let Ok(snapshot) = meter::within(64, bytes.len(), || PartitionSnapshot::decode(&bytes)) else {
+            return;
+        };
         assert_eq!(PartitionSnapshot::decode(&snapshot.encode()).unwrap(), snapshot);
         meter::within(FACTOR, bytes.len() + 1000, || restore(how, None, Some(&snapshot)));
     }

@@ -29,7 +29,11 @@ fn grammars(text: &str) {
     round_trip::<BTreeMap<String, String>>(text, |map| {
         join_map(map.iter().map(|(key, value)| (key.as_str(), value.as_str())))
     });
-    drop((<Vec<Duration>>::parse(text), <BTreeMap<String, u32>>::parse(text), <Option<Duration>>::parse(text)));
+    drop((
+        <Vec<Duration>>::parse(text),
+        <BTreeMap<String, u32>>::parse(text),
+        <Option<Duration>>::parse(text),
+    ));
     drop((f64::parse(text), u32::parse(text)));
 }
 

@@ -62,7 +62,9 @@ fn change(schema: &mut Schema, choices: &mut Choices<'_>) {
         match &mut definition.body {
             Body::Struct(fields) => change_fields(fields, choices, definitions),
             Body::Enum(variants) => {
-                variants.iter_mut().for_each(|variant| change_fields(&mut variant.fields, choices, definitions));
+                variants
+                    .iter_mut()
+                    .for_each(|variant| change_fields(&mut variant.fields, choices, definitions));
                 if !variants.is_empty() && choices.rarely() {
                     let by = choices.below(variants.len());
                     variants.rotate_left(by);
@@ -108,7 +110,9 @@ impl ForEach for Migrate<'_> {
         let mut out = Vec::new();
         // A value takes at least a byte; defaults and what is wider stand for it.
         let one = meter::within(512, values.len(), || migration.value(&mut input, &mut out));
-        if one.is_ok() && let Ok(value) = New::decode(&mut Input::new(&out)) {
+        if one.is_ok()
+            && let Ok(value) = New::decode(&mut Input::new(&out))
+        {
             let once = encoded(&value);
             let value = New::decode(&mut Input::new(&once)).expect("what was written can be read");
             assert_eq!(encoded(&value), once);

@@ -43,7 +43,14 @@ fn everything() -> Everything {
         shared: "shared".into(),
         boxed: Box::new(-2),
         maybe: Some(Some(7)),
-        nothings: (vec![(); 3], vec![Unit; 2], vec![[]], vec![[], []], vec![Box::new(())], HashSet::from([()])),
+        nothings: (
+            vec![(); 3],
+            vec![Unit; 2],
+            vec![[]],
+            vec![[], []],
+            vec![Box::new(())],
+            HashSet::from([()]),
+        ),
         array: ["a".into(), String::new(), "ccc".into()],
         list: vec![Event::Nothing, Event::Moved(Point(1, -1), 9), event()],
         bytes: vec![0, 255],
@@ -107,7 +114,11 @@ fn values(seeds: &mut Vec<Seed>) {
     add(5, "tree-deep", [[4, 0, 1].repeat(255), vec![0, 0]].concat());
     add(6, "sparse", encoded(&Sparse { many: vec![None; 9], ..Default::default() }));
     add(6, "sparse-many", [&[0][..], &900u32.to_le_bytes(), &[0; 900], &[0; 4]].concat());
-    add(7, "nothings", encoded(&(vec![(); 3], vec![Unit], HashSet::from([Unit]), BTreeMap::from([((), ())]))));
+    add(
+        7,
+        "nothings",
+        encoded(&(vec![(); 3], vec![Unit], HashSet::from([Unit]), BTreeMap::from([((), ())]))),
+    );
     add(7, "nothings-huge", [&0xffff_fffeu32.to_le_bytes()[..], &[0; 500]].concat());
     add(8, "nested", encoded(&vec![vec![vec![Some(Box::new(1u8)), None]]]));
     add(9, "never", encoded(&Vec::<u8>::new()));
@@ -127,7 +138,13 @@ fn batch<T: Data>(values: Vec<T>, stamped: bool) -> Vec<u8> {
 fn batches(seeds: &mut Vec<Seed>) {
     for stamped in [false, true] {
         let mut add = |target, which, name: &str, bytes: Vec<u8>| {
-            add(seeds, target, format!("{name}-{}", if stamped { "stamped" } else { "plain" }), which, &bytes);
+            add(
+                seeds,
+                target,
+                format!("{name}-{}", if stamped { "stamped" } else { "plain" }),
+                which,
+                &bytes,
+            );
         };
         add("batches", 0, "numbers", batch(vec![1u64, 2, 3], stamped));
         add("batches", 1, "nothings", batch(vec![(); 5], stamped));
@@ -224,7 +241,8 @@ fn chain(length: u32, last: Vec<Field>, forwards: bool) -> Schema {
     let at = |step: u32| if forwards { step } else { length - 1 - step };
     let mut definitions = vec![definition("", vec![]); length as usize];
     for step in 0..length {
-        let mut fields = vec![field("number", Type::UInt(16)), field("many", Type::List(Box::new(Type::Named(at(step)))))];
+        let mut fields =
+            vec![field("number", Type::UInt(16)), field("many", Type::List(Box::new(Type::Named(at(step)))))];
         if step + 1 < length {
             fields.push(field("next", Type::Option(Box::new(Type::Named(at(step + 1))))));
         } else {
@@ -257,11 +275,21 @@ fn hostile_schemas(seeds: &mut Vec<Seed>) {
     let elements = order(Type::List(Box::new(Type::Tuple(parts))), vec![]);
     add(0, "many-units", elements, &[&[0; 4][..], &4000u32.to_le_bytes(), &[0; 4004]].concat());
     // Types without an end.
-    add(0, "endless", order(Type::Named(1), vec![definition("A", vec![field("a", Type::Named(1))])]), &[1; 8]);
+    add(
+        0,
+        "endless",
+        order(Type::Named(1), vec![definition("A", vec![field("a", Type::Named(1))])]),
+        &[1; 8],
+    );
     let twice = vec![field("a", Type::Named(1)), field("b", Type::Named(1))];
     add(0, "endless-twice", order(Type::Named(1), vec![definition("A", twice)]), &[1; 8]);
     let endless = Type::List(Box::new(Type::Named(1)));
-    add(0, "endless-list", order(Type::Named(1), vec![definition("A", vec![field("a", endless)])]), &[1, 0, 0, 0].repeat(3000));
+    add(
+        0,
+        "endless-list",
+        order(Type::Named(1), vec![definition("A", vec![field("a", endless)])]),
+        &[1, 0, 0, 0].repeat(3000),
+    );
     let maybe = Type::Option(Box::new(Type::Named(1)));
     let long = vec![definition("A", vec![field(&"name".repeat(500), maybe)])];
     add(0, "long-names-in-a-path", order(Type::Named(1), long), &[[0; 4].to_vec(), vec![1; 3000]].concat());
@@ -285,7 +313,8 @@ fn hostile_schemas(seeds: &mut Vec<Seed>) {
     // References to nowhere, and widths that do not exist.
     add(0, "nowhere", order(Type::Named(7), vec![]), &[1; 8]);
     add(0, "no-width", order(Type::Int(7), vec![]), &[1; 8]);
-    let twins = vec![definition("Order", vec![field("price", Type::Float(32)), field("price", Type::Text)]); 3];
+    let twins =
+        vec![definition("Order", vec![field("price", Type::Float(32)), field("price", Type::Text)]); 3];
     add(0, "twins", Schema { root: Type::Named(0), definitions: twins }, &[0; 20]);
     // Fields in another order at every depth: nothing may be gone over again at each.
     let mut nodes = Schema::of::<old::Node>();
@@ -358,8 +387,24 @@ fn exchanges(seeds: &mut Vec<Seed>) {
 
 fn configurations(seeds: &mut Vec<Seed>) {
     let texts = [
-        "100 ms", "1min", " 3 Days ", "9223372036854775807s", "64kb", "1 g", "18446744073709551615 t", "a;b;'c;d'",
-        "[a, 'b, c']", "k:v,'k,2':'v:2'", "{k: v, l: [1, 2]}", "'it''s'", "\"quoted", "", "true", "-5", "µs", "1 µs",
+        "100 ms",
+        "1min",
+        " 3 Days ",
+        "9223372036854775807s",
+        "64kb",
+        "1 g",
+        "18446744073709551615 t",
+        "a;b;'c;d'",
+        "[a, 'b, c']",
+        "k:v,'k,2':'v:2'",
+        "{k: v, l: [1, 2]}",
+        "'it''s'",
+        "\"quoted",
+        "",
+        "true",
+        "-5",
+        "µs",
+        "1 µs",
     ];
     for (i, text) in texts.into_iter().enumerate() {
         add(seeds, "configuration", format!("text-{i}"), 0, text.as_bytes());

@@ -64,7 +64,10 @@ impl ForEach for Unpack<'_> {
         if let Ok(stored) = SerializerSnapshot::decode_from(&mut input)
             && stored == SerializerSnapshot::of::<Old>()
         {
-            assert_eq!(unpack::<Old>(self.0).is_ok(), crate::shapes::decoded::<Old>(rest(&input, self.0)).is_ok());
+            assert_eq!(
+                unpack::<Old>(self.0).is_ok(),
+                crate::shapes::decoded::<Old>(rest(&input, self.0)).is_ok()
+            );
         }
     }
 }

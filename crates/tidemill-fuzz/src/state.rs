@@ -67,8 +67,10 @@ fn declare<O: Data + Default, P: Key>(
         map: backend.register_map(with!(MapStateDescriptor::new("map")))?,
         reducing: backend
             .register_reducing(with!(ReducingStateDescriptor::new("reducing", |_: &mut O, _: O| {})))?,
-        aggregating: backend
-            .register_aggregating(with!(AggregatingStateDescriptor::new("aggregating", Keep(O::default()))))?,
+        aggregating: backend.register_aggregating(with!(AggregatingStateDescriptor::new(
+            "aggregating",
+            Keep(O::default())
+        )))?,
         timers: backend.register_timers("timers")?,
     })
 }
@@ -212,13 +214,21 @@ pub fn state(bytes: &[u8]) {
         for states in [&snapshot.keyed, &snapshot.timers] {
             states.iter().for_each(|state| drop(state.schema.to_string()));
         }
-        snapshot.operator.iter().for_each(|state| drop(state.read::<Order>().map_err(|error| error.to_string())));
+        snapshot
+            .operator
+            .iter()
+            .for_each(|state| drop(state.read::<Order>().map_err(|error| error.to_string())));
     });
     let groups = |parts: &[SubtaskSnapshot]| -> usize {
-        parts.iter().flat_map(|part| part.keyed.iter().chain(&part.timers)).map(|state| state.groups.len()).sum()
+        parts
+            .iter()
+            .flat_map(|part| part.keyed.iter().chain(&part.timers))
+            .map(|state| state.groups.len())
+            .sum()
     };
     let stored = groups(std::slice::from_ref(&snapshot));
-    if let Ok(parts) = meter::within(FACTOR, bytes.len(), || redistribute(vec![snapshot], MAX_PARALLELISM, 3)) {
+    if let Ok(parts) = meter::within(FACTOR, bytes.len(), || redistribute(vec![snapshot], MAX_PARALLELISM, 3))
+    {
         assert_eq!(parts.len(), 3);
         assert!(groups(&parts) <= stored);
     }

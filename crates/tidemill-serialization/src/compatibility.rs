@@ -209,7 +209,7 @@ impl<'a> Resolver<'a> {
                     Resolution::AfterMigration(migrate) => Step::Opaque(migrate),
                     Resolution::Incompatible(why) => {
                         self.differ(way, self.stored.name(stored), self.declared.name(declared), why)
-                    },
+                    }
                 }
             }
             _ if stored == declared => self.copy(stored),
@@ -246,7 +246,8 @@ impl<'a> Resolver<'a> {
             return Pair::default();
         };
         if stored.name != declared.name && !declared.aliases.contains(&stored.name) {
-            let advice = format!("if it was renamed, write #[record(alias = \"{}\")] on it", shortened(&stored.name));
+            let advice =
+                format!("if it was renamed, write #[record(alias = \"{}\")] on it", shortened(&stored.name));
             self.differ(way, shortened(&stored.name), declared.name.clone(), advice);
             return Pair::default();
         }

@@ -263,7 +263,10 @@ impl Fields {
     /// Of the stored fields, with their names, those that are declared.
     pub(crate) fn new(stored: Vec<(String, Skip)>, declared: Vec<(String, FieldPlan)>) -> Self {
         let in_place = stored.len() == declared.len()
-            && declared.iter().enumerate().all(|(i, (_, plan))| matches!(plan, FieldPlan::From(from, _) if *from == i));
+            && declared
+                .iter()
+                .enumerate()
+                .all(|(i, (_, plan))| matches!(plan, FieldPlan::From(from, _) if *from == i));
         let whole: SkipFields = stored.iter().filter(|(_, skip)| skip.takes_bytes()).cloned().collect();
         let sources = declared.iter().filter_map(|(_, plan)| match plan {
             FieldPlan::From(i, _) => Some(*i),

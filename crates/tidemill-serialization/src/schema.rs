@@ -331,7 +331,11 @@ impl Schema {
                 Body::Enum(variants) => {
                     let mut sizes = variants.iter().map(|variant| fixed_sum(&variant.fields, &known));
                     let first = sizes.next().flatten();
-                    if sizes.all(|size| size == first) { first.map(|size| size.saturating_add(2)) } else { None }
+                    if sizes.all(|size| size == first) {
+                        first.map(|size| size.saturating_add(2))
+                    } else {
+                        None
+                    }
                 }
             };
             for user in std::mem::take(&mut users[i]) {
