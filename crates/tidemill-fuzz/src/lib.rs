@@ -10,6 +10,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is tests")]
 
+pub mod avro;
 pub mod channels;
 pub mod choices;
 pub mod configuration;
@@ -26,8 +27,8 @@ pub mod values;
 /// What is done with the bytes of one input.
 pub type Target = fn(&[u8]);
 
-/// All targets by name. A format of its own, such as Avro, gets targets of its own here.
-pub const TARGETS: [(&str, Target); 10] = [
+/// All targets by name.
+pub const TARGETS: [(&str, Target); 14] = [
     ("values", values::values),
     ("batches", values::batches),
     ("migrated_batches", values::migrated_batches),
@@ -38,6 +39,10 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("state", state::state),
     ("channels", channels::channels),
     ("configuration", configuration::configuration),
+    ("avro_schemas", avro::avro_schemas),
+    ("avro_values", avro::avro_values),
+    ("avro_files", avro::avro_files),
+    ("avro_messages", avro::avro_messages),
 ];
 
 /// Takes the first byte of an input off: it chooses which of several things is done with the others.

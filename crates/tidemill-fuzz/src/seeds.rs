@@ -26,6 +26,7 @@ pub fn seeds() -> Vec<Seed> {
     states(&mut seeds);
     exchanges(&mut seeds);
     configurations(&mut seeds);
+    avro(&mut seeds);
     seeds
 }
 
@@ -412,4 +413,51 @@ fn configurations(seeds: &mut Vec<Seed>) {
     let whole = "parallelism.default: 2\ntaskmanager.memory.process.size: 4gb\nparalelism.default: 3\n\
                  pipeline.jobvertex-parallelism-overrides: a:1,b:2\npipeline.auto-watermark-interval: x\n";
     add(seeds, "configuration", "whole", 1, whole.as_bytes());
+}
+
+fn avro(seeds: &mut Vec<Seed>) {
+    // For the schema of `tidemill_serialization::avro::fuzzing`.
+    let value = [&[0, 0][..], &[1; 12], &[6, 2, 5, 0], &0.5f32.to_le_bytes()].concat();
+    let nested = [&[2][..], &value, &[2, 0], &[0; 10], &[6, 2, 5, 4, 0], &[0; 4]].concat();
+    // Counts that are huge, and negative ones with a size behind them.
+    let huge = [&[4][..], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], &[3, 200, 0]].concat();
+    for (name, bytes) in [("flat", &value), ("nested", &nested), ("huge", &huge), ("twice", &value.repeat(2))]
+    {
+        seeds.push(("avro_values", name.to_owned(), bytes.clone()));
+        seeds.push(("avro_messages", name.to_owned(), [&[0; 5][..], bytes].concat()));
+    }
+    let schemas = [
+        ("name", r#""string""#.to_owned()),
+        (
+            "recursive",
+            r#"{"type":"record","name":"a.R","fields":[{"name":"r","type":["null","R"],"default":null}]}"#
+                .to_owned(),
+        ),
+        (
+            "enum",
+            r#"{"type":"enum","name":"E","symbols":["A","B"],"default":"A","aliases":["F"]}"#.to_owned(),
+        ),
+        ("logical", r#"{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}"#.to_owned()),
+        ("fixed", r#"{"type":"fixed","name":"F","size":12,"logicalType":"duration"}"#.to_owned()),
+        ("fixed-huge", r#"{"type":"fixed","name":"F","size":9223372036854775807}"#.to_owned()),
+        ("deep", r#"{"type":"array","items":"#.repeat(500) + "\"int\"" + &"}".repeat(500)),
+        ("map", r#"{"type":"map","values":["null","double",{"type":"array","items":"null"}]}"#.to_owned()),
+    ];
+    for (name, text) in schemas {
+        seeds.push(("avro_schemas", name.to_owned(), text.into_bytes()));
+    }
+    // Metadata with a schema of nothing and one of numbers, the mark between blocks, then a block.
+    for (name, schema, block) in
+        [("nulls", r#""null""#, &[200, 1, 0][..]), ("longs", r#""long""#, &[4, 4, 2, 4])]
+    {
+        let mut file = vec![2, 22];
+        file.extend(b"avro.schema");
+        file.push(2 * schema.len() as u8);
+        file.extend(schema.as_bytes());
+        file.push(0);
+        file.extend([7; 16]);
+        file.extend(block);
+        file.extend([7; 16]);
+        seeds.push(("avro_files", name.to_owned(), file));
+    }
 }
