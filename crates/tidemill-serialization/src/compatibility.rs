@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::migration::{FieldPlan, Fields, Migration, Pair, Step};
 use crate::opaque::Resolution;
-use crate::schema::{Body, Definition, Field, Schema, Type};
+use crate::schema::{Body, Definition, Field, Schema, Type, shortened};
+use crate::skip::Skip;
 
 /// What becomes of values that were written with one schema in a program that writes another.
 #[derive(Debug)]
@@ -18,7 +19,12 @@ pub enum Compatibility {
     Incompatible(Incompatible),
 }
 
-/// All the differences that keep a program from reading what another wrote.
+/// More are not looked for: who reads messages has enough with these.
+const MAX_DIFFERENCES: usize = 64;
+/// The parts of a way that are shown, when it has more of them.
+const SHOWN_PARTS: usize = 16;
+
+/// The differences that keep a program from reading what another wrote: all of them, or the first 64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incompatible(pub Vec<Difference>);
 
@@ -77,12 +83,21 @@ impl Schema {
 /// Two definitions, one for the other: their positions, and whether keys are made of them.
 type PairId = (u32, u32, bool);
 
+/// A way from the root to a part of a value: its position in [`Resolver::ways`].
+#[derive(Clone, Copy)]
+struct Way(usize);
+
 struct Resolver<'a> {
     stored: &'a Schema,
+    /// What values of its definitions take, where all take the same.
+    fixed: Vec<Option<usize>>,
     declared: &'a Schema,
     positions: HashMap<PairId, usize>,
-    /// Pairs to be resolved, with their paths. A queue, not recursion: a stored schema may be as deep as it likes.
-    waiting: Vec<(PairId, String)>,
+    /// Pairs to be resolved, with the ways to them. A queue, not recursion: a stored schema may be as deep as it likes.
+    waiting: Vec<(PairId, Way)>,
+    /// The last part of each way and where it goes on: they are written out for differences only, since those in a
+    /// damaged schema may be of any length.
+    ways: Vec<(Way, String)>,
     differences: Vec<Difference>,
 }
 
@@ -90,57 +105,93 @@ impl<'a> Resolver<'a> {
     fn resolve(stored: &'a Schema, declared: &'a Schema, keys: bool) -> Compatibility {
         let mut resolver = Resolver {
             stored,
+            fixed: stored.fixed_bytes(),
             declared,
             positions: HashMap::new(),
             waiting: Vec::new(),
+            ways: vec![(Way(0), declared.to_string())],
             differences: Vec::new(),
         };
-        let root = resolver.step(&stored.root, &declared.root, keys, &declared.to_string());
+        let root = resolver.step(&stored.root, &declared.root, keys, Way(0));
         let mut pairs = Vec::new();
-        while pairs.len() < resolver.waiting.len() {
-            let (id, path) = resolver.waiting[pairs.len()].clone();
-            let pair = resolver.pair(id, &path);
+        while pairs.len() < resolver.waiting.len() && resolver.differences.len() < MAX_DIFFERENCES {
+            let (id, way) = resolver.waiting[pairs.len()];
+            let pair = resolver.pair(id, way);
             pairs.push(pair);
         }
         if !resolver.differences.is_empty() {
             return Compatibility::Incompatible(Incompatible(resolver.differences));
         }
-        match Migration::new(stored.clone(), root, pairs) {
+        match Migration::new(stored, &resolver.fixed, root, pairs) {
             None => Compatibility::AsIs,
             Some(migration) => Compatibility::AfterMigration(migration),
         }
     }
 
-    fn differ(&mut self, path: &str, stored: String, declared: String, advice: impl Into<String>) -> Step {
-        let advice = advice.into();
-        self.differences.push(Difference { path: path.to_owned(), stored, declared, advice });
-        Step::Copy(Type::Unit)
+    fn further(&mut self, way: Way, part: impl Into<String>) -> Way {
+        self.ways.push((way, part.into()));
+        Way(self.ways.len() - 1)
+    }
+
+    fn written(&self, way: Way) -> String {
+        let mut parts = Vec::new();
+        let mut way = way;
+        while way.0 != 0 {
+            let (next, part) = &self.ways[way.0];
+            parts.push(part.as_str());
+            way = *next;
+        }
+        let mut text = self.ways[0].1.clone();
+        if parts.len() > SHOWN_PARTS {
+            parts.truncate(SHOWN_PARTS);
+            text.push('…');
+        }
+        parts.iter().rev().for_each(|part| text.push_str(part));
+        text
+    }
+
+    fn differ(&mut self, way: Way, stored: String, declared: String, advice: impl Into<String>) -> Step {
+        if self.differences.len() < MAX_DIFFERENCES {
+            let (path, advice) = (self.written(way), advice.into());
+            self.differences.push(Difference { path, stored, declared, advice });
+        }
+        Step::Copy(Skip::Bytes(0))
+    }
+
+    fn copy(&self, stored: &Type) -> Step {
+        Step::Copy(Skip::of(stored, &self.fixed))
     }
 
     /// How a value of the type `stored` becomes one of the type `declared`.
-    fn step(&mut self, stored: &Type, declared: &Type, key: bool, path: &str) -> Step {
+    fn step(&mut self, stored: &Type, declared: &Type, key: bool, way: Way) -> Step {
         match (stored, declared) {
-            (Type::Named(from), Type::Named(to)) => Step::Pair(self.pair_position((*from, *to, key), path)),
-            (Type::Option(from), Type::Option(to)) => Step::Option(Box::new(self.step(from, to, key, path))),
+            (Type::Named(from), Type::Named(to)) => Step::Pair(self.pair_position((*from, *to, key), way)),
+            (Type::Option(from), Type::Option(to)) => Step::Option(Box::new(self.step(from, to, key, way))),
             (Type::List(from), Type::List(to)) => {
-                Step::Sequence(Box::new(self.step(from, to, key, &format!("{path}[]"))))
+                let within = self.further(way, "[]");
+                Step::Sequence(Box::new(self.step(from, to, key, within)))
             }
             (Type::Set(from), Type::Set(to)) => {
-                Step::Sequence(Box::new(self.step(from, to, true, &format!("{path}[]"))))
+                let within = self.further(way, "[]");
+                Step::Sequence(Box::new(self.step(from, to, true, within)))
             }
             (Type::Map(from_key, from), Type::Map(to_key, to)) => {
-                let keys = self.step(from_key, to_key, true, &format!("{path}.keys"));
-                let values = self.step(from, to, key, &format!("{path}.values"));
+                let (to_keys, to_values) = (self.further(way, ".keys"), self.further(way, ".values"));
+                let keys = self.step(from_key, to_key, true, to_keys);
+                let values = self.step(from, to, key, to_values);
                 Step::Map(Box::new(keys), Box::new(values))
             }
             (Type::Array(from, many), Type::Array(to, length)) if many == length => {
-                Step::Array(Box::new(self.step(from, to, key, &format!("{path}[]"))), *length)
+                let within = self.further(way, "[]");
+                Step::Array(Box::new(self.step(from, to, key, within)), *length)
             }
             (Type::Tuple(from), Type::Tuple(to)) if from.len() == to.len() => {
                 let parts = from.iter().zip(to).enumerate();
-                Step::Tuple(
-                    parts.map(|(i, (from, to))| self.step(from, to, key, &format!("{path}.{i}"))).collect(),
-                )
+                let each = parts.map(|(i, (from, to))| {
+                    let part = self.further(way, format!(".{i}"));
+                    self.step(from, to, key, part)
+                });
+                Step::Tuple(each.collect())
             }
             (Type::Opaque(from), Type::Opaque(to)) if from.serializer == to.serializer => {
                 let resolution = match &to.evolution.0 {
@@ -149,17 +200,20 @@ impl<'a> Resolver<'a> {
                     None => Resolution::Incompatible("values of this serializer do not evolve".to_owned()),
                 };
                 match resolution {
-                    Resolution::AsIs => Step::Copy(stored.clone()),
+                    Resolution::AsIs => self.copy(stored),
                     Resolution::AfterMigration(_) if key => {
                         let advice = "nobody knows whether different keys would stay different: keep the bytes of keys";
-                        self.differ(path, from.to_string(), format!("{to}, with other bytes"), advice)
+                        let now = format!("{}, with other bytes", self.declared.name(declared));
+                        self.differ(way, self.stored.name(stored), now, advice)
                     }
                     Resolution::AfterMigration(migrate) => Step::Opaque(migrate),
-                    Resolution::Incompatible(why) => self.differ(path, from.to_string(), to.to_string(), why),
+                    Resolution::Incompatible(why) => {
+                        self.differ(way, self.stored.name(stored), self.declared.name(declared), why)
+                    }
                 }
             }
-            _ if stored == declared => Step::Copy(stored.clone()),
-            (from, Type::Option(to)) => Step::Some(Box::new(self.step(from, to, key, path))),
+            _ if stored == declared => self.copy(stored),
+            (from, Type::Option(to)) => Step::Some(Box::new(self.step(from, to, key, way))),
             _ => match widening(stored, declared) {
                 Some(step) => step,
                 None => {
@@ -172,45 +226,46 @@ impl<'a> Resolver<'a> {
                             "keep the type, or add a field with another name and a default; integers may only be widened, f32 become f64, and T become Option<T>"
                         }
                     };
-                    self.differ(path, names.0, names.1, advice)
+                    self.differ(way, names.0, names.1, advice)
                 }
             },
         }
     }
 
-    fn pair_position(&mut self, id: PairId, path: &str) -> usize {
+    fn pair_position(&mut self, id: PairId, way: Way) -> usize {
         let waiting = &mut self.waiting;
         *self.positions.entry(id).or_insert_with(|| {
-            waiting.push((id, path.to_owned()));
+            waiting.push((id, way));
             waiting.len() - 1
         })
     }
 
-    fn pair(&mut self, (from, to, key): PairId, path: &str) -> Pair {
+    fn pair(&mut self, (from, to, key): PairId, way: Way) -> Pair {
         // Both schemas were checked.
         let (Ok(stored), Ok(declared)) = (self.stored.definition(from), self.declared.definition(to)) else {
             return Pair::default();
         };
         if stored.name != declared.name && !declared.aliases.contains(&stored.name) {
-            let advice = format!("if it was renamed, write #[record(alias = \"{}\")] on it", stored.name);
-            self.differ(path, stored.name.clone(), declared.name.clone(), advice);
+            let advice =
+                format!("if it was renamed, write #[record(alias = \"{}\")] on it", shortened(&stored.name));
+            self.differ(way, shortened(&stored.name), declared.name.clone(), advice);
             return Pair::default();
         }
         match (&stored.body, &declared.body) {
-            (Body::Struct(from), Body::Struct(to)) => Pair::Struct(self.fields(from, to, key, path)),
-            (Body::Enum(_), Body::Enum(_)) => self.variants(stored, declared, key, path),
+            (Body::Struct(from), Body::Struct(to)) => Pair::Struct(self.fields(from, to, key, way)),
+            (Body::Enum(_), Body::Enum(_)) => self.variants(stored, declared, key, way),
             (Body::Struct(_), Body::Enum(_)) => {
-                self.differ(path, "a struct".into(), "an enum".into(), "give the new type another name");
+                self.differ(way, "a struct".into(), "an enum".into(), "give the new type another name");
                 Pair::default()
             }
             (Body::Enum(_), Body::Struct(_)) => {
-                self.differ(path, "an enum".into(), "a struct".into(), "give the new type another name");
+                self.differ(way, "an enum".into(), "a struct".into(), "give the new type another name");
                 Pair::default()
             }
         }
     }
 
-    fn variants(&mut self, stored: &Definition, declared: &Definition, key: bool, path: &str) -> Pair {
+    fn variants(&mut self, stored: &Definition, declared: &Definition, key: bool, way: Way) -> Pair {
         let (Body::Enum(from), Body::Enum(to)) = (&stored.body, &declared.body) else {
             return Pair::default();
         };
@@ -228,17 +283,19 @@ impl<'a> Resolver<'a> {
             let Some(&position) = by_name.get(name).or_else(|| by_alias.get(name)) else {
                 let advice =
                     "keep the variant, or write #[record(alias = \"…\")] on the one that it has become";
-                self.differ(&format!("{path}::{name}"), "a variant".into(), "gone".into(), advice);
+                let way = self.further(way, format!("::{}", shortened(name)));
+                self.differ(way, "a variant".into(), "gone".into(), advice);
                 continue;
             };
-            let fields = self.fields(&variant.fields, &to[position].fields, key, &format!("{path}::{name}"));
+            let way = self.further(way, format!("::{}", shortened(name)));
+            let fields = self.fields(&variant.fields, &to[position].fields, key, way);
             variants.push((position as u16, fields));
         }
         Pair::Enum(variants)
     }
 
     /// Which field becomes which: by name first, then by alias.
-    fn fields(&mut self, stored: &[Field], declared: &[Field], key: bool, path: &str) -> Fields {
+    fn fields(&mut self, stored: &[Field], declared: &[Field], key: bool, way: Way) -> Fields {
         let positions: HashMap<&str, usize> =
             stored.iter().enumerate().map(|(i, field)| (field.name.as_str(), i)).collect();
         let mut sources: Vec<Option<usize>> =
@@ -255,15 +312,16 @@ impl<'a> Resolver<'a> {
                 let advice =
                     "without it two keys could become one: keep the field, or use another name for the state";
                 let was = self.stored.name(&field.ty);
-                self.differ(&format!("{path}.{}", field.name), was, "gone from a key".into(), advice);
+                let way = self.further(way, format!(".{}", shortened(&field.name)));
+                self.differ(way, was, "gone from a key".into(), advice);
             }
         }
         let mut plans = Vec::with_capacity(declared.len());
         for (field, source) in declared.iter().zip(sources) {
-            let at = format!("{path}.{}", field.name);
+            let at = self.further(way, format!(".{}", field.name));
             match (source, &field.default) {
                 (Some(i), _) => {
-                    let step = self.step(&stored[i].ty, &field.ty, key, &at);
+                    let step = self.step(&stored[i].ty, &field.ty, key, at);
                     plans.push((field.name.clone(), FieldPlan::From(i, step)));
                 }
                 (None, Some(default)) => {
@@ -272,11 +330,12 @@ impl<'a> Resolver<'a> {
                 (None, None) => {
                     let now = format!("a new {} without a default", self.declared.name(&field.ty));
                     let advice = "write #[record(default = …)] on it; if it was renamed, #[record(alias = \"old name\")]";
-                    self.differ(&at, "not there".into(), now, advice);
+                    self.differ(at, "not there".into(), now, advice);
                 }
             }
         }
-        Fields::new(stored.iter().map(|field| field.ty.clone()).collect(), plans)
+        let stored = stored.iter().map(|field| (shortened(&field.name), Skip::of(&field.ty, &self.fixed)));
+        Fields::new(stored.collect(), plans)
     }
 }
 
@@ -288,7 +347,7 @@ fn widening(stored: &Type, declared: &Type) -> Option<Step> {
         (Type::Decimal { precision: from, scale }, Type::Decimal { precision: to, scale: other })
             if from < to && scale == other =>
         {
-            return Some(Step::Copy(stored.clone()));
+            return Some(Step::Copy(Skip::Bytes(16)));
         }
         _ => return None,
     };

@@ -56,6 +56,7 @@ impl<T: Serialize + DeserializeOwned + 'static> CustomSerializer<T> for GenericS
     }
 
     fn decode(input: &mut Input<'_>) -> Result<T, DecodeError> {
+        check_counts(input.clone())?;
         let mut rest = input.take(input.remaining(), GENERIC)?;
         let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
         deserializer.set_max_depth(MAX_DEPTH as usize);
@@ -97,6 +98,45 @@ fn write<T: Serialize>(value: &T, out: impl Write) {
 #[allow(clippy::panic)]
 fn refused(type_name: &str, error: &rmp_serde::encode::Error) -> ! {
     panic!("{type_name} cannot be serialized by the generic fallback: {error}")
+}
+
+/// Checks that the bytes have all the elements that lists and maps in them claim to have. `serde` reserves memory for up to
+/// a megabyte of elements on such a claim, and lists may be nested.
+fn check_counts(mut input: Input<'_>) -> Result<(), DecodeError> {
+    fn number<const N: usize>(input: &mut Input<'_>) -> Result<usize, DecodeError> {
+        Ok(input.array::<N>(GENERIC)?.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    }
+    let mut open = 1usize;
+    while open > 0 {
+        let [marker] = input.array(GENERIC)?;
+        let (bytes, values) = match marker {
+            0x80..=0x8f => (0, 2 * usize::from(marker & 15)),
+            0x90..=0x9f => (0, usize::from(marker & 15)),
+            0xa0..=0xbf => (usize::from(marker & 31), 0),
+            0xc4 | 0xd9 => (number::<1>(&mut input)?, 0),
+            0xc5 | 0xda => (number::<2>(&mut input)?, 0),
+            0xc6 | 0xdb => (number::<4>(&mut input)?, 0),
+            // Extensions have a type besides.
+            0xc7 => (number::<1>(&mut input)? + 1, 0),
+            0xc8 => (number::<2>(&mut input)? + 1, 0),
+            0xc9 => (number::<4>(&mut input)? + 1, 0),
+            0xd4..=0xd8 => ((1 << (marker - 0xd4)) + 1, 0),
+            0xcc | 0xd0 => (1, 0),
+            0xcd | 0xd1 => (2, 0),
+            0xca | 0xce | 0xd2 => (4, 0),
+            0xcb | 0xcf | 0xd3 => (8, 0),
+            0xdc => (0, number::<2>(&mut input)?),
+            0xdd => (0, number::<4>(&mut input)?),
+            0xde => (0, 2 * number::<2>(&mut input)?),
+            0xdf => (0, 2 * number::<4>(&mut input)?),
+            // Small numbers, nothing, yes and no.
+            _ => (0, 0),
+        };
+        input.take(bytes, GENERIC)?;
+        open = open - 1 + values;
+        input.check_count(open, 1, GENERIC)?;
+    }
+    Ok(())
 }
 
 /// Counts what is written.

@@ -66,6 +66,7 @@ pub mod opaque;
 mod packed;
 mod scalars;
 pub mod schema;
+mod skip;
 pub mod snapshot;
 mod tables;
 pub mod time;

@@ -1,6 +1,7 @@
 //! [`Migration`]: turns bytes that were written with one schema into bytes of another, without the types of the program
 //! that wrote them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,31 +9,35 @@ use crate::data::Data;
 use crate::input::{DecodeError, Input};
 use crate::opaque::MigrateValue;
 use crate::scalars::encode_length;
-use crate::schema::{Body, Field, Schema, Type};
+use crate::schema::{Schema, shortened};
+use crate::skip::{Skip, SkipBody, SkipFields};
 
 /// How deep values may be nested. Reading refuses those deeper than [`MAX_DEPTH`](crate::MAX_DEPTH) boxes and
 /// sequences; this counts every level of a type, of which there are several to a box.
 const MAX_LEVELS: u32 = 2048;
+/// How many fields the way to a wrong value has in messages: the innermost ones, and the outermost.
+const MAX_PATH: usize = 32;
 
 /// How values of one schema become values of another. Made by [`Schema::read_from`].
 pub struct Migration {
-    stored: Schema,
-    /// What all values of the definitions of `stored` take, where they take the same.
-    fixed: Vec<Option<usize>>,
+    /// The stored schema, for messages.
+    described: String,
+    /// How to go over the definitions of the stored schema.
+    definitions: Vec<SkipBody>,
     root: Step,
     pairs: Vec<Pair>,
 }
 
 impl fmt::Debug for Migration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Migration from {}", self.stored.describe())
+        write!(f, "Migration from {}", self.described)
     }
 }
 
 /// What becomes of one value.
 pub(crate) enum Step {
     /// The same bytes.
-    Copy(Type),
+    Copy(Skip),
     /// An integer gets more bytes.
     Integer {
         signed: bool,
@@ -69,14 +74,32 @@ impl Default for Pair {
 
 /// The fields of a struct or variant.
 pub(crate) struct Fields {
-    /// The types of those that were written, in order.
-    stored: Vec<Type>,
-    /// Names and sources of those that are to be written, in order.
-    declared: Vec<(String, FieldPlan)>,
-    /// Whether those that stay are still in the same order.
-    in_order: bool,
+    /// What is done with those that were written, in their order. Where the new ones are in the same order, their defaults
+    /// stand between them.
+    ops: Vec<Op>,
+    /// Where that is not so: what the new ones are made of, in their order.
+    order: Option<Vec<Part>>,
+    /// How to go over all of them.
+    whole: SkipFields,
+    /// Whether each new field is the old one at its position.
+    in_place: bool,
     /// Whether the bytes stay the same.
     unchanged: bool,
+}
+
+/// What is done with the next stored field.
+enum Op {
+    Skip(String, Skip),
+    Take(String, Step),
+    /// With none: these bytes are added.
+    Default(Vec<u8>),
+}
+
+/// A new field.
+enum Part {
+    Default(Vec<u8>),
+    /// The field that was taken as number so and so.
+    Taken(usize),
 }
 
 /// Where a field comes from.
@@ -106,7 +129,11 @@ impl From<DecodeError> for MigrationError {
 impl MigrationError {
     #[cold]
     fn in_field(mut self, name: &str) -> Self {
-        self.path.push(name.to_owned());
+        if self.path.len() == MAX_PATH {
+            self.path.truncate(MAX_PATH - 2);
+            self.path.push("…".to_owned());
+        }
+        self.path.push(shortened(name));
         self
     }
 
@@ -120,28 +147,40 @@ impl MigrationError {
 }
 
 impl Migration {
-    /// `None` when all bytes stay the same.
-    pub(crate) fn new(stored: Schema, root: Step, pairs: Vec<Pair>) -> Option<Self> {
+    /// `None` when all bytes stay the same. `fixed` has what values of the definitions of `stored` take, where all take the
+    /// same.
+    pub(crate) fn new(
+        stored: &Schema,
+        fixed: &[Option<usize>],
+        root: Step,
+        mut pairs: Vec<Pair>,
+    ) -> Option<Self> {
         let unchanged = unchanged_pairs(&pairs);
         if root.is_copy(&unchanged) {
             return None;
         }
-        let mut pairs = pairs;
-        for pair in &mut pairs {
-            match pair {
-                Pair::Struct(fields) => fields.unchanged = fields.is_copy(&unchanged),
-                Pair::Enum(variants) => {
-                    variants.iter_mut().for_each(|(_, fields)| fields.unchanged = fields.is_copy(&unchanged))
-                }
-            }
+        for fields in pairs.iter_mut().flat_map(Pair::fields_mut) {
+            fields.unchanged = fields.is_copy(&unchanged);
         }
-        Some(Self { fixed: stored.fixed_bytes(), stored, root, pairs })
+        Some(Self { root, pairs, ..Self::over(stored, fixed) })
     }
 
     /// Goes over values without changing them: for what stands beside values that are changed.
     pub fn unchanged(schema: &Schema) -> Self {
-        let root = Step::Copy(schema.root.clone());
-        Self { fixed: schema.fixed_bytes(), stored: schema.clone(), root, pairs: Vec::new() }
+        Self::over(schema, &schema.fixed_bytes())
+    }
+
+    fn over(schema: &Schema, fixed: &[Option<usize>]) -> Self {
+        Self {
+            described: schema.describe(),
+            definitions: schema.definitions.iter().map(|one| SkipBody::of(one, fixed)).collect(),
+            root: Step::Copy(Skip::of(&schema.root, fixed)),
+            pairs: Vec::new(),
+        }
+    }
+
+    fn run(&self) -> Run<'_> {
+        Run { migration: self, levels: 0, ends: Vec::new(), moved: Vec::new() }
     }
 
     /// Reads one value of the old schema and appends it as one of the new.
@@ -150,7 +189,7 @@ impl Migration {
     /// When the bytes are no value of the old schema. Never panics, never allocates more than the input and the defaults
     /// justify.
     pub fn value(&self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
-        Run { migration: self, levels: 0 }.step(&self.root, input, out)
+        self.run().step(&self.root, input, out)
     }
 
     /// The elements of a sequence, without their count, as [`Data::encode_slice`] writes them.
@@ -163,20 +202,24 @@ impl Migration {
         input: &mut Input<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), MigrationError> {
-        Run { migration: self, levels: 0 }.elements(&self.root, count, input, out)
+        self.run().elements(&self.root, count, input, out)
     }
 }
 
 /// Which pairs keep all their bytes: those that change nothing, when those within them change nothing either.
 fn unchanged_pairs(pairs: &[Pair]) -> Vec<bool> {
-    let mut unchanged = vec![true; pairs.len()];
-    loop {
-        let next: Vec<bool> = pairs.iter().map(|pair| pair.is_copy(&unchanged)).collect();
-        if next == unchanged {
-            return unchanged;
-        }
-        unchanged = next;
+    let mut users = vec![Vec::new(); pairs.len()];
+    for (i, pair) in pairs.iter().enumerate() {
+        pair.visit(&mut |within| users[within].push(i));
     }
+    let mut unchanged = vec![true; pairs.len()];
+    let mut changed: Vec<usize> = (0..pairs.len()).filter(|i| !pairs[*i].is_copy(&unchanged)).collect();
+    while let Some(i) = changed.pop() {
+        unchanged[i] = false;
+        // Each is looked at once.
+        changed.append(&mut users[i]);
+    }
+    unchanged
 }
 
 impl Pair {
@@ -189,23 +232,92 @@ impl Pair {
                 .all(|(i, (position, fields))| usize::from(*position) == i && fields.is_copy(unchanged)),
         }
     }
+
+    fn fields(&self) -> impl Iterator<Item = &Fields> {
+        let (one, many) = match self {
+            Pair::Struct(fields) => (Some(fields), &[][..]),
+            Pair::Enum(variants) => (None, &variants[..]),
+        };
+        one.into_iter().chain(many.iter().map(|(_, fields)| fields))
+    }
+
+    fn fields_mut(&mut self) -> impl Iterator<Item = &mut Fields> {
+        let (one, many) = match self {
+            Pair::Struct(fields) => (Some(fields), &mut [][..]),
+            Pair::Enum(variants) => (None, &mut variants[..]),
+        };
+        one.into_iter().chain(many.iter_mut().map(|(_, fields)| fields))
+    }
+
+    /// Shows all pairs directly within it.
+    fn visit(&self, visit: &mut dyn FnMut(usize)) {
+        let ops = self.fields().flat_map(|fields| &fields.ops);
+        ops.for_each(|op| match op {
+            Op::Take(_, step) => step.visit(visit),
+            Op::Skip(..) | Op::Default(_) => {}
+        });
+    }
 }
 
 impl Fields {
-    pub(crate) fn new(stored: Vec<Type>, declared: Vec<(String, FieldPlan)>) -> Self {
+    /// Of the stored fields, with their names, those that are declared.
+    pub(crate) fn new(stored: Vec<(String, Skip)>, declared: Vec<(String, FieldPlan)>) -> Self {
+        let in_place = stored.len() == declared.len()
+            && declared
+                .iter()
+                .enumerate()
+                .all(|(i, (_, plan))| matches!(plan, FieldPlan::From(from, _) if *from == i));
+        let whole: SkipFields = stored.iter().filter(|(_, skip)| skip.takes_bytes()).cloned().collect();
         let sources = declared.iter().filter_map(|(_, plan)| match plan {
             FieldPlan::From(i, _) => Some(*i),
             FieldPlan::Default(_) => None,
         });
-        let in_order = sources.is_sorted();
-        Self { stored, declared, in_order, unchanged: false }
+        let in_order = sources.clone().is_sorted();
+        let mut taken: Vec<usize> = sources.collect();
+        taken.sort_unstable();
+        let mut steps = HashMap::new();
+        let mut order = Vec::with_capacity(declared.len());
+        let mut ops = Vec::new();
+        let mut stored = stored.into_iter().enumerate().peekable();
+        // Stored fields before this one, that nobody wants.
+        let mut pass = |ops: &mut Vec<Op>, end: usize| {
+            while let Some((_, (name, skip))) = stored.next_if(|(i, _)| *i < end) {
+                if skip.takes_bytes() {
+                    ops.push(Op::Skip(name, skip));
+                }
+            }
+            // The one that is taken.
+            stored.next_if(|(i, _)| *i == end);
+        };
+        for (name, plan) in declared {
+            match plan {
+                FieldPlan::Default(bytes) if in_order => ops.push(Op::Default(bytes)),
+                FieldPlan::Default(bytes) => order.push(Part::Default(bytes)),
+                FieldPlan::From(i, step) if in_order => {
+                    pass(&mut ops, i);
+                    ops.push(Op::Take(name, step));
+                }
+                FieldPlan::From(i, step) => {
+                    order.push(Part::Taken(taken.partition_point(|source| *source < i)));
+                    steps.insert(i, (name, step));
+                }
+            }
+        }
+        for i in taken {
+            if let Some((name, step)) = steps.remove(&i) {
+                pass(&mut ops, i);
+                ops.push(Op::Take(name, step));
+            }
+        }
+        pass(&mut ops, usize::MAX);
+        Self { ops, order: (!in_order).then_some(order), whole, in_place, unchanged: false }
     }
 
     fn is_copy(&self, unchanged: &[bool]) -> bool {
-        self.stored.len() == self.declared.len()
-            && self.declared.iter().enumerate().all(|(i, (_, plan))| match plan {
-                FieldPlan::From(from, step) => *from == i && step.is_copy(unchanged),
-                FieldPlan::Default(_) => false,
+        self.in_place
+            && self.ops.iter().all(|op| match op {
+                Op::Take(_, step) => step.is_copy(unchanged),
+                Op::Skip(..) | Op::Default(_) => false,
             })
     }
 }
@@ -221,12 +333,32 @@ impl Step {
             Step::Pair(position) => unchanged[*position],
         }
     }
+
+    /// Shows all pairs directly within it.
+    fn visit(&self, visit: &mut dyn FnMut(usize)) {
+        match self {
+            Step::Copy(_) | Step::Integer { .. } | Step::Float | Step::Opaque(_) => {}
+            Step::Some(value) | Step::Option(value) | Step::Array(value, _) | Step::Sequence(value) => {
+                value.visit(visit);
+            }
+            Step::Map(key, value) => {
+                key.visit(visit);
+                value.visit(visit);
+            }
+            Step::Tuple(parts) => parts.iter().for_each(|part| part.visit(visit)),
+            Step::Pair(position) => visit(*position),
+        }
+    }
 }
 
 /// One value on its way.
 struct Run<'a> {
     migration: &'a Migration,
     levels: u32,
+    /// Where each field of the structs on the way ends that have their fields in another order.
+    ends: Vec<usize>,
+    /// Where their bytes are put into the new order.
+    moved: Vec<u8>,
 }
 
 impl Run<'_> {
@@ -254,7 +386,7 @@ impl Run<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), MigrationError> {
         match step {
-            Step::Copy(ty) => self.copy(input, out, |run, input| run.skip(ty, input)),
+            Step::Copy(skip) => self.copy(input, out, |run, input| run.skip(skip, input)),
             Step::Integer { signed, from, to } => {
                 let bytes = input.take(*from, "integer")?;
                 out.extend_from_slice(bytes);
@@ -346,47 +478,40 @@ impl Run<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), MigrationError> {
         if fields.unchanged {
-            return self
-                .copy(input, out, |run, input| fields.stored.iter().try_for_each(|ty| run.skip(ty, input)));
+            return self.copy(input, out, |run, input| run.skip_fields(&fields.whole, input));
         }
-        if fields.in_order {
-            return self.fields_in_order(fields, input, out);
-        }
-        let mut starts: Vec<Input<'_>> = Vec::with_capacity(fields.stored.len());
-        for ty in &fields.stored {
-            starts.push(input.clone());
-            self.skip(ty, input)?;
-        }
-        for (name, plan) in &fields.declared {
-            match plan {
-                FieldPlan::Default(bytes) => out.extend_from_slice(bytes),
-                FieldPlan::From(i, step) => {
-                    self.step(step, &mut starts[*i].clone(), out).map_err(|error| error.in_field(name))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes over the fields once: what is nested deeply is then not gone over again at every level.
-    fn fields_in_order(
-        &mut self,
-        fields: &Fields,
-        input: &mut Input<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), MigrationError> {
-        let mut next = 0;
-        for (name, plan) in &fields.declared {
-            match plan {
-                FieldPlan::Default(bytes) => out.extend_from_slice(bytes),
-                FieldPlan::From(i, step) => {
-                    fields.stored[next..*i].iter().try_for_each(|ty| self.skip(ty, input))?;
+        let (start, bottom) = (out.len(), self.ends.len());
+        for op in &fields.ops {
+            match op {
+                Op::Skip(name, skip) => self.skip(skip, input).map_err(|error| error.in_field(name))?,
+                Op::Default(bytes) => out.extend_from_slice(bytes),
+                Op::Take(name, step) => {
                     self.step(step, input, out).map_err(|error| error.in_field(name))?;
-                    next = i + 1;
+                    if fields.order.is_some() {
+                        self.ends.push(out.len());
+                    }
                 }
             }
         }
-        fields.stored[next..].iter().try_for_each(|ty| self.skip(ty, input))
+        let Some(order) = &fields.order else { return Ok(()) };
+        // They were gone over once, in the order in which they were written: what is nested deeply would otherwise be gone
+        // over again at every level.
+        let Self { ends, moved, .. } = self;
+        moved.clear();
+        moved.extend_from_slice(&out[start..]);
+        out.truncate(start);
+        let ends = &ends[bottom..];
+        for part in order {
+            match part {
+                Part::Default(bytes) => out.extend_from_slice(bytes),
+                Part::Taken(i) => {
+                    let from = if *i == 0 { start } else { ends[i - 1] };
+                    out.extend_from_slice(&moved[from - start..ends[*i] - start]);
+                }
+            }
+        }
+        self.ends.truncate(bottom);
+        Ok(())
     }
 
     /// Appends the bytes that `skip` goes over.
@@ -404,32 +529,34 @@ impl Run<'_> {
     }
 
     /// Goes over a value of the old schema.
-    fn skip(&mut self, ty: &Type, input: &mut Input<'_>) -> Result<(), MigrationError> {
-        // Also what takes no bytes, of which a damaged schema may have any number.
-        if let Some(bytes) = ty.fixed_bytes(&self.migration.fixed) {
-            input.take(bytes, "stored value")?;
+    fn skip(&mut self, skip: &Skip, input: &mut Input<'_>) -> Result<(), MigrationError> {
+        if let Skip::Bytes(bytes) = skip {
+            input.take(*bytes, "stored value")?;
             return Ok(());
         }
-        self.deeper(|run| run.skip_within(ty, input))
+        self.deeper(|run| run.skip_within(skip, input))
     }
 
-    fn skip_within(&mut self, ty: &Type, input: &mut Input<'_>) -> Result<(), MigrationError> {
-        match ty {
-            Type::Text | Type::Opaque(_) => {
+    fn skip_within(&mut self, skip: &Skip, input: &mut Input<'_>) -> Result<(), MigrationError> {
+        match skip {
+            Skip::Bytes(bytes) => {
+                input.take(*bytes, "stored value")?;
+            }
+            Skip::Prefixed => {
                 let length = input.length(1, "stored value")?;
                 input.take(length, "stored value")?;
             }
-            Type::Option(value) => {
+            Skip::Option(value) => {
                 let is_there = option(input)?;
                 if is_there {
                     self.skip(value, input)?
                 }
             }
-            Type::Tuple(parts) => parts.iter().try_for_each(|part| self.skip(part, input))?,
-            Type::Array(value, length) => (0..*length).try_for_each(|_| self.skip(value, input))?,
-            Type::List(value) | Type::Set(value) => {
+            Skip::Tuple(parts) => parts.iter().try_for_each(|part| self.skip(part, input))?,
+            Skip::Array(value, length) => (0..*length).try_for_each(|_| self.skip(value, input))?,
+            Skip::Sequence(value) => {
                 let count = input.length(1, "stored sequence")?;
-                if let Some(bytes @ 1..) = value.fixed_bytes(&self.migration.fixed) {
+                if let Skip::Bytes(bytes @ 1..) = **value {
                     input.take(count.saturating_mul(bytes), "stored sequence")?;
                     return Ok(());
                 }
@@ -437,7 +564,7 @@ impl Run<'_> {
                     skip_element(input, |input| self.skip(value, input))?;
                 }
             }
-            Type::Map(key, value) => {
+            Skip::Map(key, value) => {
                 let count = input.length(1, "stored map")?;
                 for _ in 0..count {
                     skip_element(input, |input| {
@@ -446,29 +573,31 @@ impl Run<'_> {
                     })?;
                 }
             }
-            Type::Named(position) => {
+            Skip::Named(position) => {
                 let migration = self.migration;
-                match &migration.stored.definition(*position)?.body {
-                    Body::Struct(fields) => self.skip_fields(fields, input)?,
-                    Body::Enum(variants) => {
+                let Some(body) = migration.definitions.get(*position as usize) else {
+                    let detail = format!("it has no definition number {position}");
+                    return Err(DecodeError::invalid("schema", detail).into());
+                };
+                match body {
+                    SkipBody::Struct(fields) => self.skip_fields(fields, input)?,
+                    SkipBody::Enum(variants) => {
                         let tag = u16::decode(input)?;
                         match variants.get(usize::from(tag)) {
-                            Some(variant) => self.skip_fields(&variant.fields, input)?,
+                            Some(fields) => self.skip_fields(fields, input)?,
                             None => return Err(no_variant(tag, variants.len()).into()),
                         }
                     }
                 }
             }
-            // All others are of a fixed size.
-            _ => {}
         }
         Ok(())
     }
 
-    fn skip_fields(&mut self, fields: &[Field], input: &mut Input<'_>) -> Result<(), MigrationError> {
+    fn skip_fields(&mut self, fields: &SkipFields, input: &mut Input<'_>) -> Result<(), MigrationError> {
         fields
             .iter()
-            .try_for_each(|field| self.skip(&field.ty, input).map_err(|error| error.in_field(&field.name)))
+            .try_for_each(|(name, skip)| self.skip(skip, input).map_err(|error| error.in_field(name)))
     }
 }
 

@@ -14,6 +14,10 @@ use crate::opaque::Opaque;
 
 /// More definitions than any program has; a damaged schema may claim any number.
 const MAX_DEFINITIONS: usize = 10_000;
+/// The bytes that the name of a type has in messages, that of a struct or field, and the description of a whole schema.
+const MAX_NAME: usize = 1_000;
+const MAX_WORD: usize = 200;
+const MAX_DESCRIPTION: usize = 20_000;
 
 /// What values are written as.
 #[derive(Record, Clone, Debug, PartialEq)]
@@ -196,13 +200,7 @@ impl Schema {
     /// Shows every type in it, those within others too.
     pub fn visit(&self, visit: &mut dyn FnMut(&Type)) {
         self.root.visit(visit);
-        for definition in &self.definitions {
-            let mut fields = |fields: &[Field]| fields.iter().for_each(|field| field.ty.visit(visit));
-            match &definition.body {
-                Body::Struct(of) => fields(of),
-                Body::Enum(variants) => variants.iter().for_each(|variant| fields(&variant.fields)),
-            }
-        }
+        self.definitions.iter().for_each(|definition| definition.visit(visit));
     }
 
     /// The values in it that the slow generic fallback writes: the names of their types, each once.
@@ -217,98 +215,182 @@ impl Schema {
         names
     }
 
-    /// The type with all its structs and enums spelled out.
+    /// The type with all its structs and enums spelled out; cut off where that gets too long to read.
     pub fn describe(&self) -> String {
-        let mut text = self.name(&self.root);
+        let mut text = Text::at_most(MAX_DESCRIPTION);
+        self.write(&self.root, &mut text);
         for (i, definition) in self.definitions.iter().enumerate() {
-            text.push_str(if i == 0 { ", where " } else { ", " });
-            text.push_str(&definition.name);
+            text.push(if i == 0 { ", where " } else { ", " });
+            text.push(&definition.name);
             match &definition.body {
                 Body::Struct(fields) => self.fields(fields, &mut text),
                 Body::Enum(variants) => {
-                    text.push_str(" = ");
+                    text.push(" = ");
                     for (i, variant) in variants.iter().enumerate() {
-                        text.push_str(if i == 0 { "" } else { " | " });
-                        text.push_str(&variant.name);
+                        text.push(if i == 0 { "" } else { " | " });
+                        text.push(&variant.name);
                         self.fields(&variant.fields, &mut text);
                     }
                 }
             }
         }
-        text
+        text.text
     }
 
-    fn fields(&self, fields: &[Field], text: &mut String) {
-        if fields.is_empty() {
-            return;
+    fn fields(&self, fields: &[Field], text: &mut Text) {
+        for (i, field) in fields.iter().enumerate() {
+            text.push(if i == 0 { " { " } else { ", " });
+            text.push(&field.name);
+            text.push(": ");
+            self.write(&field.ty, text);
         }
-        let each: Vec<String> =
-            fields.iter().map(|field| format!("{}: {}", field.name, self.name(&field.ty))).collect();
-        text.push_str(&format!(" {{ {} }}", each.join(", ")));
+        text.push(if fields.is_empty() { "" } else { " }" });
     }
 
-    /// What a type is called.
+    /// What a type is called; cut off where that gets too long to read.
     pub fn name(&self, ty: &Type) -> String {
-        let of = |ty: &Type| self.name(ty);
+        let mut text = Text::at_most(MAX_NAME);
+        self.write(ty, &mut text);
+        text.text
+    }
+
+    fn write(&self, ty: &Type, text: &mut Text) {
+        let mut around = |before: &str, value: &Type, after: &str| {
+            text.push(before);
+            self.write(value, text);
+            text.push(after);
+        };
         match ty {
-            Type::Unit => "()".to_owned(),
-            Type::Bool => "bool".to_owned(),
-            Type::Int(bits) => format!("i{bits}"),
-            Type::UInt(bits) => format!("u{bits}"),
-            Type::Float(bits) => format!("f{bits}"),
-            Type::Char => "char".to_owned(),
-            Type::Text => "String".to_owned(),
-            Type::Duration => "Duration".to_owned(),
-            Type::Date => "Date".to_owned(),
-            Type::Time(digits) => format!("Time({digits})"),
-            Type::Timestamp(digits) => format!("Timestamp({digits})"),
-            Type::Decimal { precision, scale } => format!("Decimal<{precision}, {scale}>"),
-            Type::Option(value) => format!("Option<{}>", of(value)),
-            Type::Tuple(parts) => match &parts[..] {
-                [one] => format!("({},)", of(one)),
-                _ => format!("({})", parts.iter().map(of).collect::<Vec<_>>().join(", ")),
-            },
-            Type::Array(value, length) => format!("[{}; {length}]", of(value)),
-            Type::List(value) => format!("Vec<{}>", of(value)),
-            Type::Set(value) => format!("Set<{}>", of(value)),
-            Type::Map(key, value) => format!("Map<{}, {}>", of(key), of(value)),
+            Type::Unit => text.push("()"),
+            Type::Bool => text.push("bool"),
+            Type::Int(bits) => text.push(&format!("i{bits}")),
+            Type::UInt(bits) => text.push(&format!("u{bits}")),
+            Type::Float(bits) => text.push(&format!("f{bits}")),
+            Type::Char => text.push("char"),
+            Type::Text => text.push("String"),
+            Type::Duration => text.push("Duration"),
+            Type::Date => text.push("Date"),
+            Type::Time(digits) => text.push(&format!("Time({digits})")),
+            Type::Timestamp(digits) => text.push(&format!("Timestamp({digits})")),
+            Type::Decimal { precision, scale } => text.push(&format!("Decimal<{precision}, {scale}>")),
+            Type::Option(value) => around("Option<", value, ">"),
+            Type::Tuple(parts) => {
+                for (i, part) in parts.iter().enumerate() {
+                    text.push(if i == 0 { "(" } else { ", " });
+                    if text.full {
+                        return;
+                    }
+                    self.write(part, text);
+                }
+                text.push(match parts.len() {
+                    0 => "()",
+                    1 => ",)",
+                    _ => ")",
+                });
+            }
+            Type::Array(value, length) => around("[", value, &format!("; {length}]")),
+            Type::List(value) => around("Vec<", value, ">"),
+            Type::Set(value) => around("Set<", value, ">"),
+            Type::Map(key, value) => {
+                around("Map<", key, ", ");
+                around("", value, ">");
+            }
             Type::Named(position) => match self.definitions.get(*position as usize) {
-                Some(definition) => definition.name.clone(),
-                None => format!("type {position}"),
+                Some(definition) => text.push(&definition.name),
+                None => text.push(&format!("type {position}")),
             },
-            Type::Opaque(opaque) => opaque.to_string(),
+            Type::Opaque(opaque) => {
+                text.push(&opaque.type_name);
+                text.push(" (");
+                text.push(&opaque.serializer);
+                text.push(")");
+            }
         }
     }
 
-    /// The bytes of every value of each definition, where all values take the same.
+    /// The bytes of every value of each definition, where all values take the same. Those that go in circles have none.
     pub(crate) fn fixed_bytes(&self) -> Vec<Option<usize>> {
         let mut known = vec![None; self.definitions.len()];
-        loop {
-            let mut changed = false;
-            // What a definition is made of mostly stands behind it.
-            for (i, definition) in self.definitions.iter().enumerate().rev() {
-                if known[i].is_some() {
-                    continue;
+        // How many references within each are not known yet, and who refers to each: so that all are looked at once.
+        let mut waiting_for = vec![0usize; self.definitions.len()];
+        let mut users = vec![Vec::new(); self.definitions.len()];
+        for (i, definition) in self.definitions.iter().enumerate() {
+            definition.visit(&mut |ty| {
+                if let Type::Named(position) = ty
+                    && let Some(users) = users.get_mut(*position as usize)
+                {
+                    users.push(i);
+                    waiting_for[i] += 1;
                 }
-                known[i] = match &definition.body {
-                    Body::Struct(fields) => fixed_sum(fields, &known),
-                    Body::Enum(variants) => {
-                        let mut sizes = variants.iter().map(|variant| fixed_sum(&variant.fields, &known));
-                        let first = sizes.next().flatten();
-                        if sizes.all(|size| size == first) {
-                            first.map(|size| size.saturating_add(2))
-                        } else {
-                            None
-                        }
+            });
+        }
+        let mut ready: Vec<usize> = (0..known.len()).filter(|i| waiting_for[*i] == 0).collect();
+        while let Some(i) = ready.pop() {
+            known[i] = match &self.definitions[i].body {
+                Body::Struct(fields) => fixed_sum(fields, &known),
+                Body::Enum(variants) => {
+                    let mut sizes = variants.iter().map(|variant| fixed_sum(&variant.fields, &known));
+                    let first = sizes.next().flatten();
+                    if sizes.all(|size| size == first) {
+                        first.map(|size| size.saturating_add(2))
+                    } else {
+                        None
                     }
-                };
-                changed |= known[i].is_some();
-            }
-            if !changed {
-                return known;
+                }
+            };
+            for user in std::mem::take(&mut users[i]) {
+                waiting_for[user] -= 1;
+                if waiting_for[user] == 0 {
+                    ready.push(user);
+                }
             }
         }
+        known
     }
+}
+
+impl Definition {
+    fn visit(&self, visit: &mut dyn FnMut(&Type)) {
+        let mut fields = |fields: &[Field]| fields.iter().for_each(|field| field.ty.visit(visit));
+        match &self.body {
+            Body::Struct(of) => fields(of),
+            Body::Enum(variants) => variants.iter().for_each(|variant| fields(&variant.fields)),
+        }
+    }
+}
+
+/// Text that ends where it gets too long: names in a damaged schema may be of any length and occur any number of times.
+struct Text {
+    text: String,
+    limit: usize,
+    full: bool,
+}
+
+impl Text {
+    fn at_most(limit: usize) -> Self {
+        Self { text: String::new(), limit, full: false }
+    }
+
+    fn push(&mut self, more: &str) {
+        if self.full {
+            return;
+        }
+        let room = self.limit - self.text.len();
+        if more.len() <= room {
+            self.text.push_str(more);
+        } else {
+            self.text.push_str(&more[..more.floor_char_boundary(room)]);
+            self.text.push('…');
+            self.full = true;
+        }
+    }
+}
+
+/// A name from a schema, cut off where it is too long for a message.
+pub(crate) fn shortened(name: &str) -> String {
+    let mut text = Text::at_most(MAX_WORD);
+    text.push(name);
+    text.text
 }
 
 fn fixed_sum(fields: &[Field], known: &[Option<usize>]) -> Option<usize> {
@@ -348,6 +430,8 @@ impl Type {
             Type::Tuple(parts) => parts
                 .iter()
                 .try_fold(0, |sum: usize, part| Some(sum.saturating_add(part.fixed_bytes(known)?))),
+            // Without elements it takes none, whatever they would take.
+            Type::Array(_, 0) => Some(0),
             Type::Array(value, length) => Some(value.fixed_bytes(known)?.saturating_mul(*length as usize)),
             Type::Named(position) => known.get(*position as usize).copied().flatten(),
             Type::Text | Type::List(_) | Type::Set(_) | Type::Map(..) | Type::Opaque(_) => None,

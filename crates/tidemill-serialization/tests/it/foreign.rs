@@ -106,7 +106,8 @@ fn golden_bytes() {
 fn deeply_nested_generic_bytes_are_refused() {
     #[derive(Serialize, Deserialize, Clone)]
     struct Nested(Vec<Nested>);
-    let bytes = vec![0x91; 100_000];
+    let mut bytes = vec![0x91; 100_000];
+    bytes.push(0x90);
     let framed = [&(bytes.len() as u32).to_le_bytes()[..], &bytes].concat();
     let error = decoded::<Generic<Nested>>(&framed).err().unwrap().to_string();
     assert!(error.starts_with("the bytes are no generic: Nested: "), "{error}");
