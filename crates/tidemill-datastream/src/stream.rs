@@ -708,51 +708,6 @@ impl<T: Data> DataStream<T> {
     }
 }
 
-/// The end of a stream.
-///
-/// ```
-/// use tidemill_datastream::Sink;
-///
-/// fn alone(sink: &Sink) {
-///     sink.name("archive").uid("archive").set_parallelism(1).disable_chaining().slot_sharing_group("archive");
-/// }
-/// ```
-pub struct Sink {
-    stream: DataStream<()>,
-}
-
-impl Sink {
-    /// Names the sink, for people.
-    pub fn name(&self, name: &str) -> &Self {
-        self.stream.name(name);
-        self
-    }
-
-    /// Names the sink for its state.
-    pub fn uid(&self, uid: &str) -> &Self {
-        self.stream.uid(uid);
-        self
-    }
-
-    /// Sets the parallelism of the sink.
-    pub fn set_parallelism(&self, parallelism: u32) -> &Self {
-        self.stream.set_parallelism(parallelism);
-        self
-    }
-
-    /// Never chains the sink to the operator before.
-    pub fn disable_chaining(&self) -> &Self {
-        self.stream.disable_chaining();
-        self
-    }
-
-    /// Sets the slot sharing group of the sink.
-    pub fn slot_sharing_group(&self, group: &str) -> &Self {
-        self.stream.slot_sharing_group(group);
-        self
-    }
-}
-
 struct ColumnSink<T> {
     sink: Box<dyn OperatorFactory>,
     records: PhantomData<fn(T)>,

@@ -93,6 +93,15 @@ impl OperatorContext {
     }
 
     /// The key groups that this subtask owns.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::OperatorContext;
+    /// use tidemill_state::SystemClock;
+    ///
+    /// let first = OperatorContext::detached(0, 2, 128, Arc::new(SystemClock));
+    /// assert_eq!(first.key_groups().bounds(), Some(0..=63));
+    /// ```
     pub fn key_groups(&self) -> KeyGroupRange {
         KeyGroupRange::of_subtask(self.subtask, self.parallelism, self.max_parallelism)
     }

@@ -10,6 +10,13 @@ use tidemill_serialization::SerializerSnapshot;
 use tidemill_state::{StateError, StateListener};
 
 /// A place where a job uses the generic fallback.
+///
+/// ```
+/// use tidemill_runtime::generic_types::GenericUse;
+///
+/// let found = GenericUse { type_name: "job::Flight".to_owned(), place: "the state 'last'".to_owned() };
+/// assert_eq!(found.to_string(), "job::Flight on the state 'last'");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GenericUse {
     /// The type that it writes.

@@ -152,6 +152,21 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     /// Bytes that all tables are counted with.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 7)?;
+    /// assert!(backend.bytes() >= 8);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn bytes(&self) -> usize {
         self.states.iter().map(|entry| entry.state.table_ref().bytes()).sum()
     }
@@ -194,16 +209,60 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// A hint that keys with these routing hashes are going to be the current one, one after the other. Makes
     /// access key by key several times faster when tables are larger than the processor's caches.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// backend.prefetch(&hashes);
+    /// for (key, hash) in keys.iter().zip(&hashes) {
+    ///     backend.set_current_key(key, *hash)?;
+    ///     visits.modify(&mut backend, || 0, |visits| *visits += 1)?;
+    /// }
+    /// assert_eq!(visits.get(&mut backend)?, Some(2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn prefetch(&self, hashes: &[u64]) {
         self.states.iter().for_each(|entry| entry.state.table_ref().prefetch(hashes));
     }
 
     /// The current key and its routing hash.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// assert!(backend.current_key().is_some_and(|(key, _)| key == "JFK"));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn current_key(&self) -> Option<(&K, u64)> {
         self.current.as_ref().map(|(key, hash)| (key, *hash))
     }
 
     /// Leaves the backend without a current key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// backend.clear_current_key();
+    /// assert!(backend.current_key().is_none());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn clear_current_key(&mut self) {
         self.current = None;
     }
@@ -342,6 +401,32 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     /// Declares an aggregating state.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add(&mut backend, "UA15".to_owned())?;
+    /// assert_eq!(flights.get(&mut backend)?, Some(1));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`register_value`](Self::register_value).

@@ -141,16 +141,55 @@ impl<K: Key, V: Data> Items for MapItems<K, V> {
 
 impl OperatorStateBackend {
     /// An empty backend that reserves its memory from `budget`.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::OperatorStateBackend;
+    ///
+    /// let budget = MemoryBudget::new("task heap", 1 << 20, "taskmanager.memory.task.heap.size");
+    /// assert!(OperatorStateBackend::new(budget).snapshot().is_empty());
+    /// ```
     pub fn new(budget: MemoryBudget) -> Self {
         Self { budget, states: Vec::new(), names: HashMap::new(), restored: BTreeMap::new(), listener: None }
     }
 
     /// Has `listener` told of all states that are declared from now on.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_serialization::SerializerSnapshot;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, StateError, StateListener};
+    ///
+    /// /// Lets nothing be declared.
+    /// struct None;
+    ///
+    /// impl StateListener for None {
+    ///     fn declared(&self, name: &str, _: &[SerializerSnapshot]) -> Result<(), StateError> {
+    ///         Err(StateError::Snapshot(format!("'{name}' is one state too many")))
+    ///     }
+    /// }
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// backend.set_listener(Some(Arc::new(None)));
+    /// assert!(backend.register_list(ListStateDescriptor::<u64>::new("open")).is_err());
+    /// ```
     pub fn set_listener(&mut self, listener: Option<Arc<dyn StateListener>>) {
         self.listener = listener;
     }
 
     /// Declares a list whose elements are dealt to the subtasks, each to one, when a job is restored.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, OperatorStateMode};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// assert_eq!(backend.snapshot().operator[0].mode, OperatorStateMode::Split);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the name is taken by another kind of state, or what was restored under it cannot be this state.
@@ -183,6 +222,17 @@ impl OperatorStateBackend {
     }
 
     /// Declares a map that every subtask has a copy of. Whoever changes it does so in the same way in all.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend, OperatorStateMode};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<String, i64>::new("limits"))?;
+    /// limits.put(&mut backend, "daily".to_owned(), 500)?;
+    /// assert_eq!(backend.snapshot().operator[0].mode, OperatorStateMode::Broadcast);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`register_list`](Self::register_list).
@@ -239,6 +289,19 @@ impl OperatorStateBackend {
     }
 
     /// All operator state as it is now. What was restored and not asked for since is in it, too.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.update(&mut backend, [1, 2])?;
+    /// let snapshot = backend.snapshot();
+    /// open.clear(&mut backend)?;
+    /// assert_eq!(snapshot.operator[0].items.len(), 2);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn snapshot(&self) -> SubtaskSnapshot {
         let declared = self.states.iter().map(|entry| OperatorSnapshot {
             name: entry.name.clone(),
@@ -252,6 +315,21 @@ impl OperatorStateBackend {
     }
 
     /// Takes over what the snapshot of this subtask holds. States may be declared before or after.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut before = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = before.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.update(&mut before, [1, 2])?;
+    ///
+    /// let mut after = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// after.restore(&before.snapshot())?;
+    /// let open = after.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// assert_eq!(open.get(&after)?, [1, 2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the snapshot holds something else under a name than the job declares, or cannot be read; the
@@ -305,6 +383,15 @@ impl OperatorSnapshot {
     }
 
     /// The items as values of type `T`, migrated if they were written with another one.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode};
+    ///
+    /// let stored = OperatorSnapshot::of("offsets", OperatorStateMode::Split, &[1u64, 2]);
+    /// assert_eq!(stored.read::<u64>()?, [1, 2]);
+    /// assert!(stored.read::<String>().is_err());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When they cannot be made values of `T`, or are damaged.
@@ -374,6 +461,17 @@ handle!(OperatorListState<E>);
 impl<E: Data> OperatorListState<E> {
     /// The elements.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// assert_eq!(open.get(&backend)?, [7]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend.
     pub fn get(self, backend: &OperatorStateBackend) -> Result<&[E], StateError> {
@@ -382,6 +480,18 @@ impl<E: Data> OperatorListState<E> {
 
     /// Appends an element.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// open.add(&mut backend, 8)?;
+    /// assert_eq!(open.get(&backend)?, [7, 8]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend, or the memory for state is used up.
     pub fn add(self, backend: &mut OperatorStateBackend, element: E) -> Result<(), StateError> {
@@ -389,6 +499,18 @@ impl<E: Data> OperatorListState<E> {
     }
 
     /// Replaces all elements.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// open.update(&mut backend, [1, 2])?;
+    /// assert_eq!(open.get(&backend)?, [1, 2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -403,6 +525,18 @@ impl<E: Data> OperatorListState<E> {
     }
 
     /// Removes all elements.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// open.clear(&mut backend)?;
+    /// assert!(open.get(&backend)?.is_empty());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the handle is not of this backend.
@@ -436,6 +570,17 @@ handle!(BroadcastState<K, V>);
 impl<K: Key, V: Data> BroadcastState<K, V> {
     /// The value of a key.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// assert_eq!((limits.get(&backend, &7)?, limits.get(&backend, &8)?), (Some(&500), None));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend.
     pub fn get<'a>(self, backend: &'a OperatorStateBackend, key: &K) -> Result<Option<&'a V>, StateError> {
@@ -443,6 +588,18 @@ impl<K: Key, V: Data> BroadcastState<K, V> {
     }
 
     /// All entries, by ascending key.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 8, 400)?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// assert!(limits.entries(&backend)?.eq([(&7, &500), (&8, &400)]));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the handle is not of this backend.
@@ -455,6 +612,18 @@ impl<K: Key, V: Data> BroadcastState<K, V> {
 
     /// Sets the value of a key.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// limits.put(&mut backend, 7, 600)?;
+    /// assert_eq!(limits.get(&backend, &7)?, Some(&600));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend, or the memory for state is used up.
     pub fn put(self, backend: &mut OperatorStateBackend, key: K, value: V) -> Result<(), StateError> {
@@ -463,6 +632,18 @@ impl<K: Key, V: Data> BroadcastState<K, V> {
 
     /// Removes a key and returns its value.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// assert_eq!(limits.remove(&mut backend, &7)?, Some(500));
+    /// assert_eq!(limits.remove(&mut backend, &7)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend.
     pub fn remove(self, backend: &mut OperatorStateBackend, key: &K) -> Result<Option<V>, StateError> {
@@ -470,6 +651,18 @@ impl<K: Key, V: Data> BroadcastState<K, V> {
     }
 
     /// Removes all entries.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// limits.clear(&mut backend)?;
+    /// assert_eq!(limits.entries(&backend)?.count(), 0);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the handle is not of this backend.

@@ -202,6 +202,28 @@ impl OperatorSnapshot {
 }
 
 /// Is told of every state that an operator declares, before it is there.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use tidemill_serialization::SerializerSnapshot;
+/// use tidemill_state::{StateError, StateListener};
+///
+/// /// Remembers the names of all states.
+/// #[derive(Default)]
+/// struct Names(Mutex<Vec<String>>);
+///
+/// impl StateListener for Names {
+///     fn declared(&self, name: &str, _: &[SerializerSnapshot]) -> Result<(), StateError> {
+///         self.0.lock().unwrap().push(name.to_owned());
+///         Ok(())
+///     }
+/// }
+///
+/// let names = Names::default();
+/// names.declared("visits", &[])?;
+/// assert_eq!(*names.0.lock().unwrap(), ["visits"]);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub trait StateListener: Send + Sync {
     /// The operator declares the state `name`, or timers of that name, which hold values of `types`.
     ///
@@ -248,11 +270,29 @@ pub struct SubtaskSnapshot {
 
 impl SubtaskSnapshot {
     /// Whether there is nothing in it.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+    ///
+    /// let mut snapshot = SubtaskSnapshot::default();
+    /// assert!(snapshot.is_empty());
+    /// snapshot.operator.push(OperatorSnapshot::of("open", OperatorStateMode::Split, &[7u64]));
+    /// assert!(!snapshot.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.keyed.is_empty() && self.timers.is_empty() && self.operator.is_empty()
     }
 
     /// The bytes of all entries, without names.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+    ///
+    /// let open = OperatorSnapshot::of("open", OperatorStateMode::Split, &[7u64, 8]);
+    /// let bytes = open.items[0].len() + open.items[1].len();
+    /// let snapshot = SubtaskSnapshot { operator: vec![open], ..SubtaskSnapshot::default() };
+    /// assert_eq!(snapshot.byte_size(), bytes);
+    /// ```
     pub fn byte_size(&self) -> usize {
         let keyed = self.keyed.iter().chain(&self.timers).flat_map(|state| &state.groups);
         let items = self.operator.iter().flat_map(|state| &state.items);
@@ -285,6 +325,15 @@ impl SubtaskSnapshot {
     }
 
     /// The snapshot as bytes, with version and checksum.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+    ///
+    /// let open = OperatorSnapshot::of("open", OperatorStateMode::Split, &[7u64]);
+    /// let snapshot = SubtaskSnapshot { operator: vec![open], ..SubtaskSnapshot::default() };
+    /// assert_eq!(SubtaskSnapshot::decode(&snapshot.encode())?, snapshot);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.byte_size() + 256);
         out.extend_from_slice(MAGIC);
@@ -308,6 +357,16 @@ impl SubtaskSnapshot {
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// ```
+    /// use tidemill_state::SubtaskSnapshot;
+    ///
+    /// let mut bytes = SubtaskSnapshot::default().encode();
+    /// assert!(SubtaskSnapshot::decode(&bytes)?.is_empty());
+    /// bytes.pop();
+    /// assert!(SubtaskSnapshot::decode(&bytes).is_err(), "it is cut off");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the bytes are damaged, cut off, or of a version that this release does not know.

@@ -217,11 +217,44 @@ pub struct JobCanceller(Arc<JobShared>);
 
 impl JobCanceller {
     /// Stops all tasks of the job as soon as they come by.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("endless");
+    /// # let source = job.source("numbers", Log::<u32>::new(1).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::JobError;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// let canceller = job.canceller();
+    /// canceller.cancel();
+    /// assert!(matches!(job.wait(), Err(JobError::Cancelled(_))));
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn cancel(&self) {
         self.0.cancel(true);
     }
 
     /// Waits until all tasks of the job have ended, however long they take, and says how the job ended.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// assert_eq!(job.canceller().wait_ended(), JobStatus::Finished);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn wait_ended(&self) -> JobStatus {
         let mut state = self.0.state.lock();
         while state.running.contains(&true) {
@@ -233,31 +266,129 @@ impl JobCanceller {
 
 impl JobHandle {
     /// The job as data.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+    /// assert_eq!(job.graph().name, "numbers");
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn graph(&self) -> &JobGraph {
         &self.graph
     }
 
     /// What the job counts; stays readable after its end.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+    /// let source = &job.metrics().tasks[0].operators[0].2;
+    /// assert_eq!(source.records_out.get(), 2);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn metrics(&self) -> &Arc<JobMetrics> {
         &self.metrics
     }
 
     /// Something that can cancel the job from elsewhere.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("endless");
+    /// # let source = job.source("numbers", Log::<u32>::new(1).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::JobError;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// let canceller = job.canceller();
+    /// std::thread::spawn(move || canceller.cancel());
+    /// assert!(matches!(job.wait(), Err(JobError::Cancelled(_))));
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn canceller(&self) -> JobCanceller {
         JobCanceller(Arc::clone(&self.shared))
     }
 
     /// Stops all tasks as soon as they come by; [`wait`](Self::wait) tells when they have.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("endless");
+    /// # let source = job.source("numbers", Log::<u32>::new(1).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::JobError;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// job.cancel();
+    /// assert!(matches!(job.wait(), Err(JobError::Cancelled(_))));
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn cancel(&self) {
         self.shared.cancel(true);
     }
 
     /// Where the job is in its life.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// job.wait()?;
+    /// assert_eq!(job.status(), JobStatus::Finished);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn status(&self) -> JobStatus {
         self.shared.status(&self.shared.state.lock())
     }
 
     /// Waits for the end of the job.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// job.wait()?;
+    /// assert_eq!(job.status(), JobStatus::Finished);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     ///
     /// # Errors
     /// When an operator failed, the job was cancelled, or a cancelled task does not stop.

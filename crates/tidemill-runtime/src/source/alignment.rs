@@ -28,6 +28,20 @@ pub struct AlignmentGroups(Mutex<HashMap<String, Arc<AlignmentGroup>>>);
 
 impl AlignmentGroups {
     /// The group that these settings name. The first source to ask decides about drift and interval.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use tidemill_runtime::source::{AlignmentGroups, WatermarkAlignment};
+    ///
+    /// let settings = |group: &str| WatermarkAlignment {
+    ///     group: group.to_owned(),
+    ///     max_drift: Duration::from_secs(30),
+    ///     update_interval: Duration::from_secs(1),
+    /// };
+    /// let groups = AlignmentGroups::default();
+    /// assert!(!Arc::ptr_eq(&groups.group(&settings("clicks")), &groups.group(&settings("views"))));
+    /// ```
     pub fn group(&self, settings: &WatermarkAlignment) -> Arc<AlignmentGroup> {
         let mut groups = self.0.lock();
         let group = groups.entry(settings.group.clone()).or_insert_with(|| {
