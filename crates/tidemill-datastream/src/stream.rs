@@ -21,6 +21,7 @@ use crate::operators::{
     FilterOperator, FlatMapOperator, MapOperator, ProcessOperator, TimestampsOperator, ToColumnsOperator,
 };
 use crate::output_tag::OutputTag;
+use crate::sink::Sink;
 use crate::watermark::WatermarkStrategy;
 use crate::windowed_stream::{AllWindowedStream, WindowedStream};
 use crate::windows::{CountTrigger, GlobalWindow, GlobalWindows, PurgingTrigger, WindowAssigner};

@@ -9,6 +9,15 @@ use crate::schema::{Body, Definition, Field, Schema, Type, shortened};
 use crate::skip::Skip;
 
 /// What becomes of values that were written with one schema in a program that writes another.
+///
+/// ```
+/// use tidemill_serialization::{Compatibility, Schema};
+///
+/// let read = |declared: Schema| declared.read_from(&Schema::of::<u32>());
+/// assert!(matches!(read(Schema::of::<u32>()), Compatibility::AsIs));
+/// assert!(matches!(read(Schema::of::<u64>()), Compatibility::AfterMigration(_)));
+/// assert!(matches!(read(Schema::of::<String>()), Compatibility::Incompatible(_)));
+/// ```
 #[derive(Debug)]
 pub enum Compatibility {
     /// They can be read as they are.
@@ -25,6 +34,15 @@ const MAX_DIFFERENCES: usize = 64;
 const SHOWN_PARTS: usize = 16;
 
 /// The differences that keep a program from reading what another wrote: all of them, or the first 64.
+///
+/// ```
+/// use tidemill_serialization::{Compatibility, Schema};
+///
+/// let declared = Schema::of::<(u8, String)>();
+/// let read = declared.read_from(&Schema::of::<(u32, f64)>());
+/// let Compatibility::Incompatible(reasons) = read else { panic!() };
+/// assert_eq!(reasons.0.len(), 2, "both parts are told of");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incompatible(pub Vec<Difference>);
 
@@ -40,6 +58,15 @@ impl fmt::Display for Incompatible {
 impl std::error::Error for Incompatible {}
 
 /// A difference that keeps a program from reading what another wrote.
+///
+/// ```
+/// use tidemill_serialization::{Compatibility, Schema};
+///
+/// let read = Schema::of::<String>().read_from(&Schema::of::<u32>());
+/// let Compatibility::Incompatible(reasons) = read else { panic!() };
+/// let difference = &reasons.0[0];
+/// assert_eq!((difference.stored.as_str(), difference.declared.as_str()), ("u32", "String"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// Where: the type, and the way from it to the field.
@@ -69,12 +96,39 @@ impl Schema {
     /// - integers may become wider ones that hold all their values, `f32` may become `f64`, `T` may become `Option<T>`;
     /// - keys of maps and elements of sets stay different from each other: they lose no field, and those with a serializer of
     ///   their own keep their bytes.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Compatibility, Data, Input, Schema};
+    ///
+    /// let stored = Schema::of::<Vec<u32>>();
+    /// let Compatibility::AfterMigration(migration) = Schema::of::<Vec<u64>>().read_from(&stored) else { panic!() };
+    /// let (mut before, mut after) = (Vec::new(), Vec::new());
+    /// vec![7u32, 8].encode(&mut before);
+    /// migration.value(&mut Input::new(&before), &mut after)?;
+    /// assert_eq!(Vec::<u64>::decode(&mut Input::new(&after))?, [7, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_from(&self, stored: &Schema) -> Compatibility {
         Resolver::resolve(stored, self, false)
     }
 
     /// As [`read_from`](Self::read_from), for values that must stay different from each other, such as the keys of
     /// a map.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Compatibility, Record, Schema};
+    ///
+    /// mod before {
+    ///     #[derive(tidemill_serialization::Record, Clone)]
+    ///     pub struct Seat { pub row: u32, pub letter: char }
+    /// }
+    /// #[derive(Record, Clone)]
+    /// struct Seat { row: u32 }
+    ///
+    /// let (stored, declared) = (Schema::of::<before::Seat>(), Schema::of::<Seat>());
+    /// assert!(matches!(declared.read_from(&stored), Compatibility::AfterMigration(_)));
+    /// assert!(matches!(declared.read_keys_from(&stored), Compatibility::Incompatible(_)), "7A and 7B are not one");
+    /// ```
     pub fn read_keys_from(&self, stored: &Schema) -> Compatibility {
         Resolver::resolve(stored, self, true)
     }

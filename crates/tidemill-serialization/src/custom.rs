@@ -164,6 +164,34 @@ pub fn decode<T, S: CustomSerializer<T>>(input: &mut Input<'_>) -> Result<T, Dec
 /// A value that is written and read by the serializer `S`: for streams and state of types of other crates.
 ///
 /// It can be used as the value that it holds.
+///
+/// ```
+/// use tidemill_serialization::{Custom, CustomSerializer, Data, DecodeError, Input};
+///
+/// /// Writes a path as text.
+/// struct AsText;
+///
+/// impl CustomSerializer<std::path::PathBuf> for AsText {
+///     const NAME: &'static str = "path as text";
+///
+///     fn encode(path: &std::path::PathBuf, out: &mut Vec<u8>) {
+///         out.extend_from_slice(path.to_string_lossy().as_bytes());
+///     }
+///
+///     fn decode(input: &mut Input<'_>) -> Result<std::path::PathBuf, DecodeError> {
+///         let text = input.take(input.remaining(), "path")?;
+///         Ok(String::from_utf8_lossy(text).into_owned().into())
+///     }
+/// }
+///
+/// let path = Custom::<_, AsText>::new(std::path::PathBuf::from("/tmp"));
+/// let mut bytes = Vec::new();
+/// path.encode(&mut bytes);
+/// assert_eq!(bytes, *b"\x04\0\0\0/tmp");
+/// let read = Custom::<std::path::PathBuf, AsText>::decode(&mut Input::new(&bytes))?;
+/// assert_eq!(read.into_inner(), path.into_inner());
+/// # Ok::<(), tidemill_serialization::DecodeError>(())
+/// ```
 pub struct Custom<T, S> {
     value: T,
     serializer: PhantomData<fn() -> S>,
@@ -171,11 +199,24 @@ pub struct Custom<T, S> {
 
 impl<T, S> Custom<T, S> {
     /// Makes it of a value.
+    ///
+    /// ```
+    /// use tidemill_serialization::Generic;
+    ///
+    /// let wrapped: Generic<String> = Generic::new("x".to_owned());
+    /// assert_eq!(wrapped.len(), 1, "it can be used as what it holds");
+    /// ```
     pub fn new(value: T) -> Self {
         Self { value, serializer: PhantomData }
     }
 
     /// The value.
+    ///
+    /// ```
+    /// use tidemill_serialization::Generic;
+    ///
+    /// assert_eq!(Generic::new("x".to_owned()).into_inner(), "x");
+    /// ```
     pub fn into_inner(self) -> T {
         self.value
     }

@@ -12,6 +12,13 @@ use crate::input::{DecodeError, Input};
 use crate::schema::{SchemaBuilder, Type};
 
 /// The most digits that a decimal number can have.
+///
+/// ```
+/// use tidemill_serialization::Decimal;
+/// use tidemill_serialization::decimal::MAX_PRECISION;
+///
+/// assert!(Decimal::<MAX_PRECISION, 0>::new(10i128.pow(38) - 1).is_ok());
+/// ```
 pub const MAX_PRECISION: u8 = 38;
 
 /// A decimal number of at most `PRECISION` digits (1 to 38), `SCALE` of which are behind the point: SQL's
@@ -32,6 +39,14 @@ pub const MAX_PRECISION: u8 = 38;
 pub struct Decimal<const PRECISION: u8, const SCALE: u8>(i128);
 
 /// A number that is no [`Decimal`] of a precision and scale.
+///
+/// ```
+/// use tidemill_serialization::{Decimal, DecimalError};
+///
+/// let error = "1000".parse::<Decimal<3, 0>>().unwrap_err();
+/// assert!(matches!(error, DecimalError::OutOfRange { precision: 3, scale: 0, .. }));
+/// assert!(matches!("many".parse::<Decimal<3, 0>>(), Err(DecimalError::Syntax(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {
     /// It has too many digits.
@@ -74,6 +89,14 @@ impl<const P: u8, const S: u8> Decimal<P, S> {
 
     /// A number of units of the last digit: 1250 for 12.50 at a scale of 2.
     ///
+    /// ```
+    /// use tidemill_serialization::Decimal;
+    ///
+    /// assert_eq!(Decimal::<5, 2>::new(1250)?.to_string(), "12.50");
+    /// assert!(Decimal::<5, 2>::new(100_000).is_err());
+    /// # Ok::<(), tidemill_serialization::DecimalError>(())
+    /// ```
+    ///
     /// # Errors
     /// When it has more digits than the precision allows.
     pub fn new(unscaled: i128) -> Result<Self, DecimalError> {
@@ -89,16 +112,41 @@ impl<const P: u8, const S: u8> Decimal<P, S> {
     }
 
     /// The number of units of the last digit.
+    ///
+    /// ```
+    /// use tidemill_serialization::Decimal;
+    ///
+    /// assert_eq!("12.5".parse::<Decimal<5, 2>>()?.unscaled(), 1250);
+    /// # Ok::<(), tidemill_serialization::DecimalError>(())
+    /// ```
     pub fn unscaled(self) -> i128 {
         self.0
     }
 
     /// The sum; `None` when it has too many digits.
+    ///
+    /// ```
+    /// use tidemill_serialization::Decimal;
+    ///
+    /// let most = Decimal::<3, 1>::new(999)?;
+    /// assert_eq!(most.checked_add(Decimal::new(-1)?), Some(Decimal::new(998)?));
+    /// assert_eq!(most.checked_add(Decimal::new(1)?), None);
+    /// # Ok::<(), tidemill_serialization::DecimalError>(())
+    /// ```
     pub fn checked_add(self, other: Self) -> Option<Self> {
         Self::new(self.0.checked_add(other.0)?).ok()
     }
 
     /// The difference; `None` when it has too many digits.
+    ///
+    /// ```
+    /// use tidemill_serialization::Decimal;
+    ///
+    /// let least = Decimal::<3, 1>::new(-999)?;
+    /// assert_eq!(least.checked_sub(Decimal::new(-1)?), Some(Decimal::new(-998)?));
+    /// assert_eq!(least.checked_sub(Decimal::new(1)?), None);
+    /// # Ok::<(), tidemill_serialization::DecimalError>(())
+    /// ```
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         Self::new(self.0.checked_sub(other.0)?).ok()
     }

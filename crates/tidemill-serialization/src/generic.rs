@@ -43,6 +43,13 @@ use crate::opaque::{EvolutionHandle, GENERIC, Opaque};
 pub type Generic<T> = Custom<T, GenericSerializer>;
 
 /// The serializer of [`Generic`].
+///
+/// ```
+/// use tidemill_serialization::{Custom, GenericSerializer, Schema};
+///
+/// let schema = Schema::of::<Custom<String, GenericSerializer>>();
+/// assert_eq!(schema.generic_types(), ["String"]);
+/// ```
 pub struct GenericSerializer;
 
 impl<T: Serialize + DeserializeOwned + 'static> CustomSerializer<T> for GenericSerializer {

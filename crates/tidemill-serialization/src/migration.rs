@@ -19,6 +19,17 @@ const MAX_LEVELS: u32 = 2048;
 const MAX_PATH: usize = 32;
 
 /// How values of one schema become values of another. Made by [`Schema::read_from`].
+///
+/// ```
+/// use tidemill_serialization::{Compatibility, Data, Input, Schema};
+///
+/// let read = Schema::of::<Option<u64>>().read_from(&Schema::of::<u32>());
+/// let Compatibility::AfterMigration(migration) = read else { panic!() };
+/// let mut out = Vec::new();
+/// migration.value(&mut Input::new(&7u32.to_le_bytes()), &mut out)?;
+/// assert_eq!(Option::<u64>::decode(&mut Input::new(&out))?, Some(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Migration {
     /// The stored schema, for messages.
     described: String,
@@ -111,6 +122,14 @@ pub(crate) enum FieldPlan {
 }
 
 /// A stored value that could not be migrated.
+///
+/// ```
+/// use tidemill_serialization::{Compatibility, Input, Schema};
+///
+/// let read = Schema::of::<u64>().read_from(&Schema::of::<u32>());
+/// let Compatibility::AfterMigration(migration) = read else { panic!() };
+/// assert!(migration.value(&mut Input::new(&[7]), &mut Vec::new()).is_err(), "three bytes are missing");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {source}", path.iter().rev().map(String::as_str).collect::<Vec<_>>().join("."))]
 pub struct MigrationError {
@@ -138,6 +157,13 @@ impl MigrationError {
     }
 
     /// The error of the bytes; a path is put into its text.
+    ///
+    /// ```
+    /// use tidemill_serialization::{DecodeError, MigrationError};
+    ///
+    /// let cause = DecodeError::invalid("Color", "7 is no color");
+    /// assert_eq!(MigrationError::from(cause.clone()).into_decode_error(), cause);
+    /// ```
     pub fn into_decode_error(self) -> DecodeError {
         if self.path.is_empty() {
             return self.source;
@@ -166,6 +192,15 @@ impl Migration {
     }
 
     /// Goes over values without changing them: for what stands beside values that are changed.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Input, Migration, Schema};
+    ///
+    /// let mut out = Vec::new();
+    /// Migration::unchanged(&Schema::of::<u16>()).value(&mut Input::new(&[2, 1, 9]), &mut out)?;
+    /// assert_eq!(out, [2, 1], "the value, and nothing behind it");
+    /// # Ok::<(), tidemill_serialization::MigrationError>(())
+    /// ```
     pub fn unchanged(schema: &Schema) -> Self {
         Self::over(schema, &schema.fixed_bytes())
     }
@@ -185,6 +220,17 @@ impl Migration {
 
     /// Reads one value of the old schema and appends it as one of the new.
     ///
+    /// ```
+    /// use tidemill_serialization::{Compatibility, Input, Schema};
+    ///
+    /// let read = Schema::of::<u32>().read_from(&Schema::of::<u16>());
+    /// let Compatibility::AfterMigration(migration) = read else { panic!() };
+    /// let mut out = Vec::new();
+    /// migration.value(&mut Input::new(&[2, 1]), &mut out)?;
+    /// assert_eq!(out, [2, 1, 0, 0]);
+    /// # Ok::<(), tidemill_serialization::MigrationError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the bytes are no value of the old schema. Never panics, never allocates more than the input and the defaults
     /// justify.
@@ -193,6 +239,17 @@ impl Migration {
     }
 
     /// The elements of a sequence, without their count, as [`Data::encode_slice`] writes them.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Compatibility, Input, Schema};
+    ///
+    /// let read = Schema::of::<u16>().read_from(&Schema::of::<u8>());
+    /// let Compatibility::AfterMigration(migration) = read else { panic!() };
+    /// let mut out = Vec::new();
+    /// migration.sequence(2, &mut Input::new(&[7, 8]), &mut out)?;
+    /// assert_eq!(out, [7, 0, 8, 0]);
+    /// # Ok::<(), tidemill_serialization::MigrationError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`value`](Self::value).

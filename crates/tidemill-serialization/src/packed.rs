@@ -25,6 +25,14 @@ pub fn pack<T: Data>(value: &T) -> Vec<u8> {
 
 /// Reads what [`pack`] wrote, in this release or an older one.
 ///
+/// ```
+/// use tidemill_serialization::{pack, unpack};
+///
+/// assert_eq!(unpack::<u64>(&pack(&7u32))?, 7, "integers may become wider");
+/// assert!(unpack::<u64>(&pack(&"x".to_owned())).is_err());
+/// # Ok::<(), tidemill_serialization::SerializationError>(())
+/// ```
+///
 /// # Errors
 /// When the bytes are damaged, or the stored value cannot be made a `T`.
 pub fn unpack<T: Data>(bytes: &[u8]) -> Result<T, SerializationError> {

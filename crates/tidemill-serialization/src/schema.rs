@@ -20,6 +20,13 @@ const MAX_WORD: usize = 200;
 const MAX_DESCRIPTION: usize = 20_000;
 
 /// What values are written as.
+///
+/// ```
+/// use tidemill_serialization::Schema;
+/// use tidemill_serialization::schema::Type;
+///
+/// assert_eq!(Schema::of::<Vec<u16>>().root, Type::List(Box::new(Type::UInt(16))));
+/// ```
 #[derive(Record, Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Type {
@@ -71,6 +78,17 @@ pub enum Type {
 }
 
 /// A struct or an enum.
+///
+/// ```
+/// use tidemill_serialization::{Record, Schema};
+///
+/// #[derive(Record, Clone)]
+/// #[record(alias = "Purchase")]
+/// struct Order { price: f64 }
+///
+/// let definition = &Schema::of::<Order>().definitions[0];
+/// assert_eq!((definition.name.as_str(), &definition.aliases[..]), ("Order", &["Purchase".to_owned()][..]));
+/// ```
 #[derive(Record, Clone, Debug, PartialEq)]
 pub struct Definition {
     /// Its name, without the path of its module.
@@ -82,6 +100,17 @@ pub struct Definition {
 }
 
 /// What is in a struct or an enum.
+///
+/// ```
+/// use tidemill_serialization::schema::Body;
+/// use tidemill_serialization::{Record, Schema};
+///
+/// #[derive(Record, Clone)]
+/// enum Shape { Point, Circle(f64) }
+///
+/// let schema = Schema::of::<Shape>();
+/// assert!(matches!(&schema.definitions[0].body, Body::Enum(variants) if variants.len() == 2));
+/// ```
 #[derive(Record, Clone, Debug, PartialEq)]
 pub enum Body {
     /// The fields in the order in which they are written.
@@ -91,6 +120,22 @@ pub enum Body {
 }
 
 /// A field. Those of tuples and tuple-like structs are named by their positions, from `0`.
+///
+/// ```
+/// use tidemill_serialization::schema::{Body, Type};
+/// use tidemill_serialization::{Record, Schema};
+///
+/// #[derive(Record, Clone)]
+/// struct Order {
+///     #[record(default = 1)]
+///     pieces: u16,
+/// }
+///
+/// let schema = Schema::of::<Order>();
+/// let Body::Struct(fields) = &schema.definitions[0].body else { panic!() };
+/// assert_eq!((fields[0].name.as_str(), &fields[0].ty), ("pieces", &Type::UInt(16)));
+/// assert_eq!(fields[0].default.as_deref(), Some(&[1, 0][..]));
+/// ```
 #[derive(Record, Clone, Debug, PartialEq)]
 pub struct Field {
     /// Its name.
@@ -104,6 +149,18 @@ pub struct Field {
 }
 
 /// A variant of an enum.
+///
+/// ```
+/// use tidemill_serialization::schema::Body;
+/// use tidemill_serialization::{Record, Schema};
+///
+/// #[derive(Record, Clone)]
+/// enum Shape { Point, Circle(f64) }
+///
+/// let schema = Schema::of::<Shape>();
+/// let Body::Enum(variants) = &schema.definitions[0].body else { panic!() };
+/// assert_eq!((variants[1].name.as_str(), variants[1].fields[0].name.as_str()), ("Circle", "0"));
+/// ```
 #[derive(Record, Clone, Debug, PartialEq)]
 pub struct Variant {
     /// Its name.
@@ -139,6 +196,14 @@ pub struct Schema {
 }
 
 /// Collects the structs and enums that a type is made of, each once.
+///
+/// ```
+/// use tidemill_serialization::schema::Type;
+/// use tidemill_serialization::{Data, SchemaBuilder};
+///
+/// let mut builder = SchemaBuilder::default();
+/// assert_eq!(<Option<u8>>::describe(&mut builder), Type::Option(Box::new(Type::UInt(8))));
+/// ```
 #[derive(Default)]
 pub struct SchemaBuilder {
     positions: HashMap<TypeId, u32>,
@@ -148,6 +213,22 @@ pub struct SchemaBuilder {
 
 impl SchemaBuilder {
     /// Refers to the struct or enum `T`, which `make` defines when it is met for the first time.
+    ///
+    /// ```
+    /// use tidemill_serialization::SchemaBuilder;
+    /// use tidemill_serialization::schema::{Body, Definition, Type};
+    ///
+    /// struct Marker;
+    ///
+    /// let mut builder = SchemaBuilder::default();
+    /// let define = |_: &mut SchemaBuilder| Definition {
+    ///     name: "Marker".to_owned(),
+    ///     aliases: Vec::new(),
+    ///     body: Body::Struct(Vec::new()),
+    /// };
+    /// assert_eq!(builder.named::<Marker>(define), Type::Named(0));
+    /// assert_eq!(builder.named::<Marker>(define), Type::Named(0), "each once");
+    /// ```
     pub fn named<T: 'static>(&mut self, make: impl FnOnce(&mut Self) -> Definition) -> Type {
         if let Some(&position) = self.positions.get(&TypeId::of::<T>()) {
             return Type::Named(position);
@@ -163,6 +244,12 @@ impl SchemaBuilder {
 
 impl Schema {
     /// What values of `T` are written as.
+    ///
+    /// ```
+    /// use tidemill_serialization::Schema;
+    ///
+    /// assert_eq!(Schema::of::<(u32, Option<String>)>().to_string(), "(u32, Option<String>)");
+    /// ```
     pub fn of<T: Data>() -> Self {
         let mut builder = SchemaBuilder::default();
         let root = T::describe(&mut builder);
@@ -198,12 +285,28 @@ impl Schema {
     }
 
     /// Shows every type in it, those within others too.
+    ///
+    /// ```
+    /// use tidemill_serialization::Schema;
+    /// use tidemill_serialization::schema::Type;
+    ///
+    /// let mut texts = 0;
+    /// Schema::of::<(String, Vec<String>)>().visit(&mut |ty| texts += usize::from(*ty == Type::Text));
+    /// assert_eq!(texts, 2);
+    /// ```
     pub fn visit(&self, visit: &mut dyn FnMut(&Type)) {
         self.root.visit(visit);
         self.definitions.iter().for_each(|definition| definition.visit(visit));
     }
 
     /// The values in it that the slow generic fallback writes: the names of their types, each once.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Generic, Schema};
+    ///
+    /// assert_eq!(Schema::of::<(u32, Generic<String>)>().generic_types(), ["String"]);
+    /// assert!(Schema::of::<(u32, String)>().generic_types().is_empty());
+    /// ```
     pub fn generic_types(&self) -> Vec<String> {
         let mut names = Vec::new();
         self.visit(&mut |ty| match ty {
@@ -216,6 +319,15 @@ impl Schema {
     }
 
     /// The type with all its structs and enums spelled out; cut off where that gets too long to read.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Record, Schema};
+    ///
+    /// #[derive(Record, Clone)]
+    /// enum Shape { Point, Circle(f64) }
+    ///
+    /// assert_eq!(Schema::of::<Shape>().describe(), "Shape, where Shape = Point | Circle { 0: f64 }");
+    /// ```
     pub fn describe(&self) -> String {
         let mut text = Text::at_most(MAX_DESCRIPTION);
         self.write(&self.root, &mut text);
@@ -248,6 +360,14 @@ impl Schema {
     }
 
     /// What a type is called; cut off where that gets too long to read.
+    ///
+    /// ```
+    /// use tidemill_serialization::Schema;
+    /// use tidemill_serialization::schema::Type;
+    ///
+    /// let schema = Schema::of::<u32>();
+    /// assert_eq!(schema.name(&Type::List(Box::new(Type::Int(64)))), "Vec<i64>");
+    /// ```
     pub fn name(&self, ty: &Type) -> String {
         let mut text = Text::at_most(MAX_NAME);
         self.write(ty, &mut text);

@@ -52,17 +52,43 @@ pub struct SerializerSnapshot {
 
 impl SerializerSnapshot {
     /// The snapshot of the serializer of `T`.
+    ///
+    /// ```
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// assert_eq!(SerializerSnapshot::of::<Vec<u32>>().schema.to_string(), "Vec<u32>");
+    /// ```
     pub fn of<T: Data>() -> Self {
         Self { schema: Schema::of::<T>() }
     }
 
     /// Appends the snapshot, with its version.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Data, Input, SerializerSnapshot};
+    ///
+    /// let mut bytes = Vec::new();
+    /// SerializerSnapshot::of::<u16>().encode_into(&mut bytes);
+    /// 258u16.encode(&mut bytes);
+    /// let mut input = Input::new(&bytes);
+    /// assert_eq!(SerializerSnapshot::decode_from(&mut input)?, SerializerSnapshot::of::<u16>());
+    /// assert_eq!(u16::decode(&mut input)?, 258);
+    /// # Ok::<(), tidemill_serialization::DecodeError>(())
+    /// ```
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
         self.schema.encode(out);
     }
 
     /// The snapshot as bytes, with its version.
+    ///
+    /// ```
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let snapshot = SerializerSnapshot::of::<(u32, String)>();
+    /// assert_eq!(SerializerSnapshot::decode(&snapshot.encode())?, snapshot);
+    /// # Ok::<(), tidemill_serialization::DecodeError>(())
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.encode_into(&mut out);
@@ -70,6 +96,15 @@ impl SerializerSnapshot {
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// ```
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let mut bytes = SerializerSnapshot::of::<u32>().encode();
+    /// assert!(SerializerSnapshot::decode(&bytes).is_ok());
+    /// bytes.push(0);
+    /// assert!(SerializerSnapshot::decode(&bytes).is_err(), "something follows");
+    /// ```
     ///
     /// # Errors
     /// When the bytes are not exactly one snapshot, or of a version that this release does not know.
@@ -81,6 +116,17 @@ impl SerializerSnapshot {
     }
 
     /// Reads what [`encode_into`](Self::encode_into) appended.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Input, SerializerSnapshot};
+    ///
+    /// let mut bytes = SerializerSnapshot::of::<u32>().encode();
+    /// bytes.push(7);
+    /// let mut input = Input::new(&bytes);
+    /// SerializerSnapshot::decode_from(&mut input)?;
+    /// assert_eq!(input.remaining(), 1);
+    /// # Ok::<(), tidemill_serialization::DecodeError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -97,6 +143,14 @@ impl SerializerSnapshot {
 
     /// Compares what values were written with, `stored`, to what the program writes, `self`; see
     /// [`Schema::read_from`].
+    ///
+    /// ```
+    /// use tidemill_serialization::{Compatibility, SerializerSnapshot};
+    ///
+    /// let (stored, declared) = (SerializerSnapshot::of::<u32>(), SerializerSnapshot::of::<u64>());
+    /// assert!(matches!(declared.read_from(&stored), Compatibility::AfterMigration(_)));
+    /// assert!(matches!(stored.read_from(&declared), Compatibility::Incompatible(_)), "it would lose digits");
+    /// ```
     pub fn read_from(&self, stored: &Self) -> Compatibility {
         self.schema.read_from(&stored.schema)
     }

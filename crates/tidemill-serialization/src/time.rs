@@ -44,6 +44,12 @@ impl fmt::Display for Date {
 }
 
 /// An instant, in microseconds since 1970-01-01T00:00:00Z. As a column: a timestamp in microseconds.
+///
+/// ```
+/// use tidemill_serialization::TimestampMicros;
+///
+/// assert_eq!(TimestampMicros(1_500_000).to_string(), "1970-01-01T00:00:01.500000Z");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimestampMicros(pub i64);
 
@@ -57,6 +63,12 @@ impl fmt::Display for TimestampMicros {
 }
 
 /// A time of day, in microseconds since midnight. As a column: `Time64` in microseconds.
+///
+/// ```
+/// use tidemill_serialization::TimeOfDay;
+///
+/// assert_eq!(TimeOfDay(45_296_000_000).to_string(), "12:34:56");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimeOfDay(pub i64);
 
