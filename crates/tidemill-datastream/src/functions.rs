@@ -38,13 +38,15 @@ impl<U: Data> Collector<U> {
     /// ```
     /// use tidemill_datastream::Collector;
     /// use tidemill_datastream::operators::FlatMapOperator;
+    /// use tidemill_runtime::BoxError;
     /// # use tidemill_runtime::operator::boxed;
     /// # use tidemill_testkit::{OperatorHarness, stamped};
     ///
-    /// let twice = |number: u64, out: &mut Collector<u64>| {
+    /// fn twice(number: u64, out: &mut Collector<u64>) -> Result<(), BoxError> {
     ///     out.collect(number);
     ///     out.collect(number);
-    /// };
+    ///     Ok(())
+    /// }
     /// # let mut harness = OperatorHarness::<u64>::new(boxed(move || FlatMapOperator::new(twice)));
     /// harness.process(0, stamped([(7u64, 100)]))?;
     /// assert_eq!(harness.take_records(), [(7, 100), (7, 100)]);
@@ -60,10 +62,14 @@ impl<U: Data> Collector<U> {
     /// ```
     /// use tidemill_datastream::Collector;
     /// use tidemill_datastream::operators::FlatMapOperator;
+    /// use tidemill_runtime::BoxError;
     /// # use tidemill_runtime::operator::boxed;
     /// # use tidemill_testkit::{OperatorHarness, stamped};
     ///
-    /// let own_time = |number: u64, out: &mut Collector<u64>| out.collect_with_timestamp(number, number as i64);
+    /// fn own_time(number: u64, out: &mut Collector<u64>) -> Result<(), BoxError> {
+    ///     out.collect_with_timestamp(number, number as i64);
+    ///     Ok(())
+    /// }
     /// # let mut harness = OperatorHarness::<u64>::new(boxed(move || FlatMapOperator::new(own_time)));
     /// harness.process(0, stamped([(7u64, 100)]))?;
     /// assert_eq!(harness.take_records(), [(7, 7)]);

@@ -33,6 +33,24 @@ const HEAD: usize = 6;
 const CHECKSUM: usize = 8;
 
 /// An element that is on its way in a channel.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// use tidemill_network::InFlight;
+///
+/// sender.send_event(Event::EndOfInput);
+/// assert_eq!(gate.snapshot()?.channels[0].queued, [InFlight::Event(Event::EndOfInput)]);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InFlight {
     /// A batch, as the edge's serializer encodes it.
@@ -42,6 +60,25 @@ pub enum InFlight {
 }
 
 /// What one channel of an [`InputGate`](crate::InputGate) holds.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// use tidemill_network::InputChannelSnapshot;
+///
+/// sender.send_event(Event::EndOfInput);
+/// gate.poll()?;
+/// assert_eq!(gate.snapshot()?.channels, [InputChannelSnapshot { queued: vec![], ended: true }]);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputChannelSnapshot {
     /// What has credit and was not taken yet, oldest first.
@@ -51,6 +88,15 @@ pub struct InputChannelSnapshot {
 }
 
 /// What an [`InputGate`](crate::InputGate) holds.
+///
+/// ```
+/// use tidemill_network::GateSnapshot;
+/// use tidemill_serialization::SerializerSnapshot;
+///
+/// let nothing = GateSnapshot { serializer: SerializerSnapshot::of::<u32>(), channels: vec![] };
+/// assert_eq!(GateSnapshot::decode(&nothing.encode())?, nothing);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateSnapshot {
     /// What its batches were encoded with.
@@ -60,6 +106,13 @@ pub struct GateSnapshot {
 }
 
 /// What one channel of a [`ResultPartition`](crate::ResultPartition) holds, besides the records of its builder.
+///
+/// ```
+/// use tidemill_network::{Event, InFlight, SubpartitionSnapshot};
+///
+/// let ending = SubpartitionSnapshot { waiting: vec![InFlight::Event(Event::EndOfInput)], riders: vec![] };
+/// assert_ne!(ending, SubpartitionSnapshot::default());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubpartitionSnapshot {
     /// What was sent and has no credit yet, oldest first.
@@ -69,6 +122,29 @@ pub struct SubpartitionSnapshot {
 }
 
 /// What a [`Router`](crate::Router) holds.
+///
+/// ```
+/// use tidemill_network::BufferTimeout;
+///
+/// let timeout = BufferTimeout::Disabled;
+/// # use std::{sync::Arc, time::Instant};
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+/// # let mut partition =
+/// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+/// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), Instant::now())?;
+/// let router = partition.snapshot(None, &*serializer)?.router;
+/// assert!(router.builders[0].is_some() && router.rest.is_none());
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouterSnapshot {
     /// For each of its builders: the records that wait to fill a buffer, encoded; `None` when there are none. A router
@@ -83,6 +159,16 @@ pub struct RouterSnapshot {
 }
 
 /// What a [`ResultPartition`](crate::ResultPartition) holds.
+///
+/// ```
+/// use tidemill_network::{PartitionSnapshot, RouterSnapshot};
+/// use tidemill_serialization::SerializerSnapshot;
+///
+/// let serializer = SerializerSnapshot::of::<u32>();
+/// let nothing = PartitionSnapshot { serializer, channels: vec![], router: RouterSnapshot::default() };
+/// assert_eq!(PartitionSnapshot::decode(&nothing.encode())?, nothing);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionSnapshot {
     /// What its batches were encoded with.
@@ -95,6 +181,14 @@ pub struct PartitionSnapshot {
 
 impl GateSnapshot {
     /// The snapshot as bytes, with version and checksum.
+    ///
+    /// ```
+    /// use tidemill_network::GateSnapshot;
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let nothing = GateSnapshot { serializer: SerializerSnapshot::of::<u32>(), channels: vec![] };
+    /// assert!(nothing.encode().starts_with(b"TMCH"));
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         framed(GATE, |out| {
             put_bytes(out, &self.serializer.encode());
@@ -107,6 +201,16 @@ impl GateSnapshot {
     }
 
     /// Reads what [`encode`](Self::encode) wrote. The encoded batches are not looked into before they are used.
+    ///
+    /// ```
+    /// use tidemill_network::GateSnapshot;
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let mut bytes = GateSnapshot { serializer: SerializerSnapshot::of::<u32>(), channels: vec![] }.encode();
+    /// assert!(GateSnapshot::decode(&bytes).is_ok());
+    /// bytes.pop();
+    /// assert!(GateSnapshot::decode(&bytes).is_err(), "it is cut off");
+    /// ```
     ///
     /// # Errors
     /// [`NetworkError::DamagedSnapshot`] when the bytes are damaged, cut off, something else, or of a version that this
@@ -173,6 +277,15 @@ fn migrate<'a>(
 
 impl PartitionSnapshot {
     /// The snapshot as bytes, with version and checksum.
+    ///
+    /// ```
+    /// use tidemill_network::{PartitionSnapshot, RouterSnapshot};
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let serializer = SerializerSnapshot::of::<u32>();
+    /// let nothing = PartitionSnapshot { serializer, channels: vec![], router: RouterSnapshot::default() };
+    /// assert!(nothing.encode().starts_with(b"TMCH"));
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         framed(PARTITION, |out| {
             put_bytes(out, &self.serializer.encode());
@@ -193,6 +306,14 @@ impl PartitionSnapshot {
     }
 
     /// Reads what [`encode`](Self::encode) wrote. The encoded batches are not looked into before they are used.
+    ///
+    /// ```
+    /// use tidemill_network::{GateSnapshot, PartitionSnapshot};
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let gate = GateSnapshot { serializer: SerializerSnapshot::of::<u32>(), channels: vec![] };
+    /// assert!(PartitionSnapshot::decode(&gate.encode()).is_err(), "it is the snapshot of a gate");
+    /// ```
     ///
     /// # Errors
     /// As [`GateSnapshot::decode`].

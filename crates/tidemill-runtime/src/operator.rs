@@ -438,27 +438,26 @@ impl Output {
     /// [`Operator::process`]: the job fails otherwise.
     ///
     /// ```
+    /// use tidemill_core::batch::WrongBatchType;
     /// use tidemill_core::{Batch, TypedBatch};
     /// use tidemill_runtime::{Output, Progress};
     ///
-    /// /// Emits one record a call.
-    /// fn one_at_a_time(mut batch: Batch, out: &mut Output) -> Option<Progress> {
-    ///     let records = batch.downcast_mut::<TypedBatch<u32>>().ok()?;
-    ///     let (value, timestamp) = (records.values.pop()?, records.timestamps.pop()?);
-    ///     let is_last = records.is_empty();
-    ///     let mut one = out.fresh::<u32>();
-    ///     one.push(value, timestamp);
-    ///     out.emit_typed(one);
-    ///     if is_last {
-    ///         return Some(Progress::Done);
+    /// /// Emits at most two records a call; they have no timestamps.
+    /// fn in_pairs(mut batch: Batch, out: &mut Output) -> Result<Progress, WrongBatchType> {
+    ///     let records = batch.downcast_mut::<TypedBatch<u32>>()?;
+    ///     let pair = records.values.drain(..records.len().min(2)).collect();
+    ///     out.emit_typed(TypedBatch::from_values(pair));
+    ///     if batch.is_empty() {
+    ///         return Ok(Progress::Done);
     ///     }
     ///     out.keep(batch);
-    ///     Some(Progress::More)
+    ///     Ok(Progress::More)
     /// }
     ///
     /// let mut out = Output::default();
-    /// one_at_a_time(Batch::new(TypedBatch::from_values(vec![7u32, 8, 9])), &mut out);
-    /// assert!(out.take_kept().is_some_and(|rest| rest.len() == 2));
+    /// in_pairs(Batch::new(TypedBatch::from_values(vec![7u32, 8, 9])), &mut out)?;
+    /// assert!(out.take_kept().is_some_and(|rest| rest.len() == 1));
+    /// # Ok::<(), WrongBatchType>(())
     /// ```
     pub fn keep(&mut self, batch: Batch) {
         self.kept = Some(batch);
@@ -467,18 +466,20 @@ impl Output {
     /// Hands back an input batch that has been emptied, so that the operator before can use its memory again.
     ///
     /// ```
+    /// use tidemill_core::batch::WrongBatchType;
     /// use tidemill_core::{Batch, TypedBatch};
     /// use tidemill_runtime::Output;
     ///
     /// /// Counts records, and leaves the batch to whoever fills the next one.
-    /// fn count(mut batch: Batch, out: &mut Output) -> usize {
+    /// fn count(mut batch: Batch, out: &mut Output) -> Result<usize, WrongBatchType> {
     ///     let records = batch.len();
-    ///     batch.clear();
+    ///     batch.downcast_mut::<TypedBatch<u32>>()?.clear();
     ///     out.recycle(batch);
-    ///     records
+    ///     Ok(records)
     /// }
     ///
-    /// assert_eq!(count(Batch::new(TypedBatch::from_values(vec![7u32, 8])), &mut Output::default()), 2);
+    /// assert_eq!(count(Batch::new(TypedBatch::from_values(vec![7u32, 8])), &mut Output::default())?, 2);
+    /// # Ok::<(), WrongBatchType>(())
     /// ```
     #[inline]
     pub fn recycle(&mut self, batch: Batch) {

@@ -65,7 +65,7 @@ impl MemorySize {
     /// ```
     /// use tidemill_core::config::MemorySize;
     ///
-    /// assert_eq!("1 kb".parse::<MemorySize>().map(MemorySize::bytes), Ok(1024));
+    /// assert_eq!(MemorySize::from_mebibytes(1).bytes(), 1_048_576);
     /// ```
     pub const fn bytes(self) -> u64 {
         self.0

@@ -276,6 +276,14 @@ impl TaskMetrics {
     }
 
     /// The state of the task.
+    ///
+    /// ```
+    /// use tidemill_core::JobVertexId;
+    /// use tidemill_runtime::metrics::{TaskMetrics, TaskState};
+    ///
+    /// let task = TaskMetrics::new(JobVertexId::from_name("count"), "count".into(), 0, Vec::new());
+    /// assert_eq!(task.state(), TaskState::Created);
+    /// ```
     pub fn state(&self) -> TaskState {
         TaskState::ALL[usize::from(self.state.load(Ordering::Relaxed)).min(5)]
     }

@@ -60,6 +60,13 @@ pub fn enter_task() {
 }
 
 /// A panic as the failure of an operator, and where it was.
+///
+/// ```
+/// use tidemill_runtime::panics;
+///
+/// let panic = panics::catch(|| panic!("no such airport")).err().unwrap();
+/// assert_eq!(panic.error.code(), "TM-USER-PANIC");
+/// ```
 pub struct Panic {
     /// What is told of it.
     pub error: OperatorError,

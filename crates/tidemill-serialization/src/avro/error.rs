@@ -6,6 +6,13 @@ use crate::compatibility::Incompatible;
 use crate::input::DecodeError;
 
 /// A schema that cannot be used, or data that do not fit it.
+///
+/// ```
+/// use tidemill_serialization::avro::{self, AvroError};
+///
+/// assert!(matches!(avro::decode::<i32>(&[14, 0]), Err(AvroError::Trailing { left: 1 })));
+/// assert!(matches!(avro::AvroSchema::parse("{}"), Err(AvroError::Schema { .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AvroError {

@@ -76,6 +76,31 @@ fn worked_out<S: RuntimeSchema>() -> Result<&'static (AvroSchema, Resolution), A
 }
 
 /// A value by a schema that is known only at run time, for streams and state. It always fits its schema.
+///
+/// ```
+/// # use std::sync::OnceLock;
+/// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+/// # struct Trips;
+/// # impl RuntimeSchema for Trips {
+/// #     const NAME: &'static str = "trips";
+/// #     fn load() -> Result<AvroSchema, AvroError> {
+/// #         AvroSchema::parse(
+/// #             r#"{"type": "record", "name": "Trip", "fields": [
+/// #                 {"name": "distance", "type": "double"},
+/// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+/// #         )
+/// #     }
+/// #     fn cell() -> &'static OnceLock<WorkedOut> {
+/// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+/// #         &CELL
+/// #     }
+/// # }
+/// use tidemill_serialization::avro::{AvroValue, Value};
+///
+/// let trip = AvroValue::<Trips>::record([("distance", Value::Double(7.5))])?;
+/// assert_eq!(trip.get("passengers")?, &Value::Int(1), "the default");
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 pub struct AvroValue<S> {
     value: Value,
     /// What it takes encoded.
@@ -86,6 +111,29 @@ pub struct AvroValue<S> {
 impl<S: RuntimeSchema> AvroValue<S> {
     /// Makes it of a value, which is [made to fit](conform).
     ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+    /// # struct Trips;
+    /// # impl RuntimeSchema for Trips {
+    /// #     const NAME: &'static str = "trips";
+    /// #     fn load() -> Result<AvroSchema, AvroError> {
+    /// #         AvroSchema::parse(
+    /// #             r#"{"type": "record", "name": "Trip", "fields": [
+    /// #                 {"name": "distance", "type": "double"},
+    /// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+    /// #         )
+    /// #     }
+    /// #     fn cell() -> &'static OnceLock<WorkedOut> {
+    /// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+    /// #         &CELL
+    /// #     }
+    /// # }
+    /// use tidemill_serialization::avro::{AvroValue, Value};
+    ///
+    /// assert!(AvroValue::<Trips>::new(Value::Null).is_err(), "it is no trip");
+    /// ```
+    ///
     /// # Errors
     /// When it does not fit, or there is no schema.
     pub fn new(value: Value) -> Result<Self, AvroError> {
@@ -94,6 +142,32 @@ impl<S: RuntimeSchema> AvroValue<S> {
     }
 
     /// Makes a record of its fields; those that are missing get their defaults.
+    ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+    /// # struct Trips;
+    /// # impl RuntimeSchema for Trips {
+    /// #     const NAME: &'static str = "trips";
+    /// #     fn load() -> Result<AvroSchema, AvroError> {
+    /// #         AvroSchema::parse(
+    /// #             r#"{"type": "record", "name": "Trip", "fields": [
+    /// #                 {"name": "distance", "type": "double"},
+    /// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+    /// #         )
+    /// #     }
+    /// #     fn cell() -> &'static OnceLock<WorkedOut> {
+    /// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+    /// #         &CELL
+    /// #     }
+    /// # }
+    /// use tidemill_serialization::avro::{AvroValue, Value};
+    ///
+    /// let trip = AvroValue::<Trips>::record([("distance", Value::Double(7.5)), ("passengers", Value::Int(3))])?;
+    /// assert_eq!(trip.get("passengers")?, &Value::Int(3));
+    /// assert!(AvroValue::<Trips>::record([("passengers", Value::Int(3))]).is_err(), "how far?");
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -110,6 +184,30 @@ impl<S: RuntimeSchema> AvroValue<S> {
 
     /// The schema.
     ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+    /// # struct Trips;
+    /// # impl RuntimeSchema for Trips {
+    /// #     const NAME: &'static str = "trips";
+    /// #     fn load() -> Result<AvroSchema, AvroError> {
+    /// #         AvroSchema::parse(
+    /// #             r#"{"type": "record", "name": "Trip", "fields": [
+    /// #                 {"name": "distance", "type": "double"},
+    /// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+    /// #         )
+    /// #     }
+    /// #     fn cell() -> &'static OnceLock<WorkedOut> {
+    /// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+    /// #         &CELL
+    /// #     }
+    /// # }
+    /// use tidemill_serialization::avro::{AvroValue, Value};
+    ///
+    /// assert_eq!(AvroValue::<Trips>::schema()?.field_names(), ["distance", "passengers"]);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is none.
     pub fn schema() -> Result<AvroSchema, AvroError> {
@@ -117,16 +215,92 @@ impl<S: RuntimeSchema> AvroValue<S> {
     }
 
     /// The value.
+    ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+    /// # struct Trips;
+    /// # impl RuntimeSchema for Trips {
+    /// #     const NAME: &'static str = "trips";
+    /// #     fn load() -> Result<AvroSchema, AvroError> {
+    /// #         AvroSchema::parse(
+    /// #             r#"{"type": "record", "name": "Trip", "fields": [
+    /// #                 {"name": "distance", "type": "double"},
+    /// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+    /// #         )
+    /// #     }
+    /// #     fn cell() -> &'static OnceLock<WorkedOut> {
+    /// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+    /// #         &CELL
+    /// #     }
+    /// # }
+    /// use tidemill_serialization::avro::{AvroValue, Value};
+    ///
+    /// let trip = AvroValue::<Trips>::record([("distance", Value::Double(7.5))])?;
+    /// assert!(matches!(trip.value(), Value::Record(fields) if fields.len() == 2));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn value(&self) -> &Value {
         &self.value
     }
 
     /// The value.
+    ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+    /// # struct Trips;
+    /// # impl RuntimeSchema for Trips {
+    /// #     const NAME: &'static str = "trips";
+    /// #     fn load() -> Result<AvroSchema, AvroError> {
+    /// #         AvroSchema::parse(
+    /// #             r#"{"type": "record", "name": "Trip", "fields": [
+    /// #                 {"name": "distance", "type": "double"},
+    /// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+    /// #         )
+    /// #     }
+    /// #     fn cell() -> &'static OnceLock<WorkedOut> {
+    /// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+    /// #         &CELL
+    /// #     }
+    /// # }
+    /// use tidemill_serialization::avro::{AvroValue, Value};
+    ///
+    /// let trip = AvroValue::<Trips>::record([("distance", Value::Double(7.5))])?;
+    /// assert!(matches!(trip.into_value(), Value::Record(fields) if fields.len() == 2));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn into_value(self) -> Value {
         self.value
     }
 
     /// A field of a record. The branch of a union is left away: what is optional is `Value::Null` or the value.
+    ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+    /// # struct Trips;
+    /// # impl RuntimeSchema for Trips {
+    /// #     const NAME: &'static str = "trips";
+    /// #     fn load() -> Result<AvroSchema, AvroError> {
+    /// #         AvroSchema::parse(
+    /// #             r#"{"type": "record", "name": "Trip", "fields": [
+    /// #                 {"name": "distance", "type": "double"},
+    /// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+    /// #         )
+    /// #     }
+    /// #     fn cell() -> &'static OnceLock<WorkedOut> {
+    /// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+    /// #         &CELL
+    /// #     }
+    /// # }
+    /// use tidemill_serialization::avro::{AvroValue, Value};
+    ///
+    /// let trip = AvroValue::<Trips>::record([("distance", Value::Double(7.5))])?;
+    /// assert_eq!(trip.get("distance")?, &Value::Double(7.5));
+    /// assert!(trip.get("driver").is_err());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When it is no record, or has no such field.
@@ -149,6 +323,31 @@ impl<S: RuntimeSchema> AvroValue<S> {
 
     /// The record with a field changed.
     ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+    /// # struct Trips;
+    /// # impl RuntimeSchema for Trips {
+    /// #     const NAME: &'static str = "trips";
+    /// #     fn load() -> Result<AvroSchema, AvroError> {
+    /// #         AvroSchema::parse(
+    /// #             r#"{"type": "record", "name": "Trip", "fields": [
+    /// #                 {"name": "distance", "type": "double"},
+    /// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+    /// #         )
+    /// #     }
+    /// #     fn cell() -> &'static OnceLock<WorkedOut> {
+    /// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+    /// #         &CELL
+    /// #     }
+    /// # }
+    /// use tidemill_serialization::avro::{AvroValue, Value};
+    ///
+    /// let trip = AvroValue::<Trips>::record([("distance", Value::Double(7.5))])?;
+    /// assert_eq!(trip.with("passengers", 3)?.get("passengers")?, &Value::Int(3));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
+    ///
     /// # Errors
     /// When it is no record, has no such field, or the value does not fit it.
     pub fn with(self, field: &str, value: impl Into<Value>) -> Result<Self, AvroError> {
@@ -164,6 +363,31 @@ impl<S: RuntimeSchema> AvroValue<S> {
     }
 
     /// The value as Avro data, without its schema.
+    ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use tidemill_serialization::avro::{AvroError, AvroSchema, RuntimeSchema, WorkedOut};
+    /// # struct Trips;
+    /// # impl RuntimeSchema for Trips {
+    /// #     const NAME: &'static str = "trips";
+    /// #     fn load() -> Result<AvroSchema, AvroError> {
+    /// #         AvroSchema::parse(
+    /// #             r#"{"type": "record", "name": "Trip", "fields": [
+    /// #                 {"name": "distance", "type": "double"},
+    /// #                 {"name": "passengers", "type": "int", "default": 1}]}"#,
+    /// #         )
+    /// #     }
+    /// #     fn cell() -> &'static OnceLock<WorkedOut> {
+    /// #         static CELL: OnceLock<WorkedOut> = OnceLock::new();
+    /// #         &CELL
+    /// #     }
+    /// # }
+    /// use tidemill_serialization::avro::{AvroValue, Value};
+    ///
+    /// let trip = AvroValue::<Trips>::record([("distance", Value::Double(0.0))])?;
+    /// assert_eq!(trip.to_bytes(), [0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes);
         self.put(&mut out);

@@ -72,6 +72,13 @@ as_number! {
 
 /// A decimal number of at most `PRECISION` digits, `SCALE` of them behind the point: its digits without the point. Written
 /// as bytes.
+///
+/// ```
+/// use tidemill_serialization::avro::logical::AvroDecimal;
+///
+/// let price = AvroDecimal::<5, 2>::new(1234).unwrap();
+/// assert_eq!((price.to_string().as_str(), price.digits()), ("12.34", 1234));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AvroDecimal<const PRECISION: u8, const SCALE: u8>(i128);
 
@@ -82,6 +89,12 @@ impl<const PRECISION: u8, const SCALE: u8> AvroDecimal<PRECISION, SCALE> {
     );
 
     /// The number with these digits: `AvroDecimal::<5, 2>::new(1234)` is 12.34. `None` when there are too many.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::logical::AvroDecimal;
+    ///
+    /// assert!(AvroDecimal::<3, 2>::new(999).is_some() && AvroDecimal::<3, 2>::new(1000).is_none());
+    /// ```
     pub fn new(digits: i128) -> Option<Self> {
         let () = Self::VALID;
         (digits.unsigned_abs() < 10u128.pow(u32::from(PRECISION))).then_some(Self(digits))
@@ -138,6 +151,15 @@ impl<const PRECISION: u8, const SCALE: u8> AvroType for AvroDecimal<PRECISION, S
 }
 
 /// A universally unique identifier, written as text.
+///
+/// ```
+/// use tidemill_serialization::avro::{self, logical::AvroUuid};
+///
+/// let id = AvroUuid(avro::apache_avro::Uuid::from_u128(7));
+/// assert_eq!(id.to_string(), "00000000-0000-0000-0000-000000000007");
+/// assert_eq!(avro::decode::<AvroUuid>(&avro::encode(&id))?, id);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AvroUuid(pub apache_avro::Uuid);
 
@@ -168,6 +190,13 @@ impl AvroType for AvroUuid {
 }
 
 /// A span of time whose parts cannot be exchanged, for months and days differ in length.
+///
+/// ```
+/// use tidemill_serialization::avro::{self, logical::AvroDuration};
+///
+/// let span = AvroDuration { months: 1, days: 2, millis: 3 };
+/// assert_eq!(avro::encode(&span), [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AvroDuration {
     /// Months.

@@ -111,6 +111,14 @@ impl Resolution {
     /// Works out how data of `writer` are read with `reader`. Where some data cannot be read, [`check`](Self::check)
     /// tells; the others can.
     ///
+    /// ```
+    /// use tidemill_serialization::avro::{Resolution, Value, decode_value, schema_of};
+    ///
+    /// let resolution = Resolution::new(&schema_of::<i32>()?, &schema_of::<i64>()?)?;
+    /// assert_eq!(decode_value(&resolution, &[14])?, Value::Long(7));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the schemas are too large to be worked out.
     pub fn new(writer: &AvroSchema, reader: &AvroSchema) -> Result<Self, AvroError> {
@@ -154,6 +162,13 @@ impl Resolution {
 
     /// How data of a schema are read with it.
     ///
+    /// ```
+    /// use tidemill_serialization::avro::{Resolution, schema_of};
+    ///
+    /// assert!(Resolution::of(&schema_of::<i32>()?)?.check().is_ok());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn of(schema: &AvroSchema) -> Result<Self, AvroError> {
@@ -162,6 +177,14 @@ impl Resolution {
 
     /// Whether all data of the writer's schema can be read, as Java's `SchemaCompatibility` understands it: every
     /// branch of a union, and every symbol of an enum.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::{Resolution, schema_of};
+    ///
+    /// let (int, text) = (schema_of::<i32>()?, schema_of::<String>()?);
+    /// assert!(Resolution::new(&int, &text)?.check().is_err());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// All the reasons why not.

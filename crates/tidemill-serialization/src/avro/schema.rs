@@ -134,6 +134,13 @@ pub(crate) fn simple(full: &str) -> &str {
 impl AvroSchema {
     /// Parses the schema of a program: everything is checked, defaults included.
     ///
+    /// ```
+    /// use tidemill_serialization::avro::AvroSchema;
+    ///
+    /// assert!(AvroSchema::parse(r#"{"type": "array", "items": "int"}"#).is_ok());
+    /// assert!(AvroSchema::parse(r#""integer""#).is_err());
+    /// ```
+    ///
     /// # Errors
     /// When it is no schema, or a default is no value of its field.
     pub fn parse(json: &str) -> Result<Self, AvroError> {
@@ -145,6 +152,14 @@ impl AvroSchema {
     /// Parses a schema that data were written with. Its defaults have no meaning then and are not looked at, as
     /// other implementations let wrong ones pass.
     ///
+    /// ```
+    /// use tidemill_serialization::avro::AvroSchema;
+    ///
+    /// let wrong_default =
+    ///     r#"{"type": "record", "name": "Trip", "fields": [{"name": "km", "type": "int", "default": "x"}]}"#;
+    /// assert!(AvroSchema::parse_writer(wrong_default).is_ok() && AvroSchema::parse(wrong_default).is_err());
+    /// ```
+    ///
     /// # Errors
     /// When it is no schema.
     pub fn parse_writer(json: &str) -> Result<Self, AvroError> {
@@ -152,6 +167,15 @@ impl AvroSchema {
     }
 
     /// Parses a schema that refers to types of others, which may refer to each other.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::AvroSchema;
+    ///
+    /// let place = r#"{"type": "enum", "name": "Place", "symbols": ["JFK", "LGA"]}"#;
+    /// let places = AvroSchema::parse_with(r#"{"type": "array", "items": "Place"}"#, &[place])?;
+    /// assert!(places.json().contains("JFK"));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When it is no schema, or refers to a type that is not there.
@@ -202,22 +226,51 @@ impl AvroSchema {
     }
 
     /// The schema as JSON.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::AvroSchema;
+    ///
+    /// assert_eq!(AvroSchema::parse(r#"{"type":"int"}"#)?.json(), r#"{"type":"int"}"#);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn json(&self) -> &str {
         &self.0.json
     }
 
     /// The Parsing Canonical Form: what two schemas have in common when data of one can be read as the other's, byte by
     /// byte. It has no defaults, no aliases and no logical types.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::AvroSchema;
+    ///
+    /// assert_eq!(AvroSchema::parse(r#"{"type": "int"}"#)?.canonical_form(), r#""int""#);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn canonical_form(&self) -> &str {
         &self.0.canonical
     }
 
     /// The name of the type with its namespace; the kind of a type that has no name.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::schema_of;
+    ///
+    /// assert_eq!(schema_of::<Vec<i32>>()?.name(), "array of int");
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn name(&self) -> String {
         self.label(self.0.root)
     }
 
     /// The name of a record, an enum or a fixed, with its namespace.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::AvroSchema;
+    ///
+    /// let json = r#"{"type": "fixed", "name": "Hash", "namespace": "job", "size": 16}"#;
+    /// assert_eq!(AvroSchema::parse(json)?.full_name(), Some("job.Hash"));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn full_name(&self) -> Option<&str> {
         match &self.node(self.0.root).kind {
             Kind::Record(record) => Some(&record.name.full),
@@ -228,6 +281,16 @@ impl AvroSchema {
     }
 
     /// The names of the fields of a record, in order; empty for other types.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::{AvroRecord, schema_of};
+    ///
+    /// #[derive(AvroRecord)]
+    /// struct Trip { distance: f64, passengers: i32 }
+    ///
+    /// assert_eq!(schema_of::<Trip>()?.field_names(), ["distance", "passengers"]);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn field_names(&self) -> Vec<&str> {
         match &self.node(self.0.root).kind {
             Kind::Record(record) => record.fields.iter().map(|field| field.name.as_str()).collect(),

@@ -72,6 +72,13 @@ fn make<T: AvroType>() -> Result<Codec, AvroError> {
 
 /// The schema of a type.
 ///
+/// ```
+/// use tidemill_serialization::avro::schema_of;
+///
+/// assert_eq!(schema_of::<Vec<i32>>()?.canonical_form(), r#"{"type":"array","items":"int"}"#);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
+///
 /// # Errors
 /// When it has none that can be used: two types of the same name in it, or a union within a union.
 pub fn schema_of<T: AvroType>() -> Result<AvroSchema, AvroError> {
@@ -79,6 +86,12 @@ pub fn schema_of<T: AvroType>() -> Result<AvroSchema, AvroError> {
 }
 
 /// A value as Avro data, without its schema.
+///
+/// ```
+/// use tidemill_serialization::avro;
+///
+/// assert_eq!(avro::encode(&"ab".to_owned()), *b"\x04ab");
+/// ```
 pub fn encode<T: AvroType>(value: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.encoded_bytes());
     value.encode(&mut out);
@@ -86,6 +99,14 @@ pub fn encode<T: AvroType>(value: &T) -> Vec<u8> {
 }
 
 /// Reads one value that was written with the schema of the type; the bytes must be that value and no more.
+///
+/// ```
+/// use tidemill_serialization::avro;
+///
+/// assert_eq!(avro::decode::<String>(b"\x04ab")?, "ab");
+/// assert!(avro::decode::<String>(b"\x04a").is_err());
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 ///
 /// # Errors
 /// When the bytes are no such value.
@@ -130,6 +151,14 @@ pub struct AvroReader<T> {
 impl<T: AvroType> AvroReader<T> {
     /// For data of this schema.
     ///
+    /// ```
+    /// use tidemill_serialization::avro::{AvroReader, schema_of};
+    ///
+    /// assert!(AvroReader::<i64>::new(&schema_of::<i32>()?).is_ok());
+    /// assert!(AvroReader::<i32>::new(&schema_of::<i64>()?).is_err(), "not all longs are ints");
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the type has no schema that can be used, or not all data can be read: all the reasons.
     pub fn new(writer: &AvroSchema) -> Result<Self, AvroError> {
@@ -140,6 +169,15 @@ impl<T: AvroType> AvroReader<T> {
 
     /// For data of this schema of which some may be unreadable: those are errors when they are met.
     ///
+    /// ```
+    /// use tidemill_serialization::avro::{AvroReader, schema_of};
+    ///
+    /// let reader = AvroReader::<i32>::lenient(&schema_of::<Option<i32>>()?)?;
+    /// assert_eq!(reader.decode(&[2, 14])?, 7);
+    /// assert!(reader.decode(&[0]).is_err(), "null is no int");
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the type has no schema that can be used.
     pub fn lenient(writer: &AvroSchema) -> Result<Self, AvroError> {
@@ -148,6 +186,13 @@ impl<T: AvroType> AvroReader<T> {
     }
 
     /// Reads one value; the bytes must be that value and no more.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::{AvroReader, schema_of};
+    ///
+    /// assert_eq!(AvroReader::<i64>::new(&schema_of::<i32>()?)?.decode(&[14])?, 7);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When the bytes are no value of the writer's schema, or one that the type cannot hold.

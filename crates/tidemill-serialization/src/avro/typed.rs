@@ -26,6 +26,14 @@ use super::error::AvroError;
 /// | other enums | a union: of a record for each variant; of the type itself for a variant that holds just one |
 ///
 /// `u64` has no counterpart in Avro.
+///
+/// ```
+/// use tidemill_serialization::avro::{self, AvroType};
+///
+/// assert_eq!(avro::schema_of::<Option<i64>>()?.json(), r#"["null","long"]"#);
+/// assert_eq!(Some(7i64).encoded_bytes(), avro::encode(&Some(7i64)).len());
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no Avro schema",
     label = "not an Avro type",
@@ -50,6 +58,13 @@ pub trait AvroType: Sized + 'static {
 }
 
 /// The names that are taken while the schema of a type is put together.
+///
+/// ```
+/// use tidemill_serialization::avro::{AvroType, Names};
+///
+/// let schema = <[u8; 4]>::schema(&mut Names::default());
+/// assert_eq!(schema["name"], "fixed4");
+/// ```
 #[derive(Default)]
 pub struct Names {
     taken: HashMap<String, TypeId>,

@@ -14,6 +14,14 @@ use crate::input::MAX_DEPTH;
 
 /// Reads one value; the bytes must be that value and no more.
 ///
+/// ```
+/// use tidemill_serialization::avro::{Resolution, Value, decode_value, schema_of};
+///
+/// let resolution = Resolution::of(&schema_of::<i32>()?)?;
+/// assert_eq!(decode_value(&resolution, &[14])?, Value::Int(7));
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
+///
 /// # Errors
 /// When the bytes are no value of the writer's schema, or it has no place in the reader's. Never panics, and never
 /// allocates more than the bytes justify.
@@ -164,6 +172,15 @@ fn shortened(text: &str) -> &str {
 }
 
 /// Appends a value that [`conform`] made fit the schema, or that was read with it.
+///
+/// ```
+/// use tidemill_serialization::avro::{Value, encode_value, schema_of};
+///
+/// let mut bytes = Vec::new();
+/// encode_value(&schema_of::<i32>()?, &Value::Int(7), &mut bytes)?;
+/// assert_eq!(bytes, [14]);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 ///
 /// # Errors
 /// When it does not fit: which field, and why.
@@ -393,6 +410,15 @@ fn sign_extended(bytes: &[u8], size: usize) -> Result<Vec<u8>, Misfit> {
 
 /// Makes a value fit a schema, as programs write values: ints become longs, a plain value the branch of a union that
 /// it fits, a number a date; fields that are missing get their defaults, and stand in order.
+///
+/// ```
+/// use tidemill_serialization::avro::{Value, conform, schema_of};
+///
+/// assert_eq!(conform(&schema_of::<i64>()?, Value::Int(7))?, Value::Long(7));
+/// let optional = conform(&schema_of::<Option<i32>>()?, Value::Int(7))?;
+/// assert_eq!(optional, Value::Union(1, Box::new(Value::Int(7))));
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 ///
 /// # Errors
 /// When it does not fit: which field, and why.

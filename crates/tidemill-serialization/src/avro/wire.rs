@@ -19,6 +19,16 @@ const MAGIC: u8 = 0;
 const MAX_SCHEMAS: usize = 1000;
 
 /// Where the schemas of messages are looked up, such as a `SchemaRegistry`.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use tidemill_serialization::avro::{schema_of, wire::SchemaLookup};
+///
+/// let known = HashMap::from([(7, schema_of::<i32>()?)]);
+/// assert_eq!(known.schema_by_id(7)?.name(), "int");
+/// assert!(known.schema_by_id(8).is_err());
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 pub trait SchemaLookup {
     /// The schema that is known by this id.
     ///
@@ -49,6 +59,14 @@ impl SchemaLookup for HashMap<u32, AvroSchema> {
 
 /// Takes a message apart: the id of its schema, and the data.
 ///
+/// ```
+/// use tidemill_serialization::avro::wire;
+///
+/// assert_eq!(wire::split(&[0, 0, 0, 0, 7, 14])?, (7, &[14][..]));
+/// assert!(wire::split(&[1, 0, 0, 0, 7, 14]).is_err());
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
+///
 /// # Errors
 /// When it is too short, or begins with something else.
 pub fn split(message: &[u8]) -> Result<(u32, &[u8]), AvroError> {
@@ -65,18 +83,43 @@ pub fn split(message: &[u8]) -> Result<(u32, &[u8]), AvroError> {
 }
 
 /// Appends the beginning of a message, which the data follow.
+///
+/// ```
+/// use tidemill_serialization::avro::wire;
+///
+/// let mut message = Vec::new();
+/// wire::begin(7, &mut message);
+/// assert_eq!(message, [0, 0, 0, 0, 7]);
+/// ```
 pub fn begin(id: u32, out: &mut Vec<u8>) {
     out.push(MAGIC);
     out.extend_from_slice(&id.to_be_bytes());
 }
 
 /// Appends a message with a value of a type whose schema is known by this id.
+///
+/// ```
+/// use tidemill_serialization::avro::wire;
+///
+/// let mut message = Vec::new();
+/// wire::encode_message(7, &7i32, &mut message);
+/// assert_eq!(message, [0, 0, 0, 0, 7, 14]);
+/// ```
 pub fn encode_message<T: AvroType>(id: u32, value: &T, out: &mut Vec<u8>) {
     begin(id, out);
     value.encode(out);
 }
 
 /// Appends a message with a generic value, which is made to fit the schema that is known by this id.
+///
+/// ```
+/// use tidemill_serialization::avro::{Value, schema_of, wire};
+///
+/// let mut message = Vec::new();
+/// wire::encode_value_message(7, &schema_of::<i64>()?, Value::Int(7), &mut message)?;
+/// assert_eq!(message, [0, 0, 0, 0, 7, 14]);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 ///
 /// # Errors
 /// When it does not fit.
@@ -119,6 +162,16 @@ impl<V> Cache<V> {
 }
 
 /// Reads messages as values of a type, whatever schema of its past they were written with.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use tidemill_serialization::avro::{schema_of, wire::RecordDecoder};
+///
+/// let known = HashMap::from([(7, schema_of::<i32>()?)]);
+/// let mut decoder = RecordDecoder::<i64, _>::new(known);
+/// assert_eq!(decoder.decode(&[0, 0, 0, 0, 7, 14])?, 7);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 pub struct RecordDecoder<T, L> {
     lookup: L,
     readers: Cache<AvroReader<T>>,
@@ -148,6 +201,15 @@ impl<T, L: fmt::Debug> fmt::Debug for RecordDecoder<T, L> {
 }
 
 /// Reads messages as generic values.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use tidemill_serialization::avro::{Value, schema_of, wire::ValueDecoder};
+///
+/// let known = HashMap::from([(7, schema_of::<i32>()?)]);
+/// assert_eq!(ValueDecoder::new(known).decode(&[0, 0, 0, 0, 7, 14])?, Value::Int(7));
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 pub struct ValueDecoder<L> {
     lookup: L,
     reader: Option<AvroSchema>,
@@ -161,6 +223,16 @@ impl<L: SchemaLookup> ValueDecoder<L> {
     }
 
     /// Reads all messages with this schema.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use tidemill_serialization::avro::{Value, schema_of, wire::ValueDecoder};
+    ///
+    /// let known = HashMap::from([(7, schema_of::<i32>()?)]);
+    /// let mut decoder = ValueDecoder::with_reader(known, schema_of::<i64>()?);
+    /// assert_eq!(decoder.decode(&[0, 0, 0, 0, 7, 14])?, Value::Long(7));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn with_reader(lookup: L, reader: AvroSchema) -> Self {
         Self { lookup, reader: Some(reader), resolutions: Cache::new() }
     }

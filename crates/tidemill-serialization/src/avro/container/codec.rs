@@ -5,6 +5,14 @@ use std::io::Read;
 use crate::avro::error::AvroError;
 
 /// How the blocks of a file are compressed.
+///
+/// ```
+/// use tidemill_serialization::avro::container::Codec;
+///
+/// assert_eq!(Codec::default(), Codec::Null);
+/// assert_eq!(Codec::of_name("deflate")?, Codec::Deflate);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {
@@ -21,9 +29,21 @@ pub enum Codec {
 
 impl Codec {
     /// All of them.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::Codec;
+    ///
+    /// assert!(Codec::ALL.iter().all(|codec| Codec::of_name(codec.name()).ok() == Some(*codec)));
+    /// ```
     pub const ALL: [Self; 4] = [Self::Null, Self::Deflate, Self::Snappy, Self::Zstandard];
 
     /// As it is called in files.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::Codec;
+    ///
+    /// assert_eq!(Codec::Zstandard.name(), "zstandard");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -34,6 +54,14 @@ impl Codec {
     }
 
     /// The codec of this name.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::Codec;
+    ///
+    /// assert_eq!(Codec::of_name("snappy")?, Codec::Snappy);
+    /// assert!(Codec::of_name("lzo").is_err());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When it is not supported.

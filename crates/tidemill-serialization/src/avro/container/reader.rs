@@ -14,6 +14,21 @@ use crate::avro::typed::AvroType;
 use crate::avro::value::{self, Value};
 
 /// What a file may claim.
+///
+/// ```
+/// use tidemill_serialization::avro::container::{ContainerReader, Limits};
+///
+/// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+/// #     Vec::new(),
+/// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+/// # );
+/// # writer.write(&7i32)?;
+/// # writer.write(&8i32)?;
+/// let file = writer.finish()?;
+/// let limits = Limits { header_bytes: 10, ..Limits::default() };
+/// assert!(ContainerReader::open_with(&file[..], limits).is_err(), "the header is longer");
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The bytes of a block, compressed or not. 64 MiB unless set.
@@ -29,6 +44,22 @@ impl Default for Limits {
 }
 
 /// The header of an object container file that was read. How its data are read is chosen next.
+///
+/// ```
+/// use tidemill_serialization::avro::container::ContainerReader;
+///
+/// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+/// #     Vec::new(),
+/// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+/// # );
+/// # writer.write(&7i32)?;
+/// # writer.write(&8i32)?;
+/// let file = writer.finish()?;
+/// let reader = ContainerReader::open(&file[..])?;
+/// assert_eq!(reader.schema().json(), r#""int""#);
+/// assert_eq!(reader.records::<i64>()?.next_batch(10)?, [7, 8], "an int can be read as a long");
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 pub struct ContainerReader<R> {
     input: R,
     limits: Limits,
@@ -40,6 +71,21 @@ pub struct ContainerReader<R> {
 
 impl<R: Read> ContainerReader<R> {
     /// Reads the header. The input should be buffered.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerReader;
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// assert!(ContainerReader::open(&file[..]).is_ok());
+    /// assert!(ContainerReader::open(&b"{}"[..]).is_err());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When it is no such file, or cannot be read.
@@ -92,21 +138,78 @@ impl<R: Read> ContainerReader<R> {
     }
 
     /// The schema that the data were written with.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerReader;
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// assert_eq!(ContainerReader::open(&file[..])?.schema().name(), "int");
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn schema(&self) -> &AvroSchema {
         &self.schema
     }
 
     /// How blocks are compressed.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::{Codec, ContainerReader};
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// assert_eq!(ContainerReader::open(&file[..])?.codec(), Codec::Null);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn codec(&self) -> Codec {
         self.codec
     }
 
     /// An entry of the header.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerReader;
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// assert_eq!(ContainerReader::open(&file[..])?.metadata("avro.schema"), Some(&br#""int""#[..]));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn metadata(&self, key: &str) -> Option<&[u8]> {
         self.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| &value[..])
     }
 
     /// Reads values of a type, whatever schema of its past they were written with.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerReader;
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// assert_eq!(ContainerReader::open(&file[..])?.records::<i32>()?.next_batch(10)?, [7, 8]);
+    /// assert!(ContainerReader::open(&file[..])?.records::<String>().is_err());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When the type cannot be made of all that the schema of the file allows.
@@ -117,6 +220,22 @@ impl<R: Read> ContainerReader<R> {
 
     /// Reads generic values by the schema of the file.
     ///
+    /// ```
+    /// use tidemill_serialization::avro::Value;
+    /// use tidemill_serialization::avro::container::ContainerReader;
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// let values = ContainerReader::open(&file[..])?.values()?.next_batch(10)?;
+    /// assert_eq!(values, [Value::Int(7), Value::Int(8)]);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the schema is too large.
     pub fn values(self) -> Result<ValueReader<R>, AvroError> {
@@ -125,6 +244,23 @@ impl<R: Read> ContainerReader<R> {
     }
 
     /// Reads generic values by a schema of the program.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerReader;
+    /// use tidemill_serialization::avro::{AvroSchema, Value};
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// let long = AvroSchema::parse(r#""long""#)?;
+    /// let values = ContainerReader::open(&file[..])?.values_as(&long)?.next_batch(10)?;
+    /// assert_eq!(values, [Value::Long(7), Value::Long(8)]);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When not all that the schema of the file allows can be read with it.
@@ -335,6 +471,29 @@ impl<R: Read> Blocks<R> {
 }
 
 /// Reads the values of a file as those of a type. Made by [`ContainerReader::records`].
+///
+/// ```
+/// use tidemill_serialization::avro::container::ContainerReader;
+///
+/// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+/// #     Vec::new(),
+/// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+/// # );
+/// # writer.write(&7i32)?;
+/// # writer.write(&8i32)?;
+/// let file = writer.finish()?;
+/// let mut records = ContainerReader::open(&file[..])?.records::<i32>()?;
+/// let mut sum = 0;
+/// loop {
+///     let batch = records.next_batch(1000)?;
+///     if batch.is_empty() {
+///         break;
+///     }
+///     sum += batch.iter().sum::<i32>();
+/// }
+/// assert_eq!(sum, 15);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 pub struct RecordReader<R, T> {
     blocks: Blocks<R>,
     reader: AvroReader<T>,
@@ -342,6 +501,22 @@ pub struct RecordReader<R, T> {
 
 impl<R: Read, T: AvroType> RecordReader<R, T> {
     /// The next values, at most so many; none at the end.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerReader;
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// let mut records = ContainerReader::open(&file[..])?.records::<i32>()?;
+    /// assert_eq!((records.next_batch(1)?, records.next_batch(10)?), (vec![7], vec![8]));
+    /// assert!(records.next_batch(10)?.is_empty());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When the file is damaged or cannot be read; whatever follows is lost.
@@ -354,6 +529,22 @@ impl<R: Read, T: AvroType> RecordReader<R, T> {
 }
 
 /// Reads the values of a file as generic ones. Made by [`ContainerReader::values`].
+///
+/// ```
+/// use tidemill_serialization::avro::Value;
+/// use tidemill_serialization::avro::container::ContainerReader;
+///
+/// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+/// #     Vec::new(),
+/// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+/// # );
+/// # writer.write(&7i32)?;
+/// # writer.write(&8i32)?;
+/// let file = writer.finish()?;
+/// let mut values = ContainerReader::open(&file[..])?.values()?;
+/// assert_eq!(values.next_batch(1)?, [Value::Int(7)]);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 pub struct ValueReader<R> {
     blocks: Blocks<R>,
     resolution: Resolution,
@@ -361,6 +552,21 @@ pub struct ValueReader<R> {
 
 impl<R: Read> ValueReader<R> {
     /// The next values, at most so many; none at the end.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerReader;
+    ///
+    /// # let mut writer = tidemill_serialization::avro::container::ContainerWriter::new(
+    /// #     Vec::new(),
+    /// #     &tidemill_serialization::avro::schema_of::<i32>()?,
+    /// # );
+    /// # writer.write(&7i32)?;
+    /// # writer.write(&8i32)?;
+    /// let file = writer.finish()?;
+    /// let mut values = ContainerReader::open(&file[..])?.values()?;
+    /// assert_eq!((values.next_batch(10)?.len(), values.next_batch(10)?.len()), (2, 0));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When the file is damaged or cannot be read; whatever follows is lost.

@@ -16,6 +16,19 @@ use crate::avro::value::{Value, conform, encode_value};
 const BLOCK_BYTES: usize = 64_000;
 
 /// Writes an object container file, block by block.
+///
+/// ```
+/// use tidemill_serialization::avro::container::{Codec, ContainerReader, ContainerWriter};
+/// use tidemill_serialization::avro::schema_of;
+///
+/// let mut writer = ContainerWriter::new(Vec::new(), &schema_of::<i32>()?).codec(Codec::Deflate);
+/// for number in [7, 8] {
+///     writer.write(&number)?;
+/// }
+/// let file = writer.finish()?;
+/// assert_eq!(ContainerReader::open(&file[..])?.records::<i32>()?.next_batch(10)?, [7, 8]);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 pub struct ContainerWriter<W> {
     out: W,
     schema: AvroSchema,
@@ -32,6 +45,15 @@ pub struct ContainerWriter<W> {
 
 impl<W: Write> ContainerWriter<W> {
     /// Begins a file of data of a schema. Nothing is written before the first block is full.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::{ContainerReader, ContainerWriter};
+    /// use tidemill_serialization::avro::schema_of;
+    ///
+    /// let empty = ContainerWriter::new(Vec::new(), &schema_of::<i32>()?).finish()?;
+    /// assert!(ContainerReader::open(&empty[..])?.values()?.next_batch(10)?.is_empty());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     pub fn new(out: W, schema: &AvroSchema) -> Self {
         // Told apart from others is all that the marker of a file must be.
         let half = || RandomState::new().build_hasher().finish().to_le_bytes();
@@ -53,6 +75,15 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     /// How blocks are compressed. To be set before anything is written.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::{Codec, ContainerReader, ContainerWriter};
+    /// use tidemill_serialization::avro::schema_of;
+    ///
+    /// let file = ContainerWriter::new(Vec::new(), &schema_of::<i32>()?).codec(Codec::Snappy).finish()?;
+    /// assert_eq!(ContainerReader::open(&file[..])?.codec(), Codec::Snappy);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     #[must_use]
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
@@ -67,6 +98,16 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     /// What stands between blocks. Random unless set, which makes files reproducible.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerWriter;
+    /// use tidemill_serialization::avro::schema_of;
+    ///
+    /// let schema = schema_of::<i32>()?;
+    /// let file = || ContainerWriter::new(Vec::new(), &schema).sync_marker([7; 16]).finish();
+    /// assert_eq!(file()?, file()?);
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     #[must_use]
     pub fn sync_marker(mut self, marker: [u8; 16]) -> Self {
         self.sync = marker;
@@ -74,6 +115,16 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     /// Adds an entry of the program's own to the header.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::{ContainerReader, ContainerWriter};
+    /// use tidemill_serialization::avro::schema_of;
+    ///
+    /// let writer = ContainerWriter::new(Vec::new(), &schema_of::<i32>()?);
+    /// let file = writer.metadata("origin", b"JFK")?.finish()?;
+    /// assert_eq!(ContainerReader::open(&file[..])?.metadata("origin"), Some(&b"JFK"[..]));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When the key begins with `avro.`, which is reserved.
@@ -88,6 +139,16 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     /// Adds a value of a type that has the schema of the file.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerWriter;
+    /// use tidemill_serialization::avro::schema_of;
+    ///
+    /// let mut writer = ContainerWriter::new(Vec::new(), &schema_of::<i32>()?);
+    /// assert!(writer.write(&7i32).is_ok());
+    /// assert!(writer.write(&"x".to_owned()).is_err(), "the file holds ints");
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When it has another, or the file cannot be written.
@@ -108,6 +169,16 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     /// Adds a generic value, which is made to fit the schema.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerWriter;
+    /// use tidemill_serialization::avro::{Value, schema_of};
+    ///
+    /// let mut writer = ContainerWriter::new(Vec::new(), &schema_of::<i64>()?);
+    /// writer.write_value(Value::Int(7))?;
+    /// assert!(writer.write_value(Value::Null).is_err());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When it does not fit, or the file cannot be written.
@@ -163,6 +234,19 @@ impl<W: Write> ContainerWriter<W> {
 
     /// Writes what was added so far, as a block.
     ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerWriter;
+    /// use tidemill_serialization::avro::schema_of;
+    ///
+    /// let mut file = Vec::new();
+    /// let mut writer = ContainerWriter::new(&mut file, &schema_of::<i32>()?);
+    /// writer.write(&7)?;
+    /// writer.flush()?;
+    /// drop(writer);
+    /// assert!(!file.is_empty());
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the file cannot be written.
     pub fn flush(&mut self) -> Result<(), AvroError> {
@@ -172,6 +256,15 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     /// Writes the last block. A file without it is whole but for what was added last.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::container::ContainerWriter;
+    /// use tidemill_serialization::avro::schema_of;
+    ///
+    /// let file = ContainerWriter::new(Vec::new(), &schema_of::<i32>()?).finish()?;
+    /// assert!(file.starts_with(b"Obj\x01"));
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When the file cannot be written.

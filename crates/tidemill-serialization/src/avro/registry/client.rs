@@ -18,6 +18,15 @@ use crate::avro::wire::SchemaLookup;
 const MAX_REFERENCES: usize = 100;
 
 /// A schema as the registry has it.
+///
+/// ```
+/// use tidemill_serialization::avro::AvroError;
+/// use tidemill_serialization::avro::registry::SchemaRegistry;
+///
+/// fn latest_version(registry: &SchemaRegistry) -> Result<u32, AvroError> {
+///     Ok(registry.latest("flights-value")?.version)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegisteredSchema {
     /// The subject that it is registered under.
@@ -31,6 +40,17 @@ pub struct RegisteredSchema {
 }
 
 /// Whether a schema may become the next version of a subject.
+///
+/// ```
+/// use tidemill_serialization::avro::registry::CompatibilityCheck;
+///
+/// fn reasons(check: &CompatibilityCheck) -> Option<String> {
+///     (!check.is_compatible).then(|| check.messages.join("; "))
+/// }
+///
+/// let refused = CompatibilityCheck { is_compatible: false, messages: vec!["a field is gone".into()] };
+/// assert_eq!(reasons(&refused).as_deref(), Some("a field is gone"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompatibilityCheck {
     /// Whether it may.
@@ -40,6 +60,17 @@ pub struct CompatibilityCheck {
 }
 
 /// A client of a registry of schemas. Can be shared by threads.
+///
+/// ```
+/// use tidemill_serialization::avro::registry::{RegistryConfig, SchemaRegistry};
+/// use tidemill_serialization::avro::{AvroError, AvroType, wire::RecordDecoder};
+///
+/// fn decoder<T: AvroType>(url: &str) -> Result<RecordDecoder<T, SchemaRegistry>, AvroError> {
+///     Ok(RecordDecoder::new(SchemaRegistry::connect(RegistryConfig::new([url]))?))
+/// }
+///
+/// assert!(decoder::<i32>("https://registry.example.org:8081").is_ok());
+/// ```
 pub struct SchemaRegistry {
     http: Http,
     latest_ttl: Duration,

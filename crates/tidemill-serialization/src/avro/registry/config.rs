@@ -24,6 +24,17 @@ pub(super) enum Authentication {
 }
 
 /// Where a registry is, and how it is asked.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_serialization::avro::registry::{RegistryConfig, SchemaRegistry};
+///
+/// let config = RegistryConfig::new(["https://registry.example.org:8081"])
+///     .basic("reader", "secret")
+///     .request_timeout(Duration::from_secs(10))
+///     .retries(5);
+/// assert!(SchemaRegistry::connect(config).is_ok(), "nothing is asked yet");
+/// ```
 #[derive(Clone, Debug)]
 pub struct RegistryConfig {
     pub(super) urls: Vec<String>,
@@ -41,6 +52,13 @@ pub struct RegistryConfig {
 impl RegistryConfig {
     /// The addresses of one registry, such as `https://registry.example.org:8081`. The next one is asked when one does not
     /// answer.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::registry::{RegistryConfig, SchemaRegistry};
+    ///
+    /// let nowhere = RegistryConfig::new(Vec::<String>::new());
+    /// assert!(SchemaRegistry::connect(nowhere).is_err(), "there is no address");
+    /// ```
     pub fn new<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Self {
         let urls = urls.into_iter().map(|url| url.into().trim_end_matches('/').to_owned());
         Self {

@@ -3,6 +3,13 @@
 use tidemill_core::{Classified, Fault};
 
 /// The registry refused, answered nonsense, or could not be asked.
+///
+/// ```
+/// use tidemill_serialization::avro::registry::{RegistryConfig, RegistryError, SchemaRegistry};
+///
+/// let nowhere = SchemaRegistry::connect(RegistryConfig::new(Vec::<String>::new()));
+/// assert!(matches!(nowhere, Err(RegistryError::Config { .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {

@@ -4,6 +4,14 @@ use super::error::RegistryError;
 use crate::avro::schema::AvroSchema;
 
 /// Under which subject the schema of the messages of a topic is registered.
+///
+/// ```
+/// use tidemill_serialization::avro::{registry::SubjectNameStrategy, schema_of};
+///
+/// let subject = SubjectNameStrategy::default().subject("flights", false, &schema_of::<i32>()?);
+/// assert_eq!(subject.ok().as_deref(), Some("flights-value"));
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubjectNameStrategy {
@@ -18,6 +26,16 @@ pub enum SubjectNameStrategy {
 
 impl SubjectNameStrategy {
     /// The subject of a schema.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::{registry::SubjectNameStrategy, schema_of};
+    ///
+    /// let int = schema_of::<i32>()?;
+    /// let subject = |strategy: SubjectNameStrategy| strategy.subject("flights", true, &int).ok();
+    /// assert_eq!(subject(SubjectNameStrategy::TopicName).as_deref(), Some("flights-key"));
+    /// assert_eq!(subject(SubjectNameStrategy::RecordName), None, "an int has no name");
+    /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+    /// ```
     ///
     /// # Errors
     /// When it is to be named by its record, but is none.
