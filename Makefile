@@ -18,7 +18,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 # Passed on to the program: make demo ARGS="-D parallelism.default=4"
 ARGS ?=
 
-.PHONY: help setup demo test bench doc fmt lint deny clean clean-all
+.PHONY: help setup demo test fuzz bench doc fmt lint deny clean clean-all
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ test: ## run all tests, those in the documentation included; ARGS goes to cargo 
 	@scripts/claim-cache
 	@scripts/announce-build
 	@cargo test --release --locked --workspace $(ARGS)
+
+fuzz: ## look for inputs that decoders handle wrongly, FUZZ_SECONDS=60 for each target; ARGS names targets
+	@scripts/setup
+	@scripts/claim-cache
+	@scripts/fuzz $(ARGS)
 
 bench: ## run the benchmarks; ARGS goes to cargo bench
 	@scripts/setup

@@ -9,9 +9,10 @@ use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch, TypedBatch};
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
 use tidemill_serialization::Data;
-use tidemill_state::SubtaskSnapshot;
+use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
 use crate::cells::{Cell, CellStyle, Cells};
+use crate::error::ConnectorError;
 use crate::printer::Printer;
 
 /// Where a sink prints to.
@@ -44,6 +45,9 @@ type Lines = fn(&Batch, &str, &mut String) -> Result<(), OperatorError>;
 ///
 /// While nobody reads what is printed, the sink takes no more records; the job can be cancelled all the same. When the reader
 /// has gone, as in `job | head`, the sink fails: there is nobody left to print for.
+///
+/// A snapshot holds the text that is not yet known to be out. A job that goes on from it prints this text first, so that each
+/// record is printed at least once; as with Flink's `print()`, those from before the failure may be printed again.
 ///
 /// ```
 /// # use tidemill_core::{Batch, TypedBatch};
@@ -219,19 +223,51 @@ pub(crate) fn cell_text(
 impl OperatorFactory for PrintSink {
     fn create(&self, _subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
         let printer = Printer::new(self.target.clone());
-        Ok(Box::new(PrintOperator { sink: self.clone(), prefix: String::new(), printer }))
+        let (sink, prefix, restored) = (self.clone(), String::new(), String::new());
+        Ok(Box::new(PrintOperator { sink, prefix, restored, printer }))
+    }
+
+    fn is_stateful(&self) -> bool {
+        true
     }
 }
 
 struct PrintOperator {
     sink: PrintSink,
     prefix: String,
+    /// What an earlier run had to print, and may not have printed.
+    restored: String,
     printer: Printer,
 }
 
+/// The name under which text on its way is stored.
+const UNWRITTEN: &str = "print-unwritten";
+
+impl PrintOperator {
+    /// Whether all text is out.
+    fn poll(&mut self) -> Result<bool, ConnectorError> {
+        if !self.printer.poll()? {
+            return Ok(false);
+        }
+        if self.restored.is_empty() {
+            return Ok(true);
+        }
+        self.printer.print(std::mem::take(&mut self.restored))?;
+        self.printer.poll()
+    }
+}
+
 impl Operator for PrintOperator {
-    fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
+    fn open(
+        &mut self,
+        context: &OperatorContext,
+        restored: Option<SubtaskSnapshot>,
+    ) -> Result<(), OperatorError> {
         self.printer.open(context.waker.clone());
+        let states = restored.into_iter().flat_map(|snapshot| snapshot.operator);
+        for state in states.filter(|state| state.name == UNWRITTEN) {
+            self.restored.extend(state.read::<String>()?);
+        }
         let name = &self.sink.name;
         let number = context.subtask + 1;
         self.prefix = match (name.is_empty(), context.parallelism > 1) {
@@ -244,7 +280,7 @@ impl Operator for PrintOperator {
     }
 
     fn process(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
-        if !self.printer.poll()? {
+        if !self.poll()? {
             out.keep(batch);
             return Ok(Progress::Wait);
         }
@@ -256,10 +292,59 @@ impl Operator for PrintOperator {
     }
 
     fn finish(&mut self, _out: &mut Output) -> Result<Progress, OperatorError> {
-        Ok(if self.printer.poll()? { Progress::Done } else { Progress::Wait })
+        Ok(if self.poll()? { Progress::Done } else { Progress::Wait })
+    }
+
+    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+        // At most one of the two: what was restored goes to the printer as a whole.
+        let texts = [self.printer.unwritten().unwrap_or_default(), self.restored.clone()];
+        let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        if texts.is_empty() {
+            return Ok(SubtaskSnapshot::default());
+        }
+        let state = OperatorSnapshot::of(UNWRITTEN, OperatorStateMode::Split, &texts);
+        Ok(SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() })
     }
 
     fn close(&mut self) {
         self.printer.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemill_state::SystemClock;
+
+    use super::*;
+
+    fn open(sink: &PrintSink, restored: Option<SubtaskSnapshot>) -> PrintOperator {
+        let printer = Printer::new(sink.target.clone());
+        let (prefix, text) = (String::new(), String::new());
+        let mut operator = PrintOperator { sink: sink.clone(), prefix, restored: text, printer };
+        operator.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), restored).unwrap();
+        operator
+    }
+
+    #[test]
+    fn what_was_not_out_at_a_snapshot_is_printed_first() {
+        let mut stuck = open(&PrintSink::display::<u32>().target(PrintTarget::Stderr), None);
+        stuck.printer.hold("1\n2\n");
+        let batch = || Batch::new(TypedBatch::from_values(vec![3u32]));
+        let out = &mut Output::default();
+        assert_eq!(stuck.process(0, batch(), out).unwrap(), Progress::Wait);
+        let snapshot = stuck.snapshot().unwrap();
+
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let sink = PrintSink::display::<u32>().target(PrintTarget::Writer(written.clone()));
+        let mut restored = open(&sink, Some(snapshot));
+        let again = restored.snapshot().unwrap();
+        assert_eq!(restored.process(0, batch(), out).unwrap(), Progress::Done);
+        assert_eq!(written.lock().as_slice(), b"1\n2\n3\n");
+        assert!(restored.snapshot().unwrap().is_empty(), "all is out");
+
+        written.lock().clear();
+        let mut without_input = open(&sink, Some(again));
+        assert_eq!(without_input.finish(out).unwrap(), Progress::Done);
+        assert_eq!(written.lock().as_slice(), b"1\n2\n");
     }
 }

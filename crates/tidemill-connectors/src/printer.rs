@@ -29,8 +29,8 @@ enum Stream {
 enum Text {
     /// There is none; the memory for the next.
     Free(String),
-    Queued(String),
-    Writing,
+    Queued(Arc<String>),
+    Writing(Arc<String>),
     Written(String, io::Result<()>),
 }
 
@@ -43,19 +43,22 @@ struct Slot {
 impl Slot {
     /// Writes the text unless it was withdrawn.
     fn write(&self, write: impl FnOnce(&[u8]) -> io::Result<()>) {
-        let mut text = {
-            let mut text = self.text.lock();
-            match std::mem::replace(&mut *text, Text::Writing) {
-                Text::Queued(queued) => queued,
-                other => {
-                    *text = other;
-                    return;
-                }
-            }
+        let text = {
+            let mut slot = self.text.lock();
+            let Text::Queued(queued) = &*slot else { return };
+            let text = Arc::clone(queued);
+            *slot = Text::Writing(Arc::clone(&text));
+            text
         };
         let written = write(text.as_bytes());
-        text.clear();
-        *self.text.lock() = Text::Written(text, written);
+        {
+            let mut slot = self.text.lock();
+            *slot = Text::Free(String::new());
+            // Nobody else has it any more.
+            let mut buffer = Arc::into_inner(text).unwrap_or_default();
+            buffer.clear();
+            *slot = Text::Written(buffer, written);
+        }
         self.changed.notify_all();
         self.waker.wake();
     }
@@ -162,7 +165,7 @@ impl Printer {
     /// said that it may be.
     pub(crate) fn print(&mut self, mut text: String) -> Result<(), ConnectorError> {
         if let Some((stream, slot)) = &self.slot {
-            *slot.text.lock() = Text::Queued(text);
+            *slot.text.lock() = Text::Queued(Arc::new(text));
             return enqueue(*stream, slot).map_err(|source| self.error(source));
         }
         let mut written = Ok(());
@@ -178,12 +181,28 @@ impl Printer {
         written.map_err(|source| self.error(source))
     }
 
+    /// The text that was printed last, unless it is known to have been written.
+    pub(crate) fn unwritten(&self) -> Option<String> {
+        let (_, slot) = self.slot.as_ref()?;
+        match &*slot.text.lock() {
+            Text::Queued(text) | Text::Writing(text) => Some(text.as_str().to_owned()),
+            Text::Free(_) | Text::Written(..) => None,
+        }
+    }
+
+    /// Puts a text before the thread of the stream without having it served.
+    #[cfg(test)]
+    pub(crate) fn hold(&mut self, text: &str) {
+        let (_, slot) = self.slot.as_ref().unwrap();
+        *slot.text.lock() = Text::Queued(Arc::new(text.to_owned()));
+    }
+
     /// Waits a moment for the last text, and takes it back if its turn has not come by then.
     pub(crate) fn close(&mut self) {
         let Some((_, slot)) = self.slot.take() else { return };
         let deadline = Instant::now() + LINGER;
         let mut text = slot.text.lock();
-        while matches!(*text, Text::Queued(_) | Text::Writing) {
+        while matches!(*text, Text::Queued(_) | Text::Writing(_)) {
             if slot.changed.wait_until(&mut text, deadline).timed_out() {
                 if matches!(*text, Text::Queued(_)) {
                     *text = Text::Free(String::new());
@@ -221,18 +240,21 @@ mod tests {
     fn a_text_is_out_until_it_is_written() {
         let (mut printer, slot) = slot();
         assert!(printer.poll().unwrap());
-        *slot.text.lock() = Text::Queued("one".to_owned());
+        *slot.text.lock() = Text::Queued(Arc::new("one".to_owned()));
         assert!(!printer.poll().unwrap());
+        assert_eq!(printer.unwritten().as_deref(), Some("one"));
         slot.write(|text| {
             assert_eq!(text, b"one");
+            assert_eq!(printer.unwritten().as_deref(), Some("one"), "nobody knows how much of it is out");
             assert!(!printer.poll().unwrap(), "it is being written");
             Ok(())
         });
         assert!(slot.waker.take());
+        assert_eq!(printer.unwritten(), None);
         assert!(printer.poll().unwrap());
         let buffer = printer.buffer();
         assert!(buffer.is_empty() && buffer.capacity() >= 3, "its memory has come back");
-        *slot.text.lock() = Text::Queued("two".to_owned());
+        *slot.text.lock() = Text::Queued(Arc::new("two".to_owned()));
         slot.write(|_| Err(io::ErrorKind::BrokenPipe.into()));
         assert!(matches!(printer.poll(), Err(ConnectorError::StreamClosed { stream: "standard error" })));
     }
@@ -240,7 +262,7 @@ mod tests {
     #[test]
     fn what_is_still_queued_at_the_end_is_taken_back() {
         let (mut printer, slot) = slot();
-        *slot.text.lock() = Text::Queued("late".to_owned());
+        *slot.text.lock() = Text::Queued(Arc::new("late".to_owned()));
         let start = Instant::now();
         printer.close();
         assert!(start.elapsed() >= LINGER);

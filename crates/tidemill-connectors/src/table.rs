@@ -1,5 +1,7 @@
 //! A sink that prints a table when its input has ended.
 
+mod layout;
+
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -7,8 +9,8 @@ use parking_lot::Mutex;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch};
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
-use tidemill_state::SubtaskSnapshot;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use tidemill_serialization::Record;
+use tidemill_state::{OperatorSnapshot, OperatorStateMode, StateError, SubtaskSnapshot};
 
 use crate::cells::Cells;
 use crate::error::ConnectorError;
@@ -19,8 +21,12 @@ use crate::printer::Printer;
 pub const DEFAULT_TABLE_ROWS: usize = 20;
 
 /// Shows the first rows of a bounded input as a table, in the order in which they came, and says how many more there
-/// were. On a terminal the table is made to fit; long texts are cut. Floating-point numbers are rounded to six digits, or to one
-/// behind the point where there are more before it.
+/// were. On a terminal the table is made to fit: names of columns take two lines, long texts are cut as far as they can still be
+/// told apart, and the last columns are left out, which a line below says. Floating-point numbers are rounded to six digits, or to
+/// one behind the point where there are more before it.
+///
+/// Its rows are operator state: a job that goes on from a snapshot shows those from before it too. A table that was shown just
+/// before may be shown again.
 ///
 /// ```
 /// use tidemill_connectors::TableSink;
@@ -39,9 +45,9 @@ pub struct TableSink {
 
 #[derive(Default)]
 struct Collected {
-    batches: Vec<(RecordBatch, Option<Arc<[RowKind]>>)>,
-    rows: usize,
-    more: u64,
+    table: Table,
+    /// The number of the next row of any subtask: rows are shown in the order in which they came.
+    next: u64,
     /// Subtasks that have seen the end of their input.
     finished: u32,
 }
@@ -95,14 +101,94 @@ impl TableSink {
     }
 }
 
+/// A column as its first line has it.
+#[derive(Record, Clone, Debug, PartialEq, Eq)]
+struct Heading {
+    name: String,
+    is_number: bool,
+}
+
+/// A row as it is shown.
+#[derive(Record, Clone, Debug, PartialEq, Eq)]
+struct Row {
+    /// Which row of all subtasks it was.
+    number: u64,
+    /// `None` for a row that was inserted.
+    change: Option<String>,
+    cells: Vec<String>,
+}
+
+/// The rows that are shown, and how many are not.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    headings: Vec<Heading>,
+    rows: Vec<Row>,
+    more: u64,
+}
+
+/// The names under which the parts of a table are stored.
+const HEADINGS: &str = "table-headings";
+const ROWS: &str = "table-rows";
+const MORE: &str = "table-more";
+
+impl Table {
+    /// Keeps so many of the first rows.
+    fn keep_first(&mut self, rows: usize) {
+        self.rows.sort_by_key(|row| row.number);
+        self.more += self.rows.len().saturating_sub(rows) as u64;
+        self.rows.truncate(rows);
+    }
+
+    fn absorb(&mut self, other: &Table, max_rows: usize) {
+        if self.headings.is_empty() {
+            self.headings.clone_from(&other.headings);
+        }
+        self.rows.extend_from_slice(&other.rows);
+        self.more += other.more;
+        self.keep_first(max_rows);
+    }
+
+    fn snapshot(&self) -> SubtaskSnapshot {
+        let operator = vec![
+            OperatorSnapshot::of(HEADINGS, OperatorStateMode::Union, [&self.headings]),
+            OperatorSnapshot::of(ROWS, OperatorStateMode::Split, &self.rows),
+            OperatorSnapshot::of(MORE, OperatorStateMode::Split, &[self.more]),
+        ];
+        SubtaskSnapshot { operator, ..SubtaskSnapshot::default() }
+    }
+
+    fn restore(snapshot: &SubtaskSnapshot, max_rows: usize) -> Result<Self, StateError> {
+        let mut table = Self::default();
+        for state in &snapshot.operator {
+            match state.name.as_str() {
+                // Those of any subtask that has had a row; they are the same.
+                HEADINGS => {
+                    table.headings =
+                        state.read::<Vec<Heading>>()?.into_iter().max_by_key(Vec::len).unwrap_or_default()
+                }
+                ROWS => table.rows.extend(state.read::<Row>()?),
+                MORE => table.more += state.read::<u64>()?.into_iter().sum::<u64>(),
+                _ => {}
+            }
+        }
+        table.keep_first(max_rows);
+        Ok(table)
+    }
+}
+
 impl OperatorFactory for TableSink {
     fn create(&self, subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
         if subtask == 0 {
-            // A graph may be executed again.
+            // A graph may be executed again. What a restored job has is in the state of its subtasks.
             *self.collected.lock() = Collected::default();
         }
         let printer = Printer::new(self.target.clone());
-        Ok(Box::new(TableOperator { sink: self.clone(), parallelism: 1, printer, ended: false }))
+        let table = Table::default();
+        Ok(Box::new(TableOperator { sink: self.clone(), parallelism: 1, printer, table, ended: false }))
+    }
+
+    fn is_stateful(&self) -> bool {
+        true
     }
 }
 
@@ -110,26 +196,46 @@ struct TableOperator {
     sink: TableSink,
     parallelism: u32,
     printer: Printer,
+    /// What has come to this subtask.
+    table: Table,
     /// Whether the end of the input was seen.
     ended: bool,
 }
 
 impl Operator for TableOperator {
-    fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
+    fn open(
+        &mut self,
+        context: &OperatorContext,
+        restored: Option<SubtaskSnapshot>,
+    ) -> Result<(), OperatorError> {
         self.parallelism = context.parallelism;
         self.printer.open(context.waker.clone());
+        if let Some(snapshot) = restored {
+            self.table = Table::restore(&snapshot, self.sink.max_rows)?;
+            let next = self.table.rows.last().map_or(0, |row| row.number + 1);
+            let mut collected = self.sink.collected.lock();
+            collected.next = collected.next.max(next);
+        }
         Ok(())
     }
 
     fn process(&mut self, _input: usize, batch: Batch, _out: &mut Output) -> Result<Progress, OperatorError> {
         let rows = batch.downcast_ref::<ArrowBatch>()?;
-        let mut collected = self.sink.collected.lock();
-        let take = rows.records.num_rows().min(self.sink.max_rows.saturating_sub(collected.rows));
+        let count = rows.records.num_rows();
+        let take = count.min(self.sink.max_rows.saturating_sub(self.table.rows.len()));
         if take > 0 {
-            collected.batches.push((rows.records.slice(0, take), rows.kinds.clone()));
-            collected.rows += take;
+            let first = {
+                let mut collected = self.sink.collected.lock();
+                let first = collected.next;
+                collected.next += take as u64;
+                first
+            };
+            if self.table.headings.is_empty() {
+                self.table.headings = headings(&rows.records);
+            }
+            append(&rows.records.slice(0, take), rows.kinds.as_deref(), first, &mut self.table.rows);
         }
-        collected.more += (rows.records.num_rows() - take) as u64;
+        self.table.more += (count - take) as u64;
         Ok(Progress::Done)
     }
 
@@ -149,6 +255,10 @@ impl Operator for TableOperator {
         }
     }
 
+    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+        Ok(self.table.snapshot())
+    }
+
     fn close(&mut self) {
         self.printer.close();
     }
@@ -160,108 +270,48 @@ impl TableOperator {
         if !std::mem::replace(&mut self.ended, true) {
             let mut collected = self.sink.collected.lock();
             collected.finished += 1;
+            collected.table.absorb(&self.table, self.sink.max_rows);
             if collected.finished == self.parallelism {
-                let all = std::mem::take(&mut *collected);
-                self.printer.print(render(&self.sink.title, &all, self.sink.available_width()))?;
+                let all = std::mem::take(&mut *collected).table;
+                self.printer.print(layout::render(&self.sink.title, &all, self.sink.available_width()))?;
             }
         }
         self.printer.poll()
     }
 }
 
-struct Column {
-    cells: Vec<String>,
-    is_number: bool,
-    width: usize,
+fn headings(batch: &RecordBatch) -> Vec<Heading> {
+    let fields = batch.schema_ref().fields().iter();
+    fields
+        .map(|field| Heading { name: printable(field.name()), is_number: field.data_type().is_numeric() })
+        .collect()
 }
 
-impl Column {
-    fn new(header: String, is_number: bool) -> Self {
-        Self { cells: vec![header], is_number, width: 0 }
-    }
-}
-
-/// No column is made narrower than this.
-const NARROWEST: usize = 6;
-const GAP: usize = 2;
-
-fn render(title: &str, all: &Collected, available: Option<usize>) -> String {
-    let mut text = format!("\n{title}\n");
-    let mut columns = columns(all);
-    if let Some(available) = available {
-        fit(&mut columns, available);
-    }
-    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
-        let mut line = String::new();
-        for (index, column) in columns.iter().enumerate() {
-            if index > 0 {
-                line.push_str(&" ".repeat(GAP));
-            }
-            let cell = cut(&column.cells[row], column.width);
-            let padding = " ".repeat(column.width.saturating_sub(cell.width()));
-            if column.is_number {
-                line.extend([padding.as_str(), &cell]);
-            } else {
-                line.extend([cell.as_str(), &padding]);
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-        if row == 0 {
-            let rules: Vec<String> = columns.iter().map(|column| "─".repeat(column.width)).collect();
-            text.push_str(&rules.join(&" ".repeat(GAP)));
-            text.push('\n');
-        }
-    }
-    match (all.rows, all.more) {
-        (0, 0) => text.push_str("(no rows)\n"),
-        (_, 0) => {}
-        (_, 1) => text.push_str("… and 1 more row\n"),
-        (_, more) => text.push_str(&format!("… and {more} more rows\n")),
-    }
-    text
-}
-
-fn columns(all: &Collected) -> Vec<Column> {
-    let Some((first, _)) = all.batches.first() else { return Vec::new() };
-    let inserts_only = |kinds: &Arc<[RowKind]>| kinds.iter().all(|kind| *kind == RowKind::Insert);
-    let has_kinds =
-        all.batches.iter().any(|(_, kinds)| kinds.as_ref().is_some_and(|kinds| !inserts_only(kinds)));
-    let mut columns = Vec::new();
-    if has_kinds {
-        let mut column = Column::new("op".to_owned(), false);
-        for (batch, kinds) in &all.batches {
-            let kind = |row| kinds.as_ref().map_or(RowKind::Insert, |kinds: &Arc<[RowKind]>| kinds[row]);
-            column.cells.extend((0..batch.num_rows()).map(|row| kind_text(kind(row)).to_owned()));
-        }
-        columns.push(column);
-    }
+/// Appends the rows of a batch as texts, numbered from `first`.
+fn append(batch: &RecordBatch, kinds: Option<&[RowKind]>, first: u64, rows: &mut Vec<Row>) {
+    let columns: Vec<_> = batch.columns().iter().map(|array| (array, Cells::of(array.as_ref()))).collect();
     let mut scratch = Vec::new();
-    for (index, field) in first.schema_ref().fields().iter().enumerate() {
-        let mut column = Column::new(printable(field.name()), field.data_type().is_numeric());
-        for (batch, _) in &all.batches {
-            let array = batch.column(index);
-            let cells = Cells::of(array.as_ref());
-            for row in 0..batch.num_rows() {
-                let mut cell = String::new();
-                let number = match &cells {
-                    Some(Cells::Float64(values)) => Some(values[row]),
-                    Some(Cells::Float32(values)) => Some(f64::from(values[row])),
-                    _ => None,
-                };
-                match number.filter(|number| !array.is_null(row) && number.is_normal()) {
-                    Some(number) => cell = rounded(number),
-                    None => cell_text(array.is_null(row), cells.as_ref(), row, &mut scratch, &mut cell),
+    for row in 0..batch.num_rows() {
+        let kind = kinds.and_then(|kinds| kinds.get(row)).filter(|kind| **kind != RowKind::Insert);
+        let mut texts = Vec::with_capacity(columns.len());
+        for (array, cells) in &columns {
+            let number = match cells {
+                Some(Cells::Float64(values)) => Some(values[row]),
+                Some(Cells::Float32(values)) => Some(f64::from(values[row])),
+                _ => None,
+            };
+            texts.push(match number.filter(|number| !array.is_null(row) && number.is_normal()) {
+                Some(number) => rounded(number),
+                None => {
+                    let mut text = String::new();
+                    cell_text(array.is_null(row), cells.as_ref(), row, &mut scratch, &mut text);
+                    printable(&text)
                 }
-                column.cells.push(printable(&cell));
-            }
+            });
         }
-        columns.push(column);
+        let change = kind.map(|kind| kind_text(*kind).to_owned());
+        rows.push(Row { number: first + row as u64, change, cells: texts });
     }
-    for column in &mut columns {
-        column.width = column.cells.iter().map(|cell| cell.width()).max().unwrap_or(0);
-    }
-    columns
 }
 
 /// Six digits of a number, without zeros at the end.
@@ -285,35 +335,6 @@ fn rounded(number: f64) -> String {
 /// A line break or an escape sequence in a value must not tear the table.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Takes from the widest column of text, one character at a time, until all fit.
-fn fit(columns: &mut [Column], available: usize) {
-    let gaps = GAP * columns.len().saturating_sub(1);
-    let mut total = columns.iter().map(|column| column.width).sum::<usize>() + gaps;
-    while total > available {
-        let texts = columns.iter_mut().filter(|column| !column.is_number && column.width > NARROWEST);
-        let Some(widest) = texts.max_by_key(|column| column.width) else { return };
-        widest.width -= 1;
-        total -= 1;
-    }
-}
-
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut shown = String::new();
-    let mut taken = 0;
-    for c in text.chars() {
-        taken += c.width().unwrap_or(0);
-        if taken + 1 > width {
-            break;
-        }
-        shown.push(c);
-    }
-    shown.push('…');
-    shown
 }
 
 #[cfg(test)]

@@ -88,34 +88,73 @@ pub struct Batch(Arc<dyn BatchData>);
 
 impl Batch {
     /// Wraps what a partitioner, operator or source made.
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    ///
+    /// assert_eq!(Batch::new(TypedBatch::from_values(vec![1u32, 2])).len(), 2);
+    /// ```
     pub fn new<D: BatchData>(data: D) -> Self {
         Self(Arc::new(data))
     }
 
     /// How many records.
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    ///
+    /// assert_eq!(Batch::new(TypedBatch::from_values(vec!['a', 'b', 'c'])).len(), 3);
+    /// ```
     #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there is no record.
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    ///
+    /// assert!(Batch::new(TypedBatch::<u32>::default()).is_empty());
+    /// ```
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Logical bytes; see [`BatchData::byte_size`].
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    ///
+    /// assert_eq!(Batch::new(TypedBatch::from_values(vec![1u32, 2])).byte_size(), 8);
+    /// ```
     #[inline]
     pub fn byte_size(&self) -> usize {
         self.0.byte_size()
     }
 
     /// The name of the record type, for messages.
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    ///
+    /// assert_eq!(Batch::new(TypedBatch::from_values(vec![1u32])).type_name(), "u32");
+    /// ```
     pub fn type_name(&self) -> &'static str {
         self.0.type_name()
     }
 
     /// The inside, when it is a `D`.
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    ///
+    /// let batch = Batch::new(TypedBatch::from_values(vec![1u32, 2]));
+    /// assert_eq!(batch.downcast_ref::<TypedBatch<u32>>()?.values, [1, 2]);
+    /// assert!(batch.downcast_ref::<TypedBatch<u64>>().is_err());
+    /// # Ok::<(), tidemill_core::batch::WrongBatchType>(())
+    /// ```
     #[inline]
     pub fn downcast_ref<D: BatchData>(&self) -> Result<&D, WrongBatchType> {
         let any: &dyn Any = &*self.0;
@@ -123,6 +162,16 @@ impl Batch {
     }
 
     /// The inside, to be changed or emptied. Copies first when other clones of this batch are alive.
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    ///
+    /// let mut batch = Batch::new(TypedBatch::from_values(vec![1u32, 2]));
+    /// let kept = batch.clone();
+    /// batch.downcast_mut::<TypedBatch<u32>>()?.clear();
+    /// assert_eq!((batch.len(), kept.len()), (0, 2));
+    /// # Ok::<(), tidemill_core::batch::WrongBatchType>(())
+    /// ```
     #[inline]
     pub fn downcast_mut<D: BatchData>(&mut self) -> Result<&mut D, WrongBatchType> {
         if !(*self.0).type_id().eq(&std::any::TypeId::of::<D>()) {
@@ -228,24 +277,52 @@ impl<T: Element> TypedBatch<T> {
     }
 
     /// How many records.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    ///
+    /// assert_eq!(TypedBatch::from_values(vec![1u32, 2]).len(), 2);
+    /// ```
     #[inline]
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
     /// Whether there is no record.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    ///
+    /// assert!(TypedBatch::<u32>::default().is_empty());
+    /// ```
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
     /// The timestamp of record `index`, [`NO_TIMESTAMP`] when it has none.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    /// use tidemill_core::time::NO_TIMESTAMP;
+    ///
+    /// assert_eq!(TypedBatch::from_values(vec![1u32]).timestamp(0), NO_TIMESTAMP);
+    /// ```
     #[inline]
     pub fn timestamp(&self, index: usize) -> Timestamp {
         self.timestamps.get(index).copied().unwrap_or(NO_TIMESTAMP)
     }
 
     /// Adds a record; [`NO_TIMESTAMP`] leaves it without a timestamp.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    ///
+    /// let mut batch = TypedBatch::default();
+    /// batch.push('a', 1_000);
+    /// batch.push('b', 2_000);
+    /// assert_eq!((batch.values, batch.timestamps), (vec!['a', 'b'], vec![1_000, 2_000]));
+    /// ```
     #[inline]
     pub fn push(&mut self, value: T, timestamp: Timestamp) {
         if timestamp != NO_TIMESTAMP || !self.timestamps.is_empty() {
@@ -257,6 +334,14 @@ impl<T: Element> TypedBatch<T> {
     }
 
     /// Removes all records; keeps the memory.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    ///
+    /// let mut batch = TypedBatch::from_values(vec![1u32, 2]);
+    /// batch.clear();
+    /// assert!(batch.is_empty() && batch.values.capacity() >= 2);
+    /// ```
     pub fn clear(&mut self) {
         self.values.clear();
         self.timestamps.clear();
@@ -264,6 +349,14 @@ impl<T: Element> TypedBatch<T> {
     }
 
     /// The logical bytes of all records, at least one for each, with their timestamps and hashes.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    ///
+    /// let mut batch = TypedBatch::default();
+    /// batch.push(7u32, 1_000);
+    /// assert_eq!(batch.bytes(), 4 + 8, "record and timestamp");
+    /// ```
     pub fn bytes(&self) -> usize {
         let stamps = self.timestamps.len() * size_of::<Timestamp>();
         stamps + self.hashes.len() * size_of::<u64>() + sequence_bytes(&self.values)
@@ -340,6 +433,18 @@ pub struct ArrowBatch {
 
 impl ArrowBatch {
     /// Inserted rows without timestamps.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    /// use tidemill_core::{ArrowBatch, Batch};
+    ///
+    /// let delays: ArrayRef = Arc::new(Int64Array::from(vec![7, -2]));
+    /// let rows = ArrowBatch::inserts(RecordBatch::try_from_iter([("delay", delays)])?);
+    /// assert!(rows.kinds.is_none());
+    /// assert_eq!(Batch::new(rows).len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn inserts(records: RecordBatch) -> Self {
         Self { records, kinds: None, timestamps: Vec::new(), hashes: Vec::new() }
     }

@@ -33,6 +33,13 @@ struct Pool {
 
 impl MemoryBudget {
     /// A pool of `limit` bytes; `config_key` is the option that sets the limit.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::new("task heap", 1024, "taskmanager.memory.task.heap.size");
+    /// assert_eq!((heap.name(), heap.limit(), heap.available()), ("task heap", 1024, 1024));
+    /// ```
     pub fn new(name: impl Into<String>, limit: usize, config_key: impl Into<String>) -> Self {
         Self(Arc::new(Pool {
             name: name.into(),
@@ -58,6 +65,17 @@ impl MemoryBudget {
 
     /// Reserves `bytes` until the returned guard is dropped.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::new("task heap", 100, "taskmanager.memory.task.heap.size");
+    /// let held = heap.reserve(60)?;
+    /// assert!(heap.reserve(60).is_err());
+    /// drop(held);
+    /// assert!(heap.reserve(60).is_ok());
+    /// # Ok::<(), tidemill_core::budget::BudgetExceeded>(())
+    /// ```
+    ///
     /// # Errors
     /// When fewer bytes are free; nothing is reserved then.
     pub fn reserve(&self, bytes: usize) -> Result<Reservation, BudgetExceeded> {
@@ -67,16 +85,44 @@ impl MemoryBudget {
     }
 
     /// A guard that holds nothing yet, to be [grown](Reservation::grow) later.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::new("task heap", 100, "taskmanager.memory.task.heap.size");
+    /// let mut held = heap.empty_reservation();
+    /// held.grow(70)?;
+    /// assert_eq!(heap.used(), 70);
+    /// # Ok::<(), tidemill_core::budget::BudgetExceeded>(())
+    /// ```
     pub fn empty_reservation(&self) -> Reservation {
         Reservation { budget: self.clone(), bytes: 0 }
     }
 
     /// Bytes that are reserved now.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::unlimited("a test's heap");
+    /// let _held = heap.reserve(60)?;
+    /// assert_eq!(heap.used(), 60);
+    /// # Ok::<(), tidemill_core::budget::BudgetExceeded>(())
+    /// ```
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
     }
 
     /// The most bytes that were ever reserved at once.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::unlimited("a test's heap");
+    /// drop(heap.reserve(60)?);
+    /// assert_eq!((heap.used(), heap.peak()), (0, 60));
+    /// # Ok::<(), tidemill_core::budget::BudgetExceeded>(())
+    /// ```
     pub fn peak(&self) -> usize {
         self.0.peak.load(Ordering::Relaxed)
     }
@@ -87,6 +133,15 @@ impl MemoryBudget {
     }
 
     /// Bytes that are free now.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::new("task heap", 100, "taskmanager.memory.task.heap.size");
+    /// let _held = heap.reserve(60)?;
+    /// assert_eq!(heap.available(), 40);
+    /// # Ok::<(), tidemill_core::budget::BudgetExceeded>(())
+    /// ```
     pub fn available(&self) -> usize {
         self.0.limit - self.used()
     }
@@ -152,6 +207,17 @@ impl Reservation {
 
     /// Reserves `bytes` more.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::new("task heap", 100, "taskmanager.memory.task.heap.size");
+    /// let mut held = heap.reserve(60)?;
+    /// assert!(held.grow(60).is_err());
+    /// held.grow(40)?;
+    /// assert_eq!(held.bytes(), 100);
+    /// # Ok::<(), tidemill_core::budget::BudgetExceeded>(())
+    /// ```
+    ///
     /// # Errors
     /// When fewer bytes are free; the guard keeps what it has.
     pub fn grow(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
@@ -161,6 +227,16 @@ impl Reservation {
     }
 
     /// Gives `bytes` back, all of them when it holds no more.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    ///
+    /// let heap = MemoryBudget::new("task heap", 100, "taskmanager.memory.task.heap.size");
+    /// let mut held = heap.reserve(60)?;
+    /// held.release(20);
+    /// assert_eq!((held.bytes(), heap.available()), (40, 60));
+    /// # Ok::<(), tidemill_core::budget::BudgetExceeded>(())
+    /// ```
     pub fn release(&mut self, bytes: usize) {
         let released = bytes.min(self.bytes);
         self.bytes -= released;

@@ -172,6 +172,12 @@ pub enum ShipStrategy {
 
 impl ShipStrategy {
     /// The name in Flink's plan.
+    ///
+    /// ```
+    /// use tidemill_core::graph::ShipStrategy;
+    ///
+    /// assert_eq!(ShipStrategy::Rebalance.name(), "REBALANCE");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             ShipStrategy::Forward => "FORWARD",
@@ -186,6 +192,12 @@ impl ShipStrategy {
     }
 
     /// Whether each producer reaches only some of the consumers (forward and rescale).
+    ///
+    /// ```
+    /// use tidemill_core::graph::ShipStrategy;
+    ///
+    /// assert!(ShipStrategy::Rescale.is_pointwise() && !ShipStrategy::Rebalance.is_pointwise());
+    /// ```
     pub const fn is_pointwise(self) -> bool {
         matches!(self, ShipStrategy::Forward | ShipStrategy::Rescale)
     }

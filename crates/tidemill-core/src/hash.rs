@@ -15,6 +15,12 @@ const P1: u64 = 0xa076_1d64_78bd_642f;
 const P2: u64 = 0xe703_7ed1_a0b4_28db;
 
 /// The hash of NULL.
+///
+/// ```
+/// use tidemill_core::hash::{NULL, RoutingHash};
+///
+/// assert_eq!(None::<String>.routing_hash(), NULL);
+/// ```
 pub const NULL: u64 = 0x6a09_e667_f3bc_c908;
 
 #[inline(always)]

@@ -15,8 +15,22 @@ use std::ops::RangeInclusive;
 pub type KeyGroup = u16;
 
 /// The smallest max parallelism that Flink derives by itself.
+///
+/// ```
+/// use tidemill_core::KeyGroupRange;
+/// use tidemill_core::key_group::DEFAULT_LOWER_BOUND_MAX_PARALLELISM;
+///
+/// assert_eq!(KeyGroupRange::all(DEFAULT_LOWER_BOUND_MAX_PARALLELISM).len(), 128);
+/// ```
 pub const DEFAULT_LOWER_BOUND_MAX_PARALLELISM: u32 = 128;
 /// The largest parallelism and max parallelism.
+///
+/// ```
+/// use tidemill_core::KeyGroupRange;
+/// use tidemill_core::key_group::UPPER_BOUND_MAX_PARALLELISM;
+///
+/// assert_eq!(KeyGroupRange::all(UPPER_BOUND_MAX_PARALLELISM).bounds(), Some(0..=32_767));
+/// ```
 pub const UPPER_BOUND_MAX_PARALLELISM: u32 = 32_768;
 
 /// Flink's `MathUtils.murmurHash` of one 32-bit word: never negative.
@@ -149,27 +163,59 @@ impl KeyGroupRange {
     }
 
     /// Whether `key_group` is in the range.
+    ///
+    /// ```
+    /// use tidemill_core::KeyGroupRange;
+    ///
+    /// let range = KeyGroupRange::new(43, 85);
+    /// assert!(range.contains(43) && range.contains(85) && !range.contains(86));
+    /// ```
     #[inline]
     pub const fn contains(self, key_group: KeyGroup) -> bool {
         self.start <= key_group as u32 && (key_group as u32) < self.end
     }
 
     /// How many key groups the range has.
+    ///
+    /// ```
+    /// use tidemill_core::KeyGroupRange;
+    ///
+    /// assert_eq!(KeyGroupRange::new(43, 85).len(), 43);
+    /// ```
     pub const fn len(self) -> usize {
         (self.end - self.start) as usize
     }
 
     /// Whether the range has no key group.
+    ///
+    /// ```
+    /// use tidemill_core::KeyGroupRange;
+    ///
+    /// assert!(!KeyGroupRange::new(43, 43).is_empty());
+    /// assert!(KeyGroupRange::all(0).is_empty());
+    /// ```
     pub const fn is_empty(self) -> bool {
         self.start == self.end
     }
 
     /// The key groups, in order; `None` when there are none.
+    ///
+    /// ```
+    /// use tidemill_core::KeyGroupRange;
+    ///
+    /// assert_eq!(KeyGroupRange::of_subtask(1, 2, 128).bounds(), Some(64..=127));
+    /// ```
     pub fn bounds(self) -> Option<RangeInclusive<KeyGroup>> {
         (!self.is_empty()).then(|| self.start as KeyGroup..=(self.end - 1) as KeyGroup)
     }
 
     /// The key groups, in order.
+    ///
+    /// ```
+    /// use tidemill_core::KeyGroupRange;
+    ///
+    /// assert!(KeyGroupRange::new(3, 5).iter().eq([3, 4, 5]));
+    /// ```
     pub fn iter(self) -> impl Iterator<Item = KeyGroup> {
         (self.start..self.end).map(|group| group as KeyGroup)
     }

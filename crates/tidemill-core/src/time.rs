@@ -14,6 +14,13 @@ use std::fmt;
 pub type Timestamp = i64;
 
 /// What a record carries that was never given a timestamp.
+///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_core::time::NO_TIMESTAMP;
+///
+/// assert_eq!(TypedBatch::from_values(vec!['a']).timestamp(0), NO_TIMESTAMP);
+/// ```
 pub const NO_TIMESTAMP: Timestamp = Timestamp::MIN;
 
 /// A promise that no further record with a timestamp at or before it follows.
@@ -32,8 +39,20 @@ pub struct Watermark(pub Timestamp);
 
 impl Watermark {
     /// The watermark before any was seen.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    ///
+    /// assert_eq!(Watermark::MIN.to_string(), "none");
+    /// ```
     pub const MIN: Watermark = Watermark(Timestamp::MIN);
     /// The watermark after the last record of a bounded input.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    ///
+    /// assert_eq!(Watermark::MAX.to_string(), "end");
+    /// ```
     pub const MAX: Watermark = Watermark(Timestamp::MAX);
 }
 

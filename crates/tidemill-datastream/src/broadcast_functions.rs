@@ -29,6 +29,19 @@ pub struct ReadOnlyContext<'a, 'b> {
 
 impl ReadOnlyContext<'_, '_> {
     /// The broadcast state, to read by the handles that the function got when it was opened.
+    ///
+    /// ```
+    /// use tidemill_datastream::ReadOnlyContext;
+    /// use tidemill_state::{BroadcastState, StateError};
+    ///
+    /// fn is_blocked(
+    ///     user: u64,
+    ///     blocked: BroadcastState<u64, bool>,
+    ///     context: &ReadOnlyContext<'_, '_>,
+    /// ) -> Result<bool, StateError> {
+    ///     Ok(blocked.get(context.broadcast_state(), &user)?.is_some())
+    /// }
+    /// ```
     pub fn broadcast_state(&self) -> &OperatorStateBackend {
         self.broadcast
     }
@@ -70,6 +83,19 @@ pub struct BroadcastContext<'a, 'b> {
 
 impl BroadcastContext<'_, '_> {
     /// The broadcast state, to use the handles on that the function got when it was opened.
+    ///
+    /// ```
+    /// use tidemill_datastream::BroadcastContext;
+    /// use tidemill_state::{BroadcastState, StateError};
+    ///
+    /// fn block(
+    ///     user: u64,
+    ///     blocked: BroadcastState<u64, bool>,
+    ///     context: &mut BroadcastContext<'_, '_>,
+    /// ) -> Result<(), StateError> {
+    ///     blocked.put(context.broadcast_state(), user, true)
+    /// }
+    /// ```
     pub fn broadcast_state(&mut self) -> &mut OperatorStateBackend {
         self.broadcast
     }
@@ -186,6 +212,19 @@ pub struct KeyedReadOnlyContext<'a, 'b, K> {
 
 impl<K> KeyedReadOnlyContext<'_, '_, K> {
     /// The broadcast state, to read by the handles that the function got when it was opened.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedReadOnlyContext;
+    /// use tidemill_state::{BroadcastState, StateError};
+    ///
+    /// /// What is allowed to the key of the record.
+    /// fn limit(
+    ///     limits: BroadcastState<String, i64>,
+    ///     context: &KeyedReadOnlyContext<'_, '_, String>,
+    /// ) -> Result<Option<i64>, StateError> {
+    ///     Ok(limits.get(context.broadcast_state(), context.key()?)?.copied())
+    /// }
+    /// ```
     pub fn broadcast_state(&self) -> &OperatorStateBackend {
         self.broadcast
     }
@@ -224,12 +263,43 @@ pub struct KeyedBroadcastContext<'a, 'b, K> {
 
 impl<K: Key> KeyedBroadcastContext<'_, '_, K> {
     /// The broadcast state, to use the handles on that the function got when it was opened.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedBroadcastContext;
+    /// use tidemill_state::{BroadcastState, StateError};
+    ///
+    /// fn set_limit(
+    ///     (name, limit): (String, i64),
+    ///     limits: BroadcastState<String, i64>,
+    ///     context: &mut KeyedBroadcastContext<'_, '_, String>,
+    /// ) -> Result<(), StateError> {
+    ///     limits.put(context.broadcast_state(), name, limit)
+    /// }
+    /// ```
     pub fn broadcast_state(&mut self) -> &mut OperatorStateBackend {
         self.broadcast
     }
 
     /// Calls `apply` for each key of this subtask that has something in the keyed state `name`, by ascending key, with the
     /// keyed state at that key. The state must have no namespace.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedBroadcastContext;
+    /// use tidemill_state::{StateError, ValueState};
+    ///
+    /// /// What all keys of this subtask have spent.
+    /// fn total(
+    ///     spent: ValueState<i64>,
+    ///     context: &mut KeyedBroadcastContext<'_, '_, String>,
+    /// ) -> Result<i64, StateError> {
+    ///     let mut total = 0;
+    ///     context.apply_to_keyed_state("spent", |_, states| {
+    ///         total += spent.get(states)?.unwrap_or(0);
+    ///         Ok(())
+    ///     })?;
+    ///     Ok(total)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When the state cannot be reached, or `apply` fails.

@@ -99,11 +99,32 @@ pub struct JobResult {
 
 impl JobResult {
     /// The result of a job that has finished.
+    ///
+    /// ```
+    /// use tidemill_datastream::JobResult;
+    /// use tidemill_runtime::JobError;
+    /// use tidemill_runtime::cluster::EmbeddedCluster;
+    /// use tidemill_runtime::graph::ExecutionPlan;
+    ///
+    /// fn execute(cluster: &EmbeddedCluster, plan: ExecutionPlan) -> Result<JobResult, JobError> {
+    ///     Ok(JobResult::of(&cluster.run(plan)?))
+    /// }
+    /// ```
     pub fn of(job: &JobHandle) -> Self {
         Self { metrics: Arc::clone(job.metrics()) }
     }
 
     /// What the job has counted.
+    ///
+    /// ```
+    /// use tidemill_datastream::JobResult;
+    ///
+    /// /// Late records that windows have dropped.
+    /// fn dropped(result: &JobResult) -> u64 {
+    ///     let operators = result.metrics().tasks.iter().flat_map(|task| &task.operators);
+    ///     operators.map(|(_, _, metrics)| metrics.late_records_dropped.get()).sum()
+    /// }
+    /// ```
     pub fn metrics(&self) -> &JobMetrics {
         &self.metrics
     }
@@ -189,7 +210,36 @@ impl StreamExecutionEnvironment {
         self.set(&options::PARALLELISM, &parallelism)
     }
 
+    /// Keeps the job from starting where records or state are of types that only the slow generic fallback can write
+    /// (`pipeline.generic-types`); the error lists all places.
+    ///
+    /// ```
+    /// use tidemill_core::config::options;
+    /// use tidemill_datastream::StreamExecutionEnvironment;
+    ///
+    /// let env = StreamExecutionEnvironment::default();
+    /// env.disable_generic_types()?;
+    /// assert!(!env.configuration().get(&options::GENERIC_TYPES)?);
+    /// # Ok::<(), tidemill_core::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None: a job may set the option.
+    pub fn disable_generic_types(&self) -> Result<(), ConfigError> {
+        self.set(&options::GENERIC_TYPES, &false)
+    }
+
     /// The configuration of the job so far.
+    ///
+    /// ```
+    /// use tidemill_core::config::options;
+    /// use tidemill_datastream::StreamExecutionEnvironment;
+    ///
+    /// let env = StreamExecutionEnvironment::default();
+    /// env.set_parallelism(4)?;
+    /// assert_eq!(env.configuration().get(&options::PARALLELISM)?, 4);
+    /// # Ok::<(), tidemill_core::config::ConfigError>(())
+    /// ```
     pub fn configuration(&self) -> Configuration {
         self.building.borrow().configuration.clone()
     }

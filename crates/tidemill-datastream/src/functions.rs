@@ -34,12 +34,47 @@ impl<U: Data> Collector<U> {
     }
 
     /// Emits a record with the timestamp of the record, or timer, that the function was called for.
+    ///
+    /// ```
+    /// use tidemill_datastream::Collector;
+    /// use tidemill_datastream::operators::FlatMapOperator;
+    /// use tidemill_runtime::BoxError;
+    /// # use tidemill_runtime::operator::boxed;
+    /// # use tidemill_testkit::{OperatorHarness, stamped};
+    ///
+    /// fn twice(number: u64, out: &mut Collector<u64>) -> Result<(), BoxError> {
+    ///     out.collect(number);
+    ///     out.collect(number);
+    ///     Ok(())
+    /// }
+    /// # let mut harness = OperatorHarness::<u64>::new(boxed(move || FlatMapOperator::new(twice)));
+    /// harness.process(0, stamped([(7u64, 100)]))?;
+    /// assert_eq!(harness.take_records(), [(7, 100), (7, 100)]);
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     #[inline]
     pub fn collect(&mut self, record: U) {
         self.batch.push(record, self.timestamp);
     }
 
     /// Emits a record with a timestamp of its own.
+    ///
+    /// ```
+    /// use tidemill_datastream::Collector;
+    /// use tidemill_datastream::operators::FlatMapOperator;
+    /// use tidemill_runtime::BoxError;
+    /// # use tidemill_runtime::operator::boxed;
+    /// # use tidemill_testkit::{OperatorHarness, stamped};
+    ///
+    /// fn own_time(number: u64, out: &mut Collector<u64>) -> Result<(), BoxError> {
+    ///     out.collect_with_timestamp(number, number as i64);
+    ///     Ok(())
+    /// }
+    /// # let mut harness = OperatorHarness::<u64>::new(boxed(move || FlatMapOperator::new(own_time)));
+    /// harness.process(0, stamped([(7u64, 100)]))?;
+    /// assert_eq!(harness.take_records(), [(7, 7)]);
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     #[inline]
     pub fn collect_with_timestamp(&mut self, record: U, timestamp: Timestamp) {
         self.batch.push(record, timestamp);
@@ -118,21 +153,62 @@ pub struct ProcessContext<'a> {
 
 impl ProcessContext<'_> {
     /// The timestamp of the record, if it has one.
+    ///
+    /// ```
+    /// use tidemill_datastream::ProcessContext;
+    ///
+    /// /// The hour of the day that a record is of, in UTC.
+    /// fn hour(context: &ProcessContext<'_>) -> Option<i64> {
+    ///     context.timestamp().map(|timestamp| timestamp.rem_euclid(86_400_000) / 3_600_000)
+    /// }
+    /// ```
     pub fn timestamp(&self) -> Option<Timestamp> {
         (self.timestamp != NO_TIMESTAMP).then_some(self.timestamp)
     }
 
     /// How far event time has got.
+    ///
+    /// ```
+    /// use tidemill_datastream::ProcessContext;
+    ///
+    /// /// Whether event time has passed a record.
+    /// fn is_late(context: &ProcessContext<'_>) -> bool {
+    ///     context.timestamp().is_some_and(|timestamp| timestamp <= context.current_watermark().0)
+    /// }
+    /// ```
     pub fn current_watermark(&self) -> Watermark {
         self.watermark
     }
 
     /// The time of the machine, in milliseconds since the epoch.
+    ///
+    /// ```
+    /// use tidemill_datastream::ProcessContext;
+    ///
+    /// /// How long a record was under way, in milliseconds.
+    /// fn lag(context: &ProcessContext<'_>) -> Option<i64> {
+    ///     context.timestamp().map(|timestamp| context.current_processing_time() - timestamp)
+    /// }
+    /// ```
     pub fn current_processing_time(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// Emits a record to a side output.
+    ///
+    /// ```
+    /// use tidemill_datastream::{OutputTag, ProcessContext};
+    /// use tidemill_runtime::BoxError;
+    ///
+    /// /// A number; what is none goes to a side output.
+    /// fn number(text: &str, context: &mut ProcessContext<'_>) -> Result<Option<u64>, BoxError> {
+    ///     let number = text.parse().ok();
+    ///     if number.is_none() {
+    ///         context.output(&OutputTag::new("malformed"), text.to_owned())?;
+    ///     }
+    ///     Ok(number)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When another tag of this name has another type.
@@ -215,6 +291,16 @@ pub struct KeyedContext<'a, K> {
 impl<K: Key> KeyedContext<'_, K> {
     /// The key that the function is called for.
     ///
+    /// ```
+    /// use tidemill_datastream::{Collector, KeyedContext};
+    /// use tidemill_state::StateError;
+    ///
+    /// fn emit_key(context: &KeyedContext<'_, String>, out: &mut Collector<String>) -> Result<(), StateError> {
+    ///     out.collect(context.key()?.clone());
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// When there is none, which does not happen while a record or a timer is processed.
     pub fn key(&self) -> Result<&K, StateError> {
@@ -222,26 +308,79 @@ impl<K: Key> KeyedContext<'_, K> {
     }
 
     /// The keyed state, to use the handles on that the function got when it was opened.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedContext;
+    /// use tidemill_state::{StateError, ValueState};
+    ///
+    /// /// The number of the record among those of its key.
+    /// fn number(counts: ValueState<u64>, context: &mut KeyedContext<'_, String>) -> Result<u64, StateError> {
+    ///     let number = counts.get(context.state())?.unwrap_or(0) + 1;
+    ///     counts.update(context.state(), number)?;
+    ///     Ok(number)
+    /// }
+    /// ```
     pub fn state(&mut self) -> &mut KeyedStateBackend<K> {
         self.backend
     }
 
     /// The timestamp of the record or timer, if it has one.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedContext;
+    ///
+    /// fn minute(context: &KeyedContext<'_, String>) -> Option<i64> {
+    ///     context.timestamp().map(|timestamp| timestamp.div_euclid(60_000))
+    /// }
+    /// ```
     pub fn timestamp(&self) -> Option<Timestamp> {
         self.base.timestamp()
     }
 
     /// How far event time has got.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedContext;
+    ///
+    /// /// Whether event time has passed the record.
+    /// fn is_late(context: &KeyedContext<'_, String>) -> bool {
+    ///     context.timestamp().is_some_and(|timestamp| timestamp <= context.current_watermark().0)
+    /// }
+    /// ```
     pub fn current_watermark(&self) -> Watermark {
         self.base.current_watermark()
     }
 
     /// The time of the machine, in milliseconds since the epoch.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedContext;
+    /// use tidemill_state::StateError;
+    ///
+    /// /// Has the key called ten seconds from now.
+    /// fn call_back(context: &mut KeyedContext<'_, String>) -> Result<(), StateError> {
+    ///     context.register_processing_time_timer(context.current_processing_time() + 10_000)
+    /// }
+    /// ```
     pub fn current_processing_time(&self) -> Timestamp {
         self.base.current_processing_time()
     }
 
     /// Emits a record to a side output.
+    ///
+    /// ```
+    /// use tidemill_datastream::{KeyedContext, OutputTag};
+    /// use tidemill_runtime::BoxError;
+    ///
+    /// /// Tells the key of a record that has no timestamp.
+    /// fn tell(context: &mut KeyedContext<'_, String>, tag: &OutputTag<String>) -> Result<(), BoxError> {
+    ///     if context.timestamp().is_none() {
+    ///         let key = context.key()?.clone();
+    ///         context.output(tag, key)?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When another tag of this name has another type.
@@ -252,6 +391,19 @@ impl<K: Key> KeyedContext<'_, K> {
     /// Has [`KeyedProcessFunction::on_timer`] called for this key when event time reaches `timestamp`. The same timer
     /// twice is one timer.
     ///
+    /// ```
+    /// use tidemill_datastream::KeyedContext;
+    /// use tidemill_state::StateError;
+    ///
+    /// /// Has the key called at the end of the minute of the record.
+    /// fn at_end_of_minute(context: &mut KeyedContext<'_, String>) -> Result<(), StateError> {
+    ///     match context.timestamp() {
+    ///         Some(timestamp) => context.register_event_time_timer(timestamp - timestamp % 60_000 + 59_999),
+    ///         None => Ok(()),
+    ///     }
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// When the memory for state is used up.
     pub fn register_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
@@ -259,6 +411,16 @@ impl<K: Key> KeyedContext<'_, K> {
     }
 
     /// Has [`KeyedProcessFunction::on_timer`] called for this key when the machine's time reaches `timestamp`.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedContext;
+    /// use tidemill_state::StateError;
+    ///
+    /// fn in_a_second(context: &mut KeyedContext<'_, String>) -> Result<(), StateError> {
+    ///     let now = context.current_processing_time();
+    ///     context.register_processing_time_timer(now + 1_000)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When the memory for state is used up.
@@ -268,6 +430,17 @@ impl<K: Key> KeyedContext<'_, K> {
 
     /// Takes back a timer in event time; nothing when there is none.
     ///
+    /// ```
+    /// use tidemill_datastream::KeyedContext;
+    /// use tidemill_state::StateError;
+    ///
+    /// /// Puts off a call by a minute.
+    /// fn put_off(due: i64, context: &mut KeyedContext<'_, String>) -> Result<(), StateError> {
+    ///     context.delete_event_time_timer(due)?;
+    ///     context.register_event_time_timer(due + 60_000)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// When the state cannot be reached.
     pub fn delete_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
@@ -275,6 +448,19 @@ impl<K: Key> KeyedContext<'_, K> {
     }
 
     /// Takes back a timer in processing time; nothing when there is none.
+    ///
+    /// ```
+    /// use tidemill_datastream::KeyedContext;
+    /// use tidemill_state::{StateError, ValueState};
+    ///
+    /// /// Takes back the call that was ordered last.
+    /// fn take_back(due: ValueState<i64>, context: &mut KeyedContext<'_, String>) -> Result<(), StateError> {
+    ///     if let Some(due) = due.get(context.state())? {
+    ///         context.delete_processing_time_timer(due)?;
+    ///     }
+    ///     due.clear(context.state())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When the state cannot be reached.

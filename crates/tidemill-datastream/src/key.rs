@@ -74,6 +74,13 @@ pub struct ByRef<F, K> {
 
 impl<F, K> ByValue<F, K> {
     /// Wraps a function from a record to its key.
+    ///
+    /// ```
+    /// use tidemill_datastream::{ByValue, KeySelector};
+    ///
+    /// let parity = ByValue::new(|number: &u64| number % 2);
+    /// assert_eq!((parity.key(&7), parity.key(&8)), (1, 0));
+    /// ```
     pub fn new(select: F) -> Self {
         Self { select, key: PhantomData }
     }
@@ -81,6 +88,15 @@ impl<F, K> ByValue<F, K> {
 
 impl<F, K> ByRef<F, K> {
     /// Wraps a function from a record to a reference to its key.
+    ///
+    /// ```
+    /// use tidemill_datastream::{ByRef, KeySelector};
+    ///
+    /// fn origin(flight: &(String, String)) -> &String {
+    ///     &flight.0
+    /// }
+    /// assert_eq!(ByRef::new(origin).key(&("JFK".to_owned(), "LAX".to_owned())), "JFK");
+    /// ```
     pub fn new(select: F) -> Self {
         Self { select, key: PhantomData }
     }

@@ -21,11 +21,24 @@ pub struct OutputTag<T> {
 
 impl<T> OutputTag<T> {
     /// The tag of this name.
+    ///
+    /// ```
+    /// use tidemill_datastream::OutputTag;
+    ///
+    /// let malformed = OutputTag::<String>::new("malformed");
+    /// assert_eq!(malformed.id(), malformed.clone().id());
+    /// ```
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self { id: id.into(), records: PhantomData }
     }
 
     /// The name of the tag.
+    ///
+    /// ```
+    /// use tidemill_datastream::OutputTag;
+    ///
+    /// assert_eq!(&**OutputTag::<u64>::new("late").id(), "late");
+    /// ```
     pub fn id(&self) -> &Arc<str> {
         &self.id
     }

@@ -21,6 +21,7 @@ use crate::operators::{
     FilterOperator, FlatMapOperator, MapOperator, ProcessOperator, TimestampsOperator, ToColumnsOperator,
 };
 use crate::output_tag::OutputTag;
+use crate::sink::Sink;
 use crate::watermark::WatermarkStrategy;
 use crate::windowed_stream::{AllWindowedStream, WindowedStream};
 use crate::windows::{CountTrigger, GlobalWindow, GlobalWindows, PurgingTrigger, WindowAssigner};
@@ -705,51 +706,6 @@ impl<T: Data> DataStream<T> {
     /// ```
     pub fn start_new_chain(&self) -> DataStream<T> {
         self.change(|node| node.chaining = ChainingStrategy::Head)
-    }
-}
-
-/// The end of a stream.
-///
-/// ```
-/// use tidemill_datastream::Sink;
-///
-/// fn alone(sink: &Sink) {
-///     sink.name("archive").uid("archive").set_parallelism(1).disable_chaining().slot_sharing_group("archive");
-/// }
-/// ```
-pub struct Sink {
-    stream: DataStream<()>,
-}
-
-impl Sink {
-    /// Names the sink, for people.
-    pub fn name(&self, name: &str) -> &Self {
-        self.stream.name(name);
-        self
-    }
-
-    /// Names the sink for its state.
-    pub fn uid(&self, uid: &str) -> &Self {
-        self.stream.uid(uid);
-        self
-    }
-
-    /// Sets the parallelism of the sink.
-    pub fn set_parallelism(&self, parallelism: u32) -> &Self {
-        self.stream.set_parallelism(parallelism);
-        self
-    }
-
-    /// Never chains the sink to the operator before.
-    pub fn disable_chaining(&self) -> &Self {
-        self.stream.disable_chaining();
-        self
-    }
-
-    /// Sets the slot sharing group of the sink.
-    pub fn slot_sharing_group(&self, group: &str) -> &Self {
-        self.stream.slot_sharing_group(group);
-        self
     }
 }
 

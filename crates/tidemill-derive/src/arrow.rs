@@ -5,8 +5,8 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, Path, Result, parse_quote};
 
-use crate::attributes::rename;
-use crate::record::{bounded, plain};
+use crate::attributes::{FieldAttributes, plain};
+use crate::record::bounded;
 
 pub(crate) fn derive(root: &Path, input: &DeriveInput, span: Span) -> Result<TokenStream> {
     let fields = match &input.data {
@@ -28,7 +28,7 @@ pub(crate) fn derive(root: &Path, input: &DeriveInput, span: Span) -> Result<Tok
     for (i, field) in fields.iter().enumerate() {
         let Some(ident) = &field.ident else { continue };
         let ty = &field.ty;
-        let column = match rename(field)? {
+        let column = match FieldAttributes::of(field)?.rename {
             Some(name) => name,
             None => syn::LitStr::new(&plain(ident), ident.span()),
         };

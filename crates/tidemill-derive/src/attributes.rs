@@ -1,8 +1,11 @@
 //! The `#[record(...)]` attributes, and what all derives check.
 
+use std::collections::HashSet;
+
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Ident, Span};
-use syn::{Attribute, Data, DeriveInput, Error, Field, LitStr, Path, Result};
+use syn::spanned::Spanned;
+use syn::{Attribute, Data, DeriveInput, Error, Expr, Field, Fields, LitStr, Path, Result, Variant};
 
 /// The attributes of a struct or enum.
 pub(crate) struct TypeAttributes {
@@ -10,28 +13,60 @@ pub(crate) struct TypeAttributes {
     pub(crate) root: Path,
     /// Where `arrow` is written, when it is.
     pub(crate) arrow: Option<Span>,
+    /// Where `native` is written, when it is.
+    pub(crate) native: Option<Span>,
+    /// The names that it had before.
+    pub(crate) aliases: Vec<LitStr>,
+}
+
+/// The attributes of a field.
+#[derive(Default)]
+pub(crate) struct FieldAttributes {
+    /// The name of its column.
+    pub(crate) rename: Option<LitStr>,
+    /// The names that it had before.
+    pub(crate) aliases: Vec<LitStr>,
+    /// What it is where it is missing.
+    pub(crate) default: Option<FieldDefault>,
+    /// The serializer of its own.
+    with: Option<Path>,
+    /// Where `generic` is written, when it is.
+    generic: Option<Span>,
+}
+
+/// What a field is where it is missing.
+pub(crate) enum FieldDefault {
+    /// That of its type.
+    OfType(Span),
+    /// A value of its type.
+    Value(Expr),
 }
 
 impl TypeAttributes {
     /// Reads the attributes, and those of fields and variants as far as they can be wrong.
     pub(crate) fn of(input: &DeriveInput) -> Result<Self> {
         let mut root = None;
-        let mut arrow = None;
+        let mut attributes =
+            Self { root: syn::parse_quote!(tidemill), arrow: None, native: None, aliases: Vec::new() };
         for attribute in record_attributes(&input.attrs) {
             attribute.parse_nested_meta(|meta| {
+                let span = meta.path.span();
                 if meta.path.is_ident("arrow") {
-                    arrow = Some(meta.path.segments[0].ident.span());
-                    Ok(())
+                    attributes.arrow = Some(span);
+                } else if meta.path.is_ident("native") {
+                    attributes.native = Some(span);
+                } else if meta.path.is_ident("alias") {
+                    attributes.aliases.push(meta.value()?.parse()?);
                 } else if meta.path.is_ident("crate") {
                     root = Some(meta.value()?.parse::<LitStr>()?.parse()?);
-                    Ok(())
                 } else {
-                    Err(meta.error("expected `arrow` or `crate = \"path\"`"))
+                    return Err(meta
+                        .error("expected `arrow`, `native`, `alias = \"old name\"` or `crate = \"path\"`"));
                 }
+                Ok(())
             })?;
         }
-        let root = root.unwrap_or_else(default_root);
-        let attributes = Self { root, arrow };
+        attributes.root = root.unwrap_or_else(default_root);
         attributes.check(input)?;
         Ok(attributes)
     }
@@ -42,19 +77,24 @@ impl TypeAttributes {
                 "a record owns its data: use `String` or `Vec` instead of what borrows with this lifetime";
             return Err(Error::new_spanned(lifetime, text));
         }
+        if let Some(alias) = self.aliases.iter().find(|alias| input.ident == alias.value()) {
+            return Err(Error::new_spanned(
+                alias,
+                "this is the name itself: an alias is a name that it had before",
+            ));
+        }
         match &input.data {
-            Data::Struct(data) => data.fields.iter().try_for_each(|field| self.check_field(field)),
+            Data::Struct(data) => self.check_fields(&data.fields),
             Data::Enum(data) => {
                 if data.variants.len() > 1 << 16 {
                     return Err(Error::new_spanned(&input.ident, "a record has at most 65,536 variants"));
                 }
+                let mut names = Vec::new();
                 for variant in &data.variants {
-                    if let Some(attribute) = record_attributes(&variant.attrs).next() {
-                        return Err(Error::new_spanned(attribute, "a variant has no `record` attributes"));
-                    }
-                    variant.fields.iter().try_for_each(|field| self.check_field(field))?;
+                    names.push((plain(&variant.ident), variant_aliases(variant)?));
+                    self.check_fields(&variant.fields)?;
                 }
-                Ok(())
+                check_aliases(&names)
             }
             Data::Union(data) => {
                 let text =
@@ -64,21 +104,108 @@ impl TypeAttributes {
         }
     }
 
-    fn check_field(&self, field: &Field) -> Result<()> {
-        match rename(field)? {
-            Some(name) if self.arrow.is_none() => {
+    fn check_fields(&self, fields: &Fields) -> Result<()> {
+        let mut names = Vec::new();
+        for (i, field) in fields.iter().enumerate() {
+            let attributes = FieldAttributes::of(field)?;
+            if let Some(name) = attributes.rename.filter(|_| self.arrow.is_none()) {
                 let text =
                     "`rename` names a column and has no effect without `#[record(arrow)]` on the struct";
-                Err(Error::new_spanned(name, text))
+                return Err(Error::new_spanned(name, text));
             }
-            _ => Ok(()),
+            names.push((field_name(i, field), attributes.aliases));
+        }
+        check_aliases(&names)
+    }
+}
+
+/// An alias that is the name of another one would never be looked at, or leave open which of the two is meant.
+fn check_aliases(names: &[(String, Vec<LitStr>)]) -> Result<()> {
+    let mut seen: HashSet<String> = names.iter().map(|(name, _)| name.clone()).collect();
+    for alias in names.iter().flat_map(|(_, aliases)| aliases) {
+        if !seen.insert(alias.value()) {
+            return Err(Error::new_spanned(
+                alias,
+                "this name is taken: an alias is a name that only this one had",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl FieldAttributes {
+    pub(crate) fn of(field: &Field) -> Result<Self> {
+        let mut attributes = Self::default();
+        for attribute in record_attributes(&field.attrs) {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("rename") {
+                    attributes.rename = Some(meta.value()?.parse()?);
+                } else if meta.path.is_ident("alias") {
+                    attributes.aliases.push(meta.value()?.parse()?);
+                } else if meta.path.is_ident("default") {
+                    attributes.default = Some(match meta.input.peek(syn::Token![=]) {
+                        true => FieldDefault::Value(meta.value()?.parse()?),
+                        false => FieldDefault::OfType(meta.path.span()),
+                    });
+                } else if meta.path.is_ident("generic") {
+                    attributes.generic = Some(meta.path.span());
+                } else if meta.path.is_ident("with") {
+                    attributes.with = Some(meta.value()?.parse()?);
+                } else {
+                    return Err(meta.error(
+                        "expected `alias = \"old name\"`, `default`, `default = value`, `with = Serializer`, `generic` or `rename = \"column\"`",
+                    ));
+                }
+                Ok(())
+            })?;
+        }
+        if let (Some(_), Some(span)) = (&attributes.with, attributes.generic) {
+            return Err(Error::new(
+                span,
+                "the field has another serializer: write `generic` or `with`, not both",
+            ));
+        }
+        Ok(attributes)
+    }
+
+    /// The serializer of its own, if any.
+    pub(crate) fn serializer(&self, root: &Path) -> Option<Path> {
+        match self.generic {
+            Some(span) => Some(syn::parse2(quote::quote_spanned!(span=> #root::GenericSerializer)).ok()?),
+            None => self.with.clone(),
         }
     }
 }
 
+/// The names that a variant had before.
+pub(crate) fn variant_aliases(variant: &Variant) -> Result<Vec<LitStr>> {
+    let mut aliases = Vec::new();
+    for attribute in record_attributes(&variant.attrs) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("alias") {
+                return Err(meta.error("expected `alias = \"old name\"`"));
+            }
+            aliases.push(meta.value()?.parse()?);
+            Ok(())
+        })?;
+    }
+    Ok(aliases)
+}
+
+/// What a field is called in a schema: by its position where it has no name.
+pub(crate) fn field_name(position: usize, field: &Field) -> String {
+    field.ident.as_ref().map_or_else(|| position.to_string(), plain)
+}
+
+/// A name without the `r#` of raw identifiers.
+pub(crate) fn plain(name: &Ident) -> String {
+    let name = name.to_string();
+    name.strip_prefix("r#").map_or(name.clone(), str::to_owned)
+}
+
 /// Where the serialization crate is found when nothing is said: under its own name, or where `tidemill` re-exports it,
 /// whichever the deriving package depends on.
-fn default_root() -> Path {
+pub(crate) fn default_root() -> Path {
     let found = |name: &str| match crate_name(name) {
         Ok(FoundCrate::Name(name)) => Some(Ident::new(&name, Span::call_site())),
         // Examples, tests and benchmarks of a package see it by its name, too.
@@ -92,21 +219,6 @@ fn default_root() -> Path {
         Some(name) => syn::parse_quote!(::#name::serialization),
         None => syn::parse_quote!(::tidemill_serialization),
     }
-}
-
-/// The name of a field's column, when it is given.
-pub(crate) fn rename(field: &Field) -> Result<Option<LitStr>> {
-    let mut name: Option<LitStr> = None;
-    for attribute in record_attributes(&field.attrs) {
-        attribute.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("rename") {
-                return Err(meta.error("expected `rename = \"column\"`"));
-            }
-            name = Some(meta.value()?.parse()?);
-            Ok(())
-        })?;
-    }
-    Ok(name)
 }
 
 fn record_attributes(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {

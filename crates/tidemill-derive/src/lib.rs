@@ -2,6 +2,8 @@
 
 mod arrow;
 mod attributes;
+mod avro;
+mod describe;
 mod record;
 mod routing_hash;
 
@@ -10,8 +12,9 @@ use syn::{DeriveInput, parse_macro_input};
 
 /// Makes a struct or enum a record: something that can cross an edge and live in state (`Element` and `Data`).
 ///
-/// Fields are written in the order of declaration, enums begin with the position of the variant. So reordering
-/// fields or variants changes the format.
+/// Fields are written in the order of declaration, enums begin with the position of the variant. What is stored carries its
+/// schema, so a later release may reorder, add, remove, rename and widen fields, and add variants; see
+/// `Schema::read_from` for the rules.
 ///
 /// ```
 /// use tidemill_serialization::Record;
@@ -25,12 +28,19 @@ use syn::{DeriveInput, parse_macro_input};
 /// ```
 ///
 /// Attributes of the struct or enum:
+/// - `#[record(alias = "OldName")]`: a name that the type had before.
+/// - `#[record(native)]`: a compile error when the generic fallback writes any part of it.
 /// - `#[record(arrow)]`: also implements `ArrowRecord`, for structs with named fields.
 /// - `#[record(crate = "path")]`: where `tidemill_serialization` is found, when it is neither a dependency
 ///   itself nor re-exported by `tidemill`.
 ///
-/// Attributes of a field, with `#[record(arrow)]`:
-/// - `#[record(rename = "column")]`: the name of its column, when it is not the field's.
+/// Attributes of a field:
+/// - `#[record(alias = "old_name")]`: a name that it had before; on variants, too.
+/// - `#[record(default = value)]`: what it is in records that were stored without it; `#[record(default)]` for the default of
+///   its type, which is also taken where nothing is said and there is one.
+/// - `#[record(with = Serializer)]`: a `CustomSerializer` for a type that is no record.
+/// - `#[record(generic)]`: written by the generic fallback, for types that `serde` can serialize.
+/// - `#[record(rename = "column")]`, with `#[record(arrow)]`: the name of its column, when it is not the field's.
 ///
 /// # What is refused
 ///
@@ -74,6 +84,30 @@ use syn::{DeriveInput, parse_macro_input};
 /// #[derive(Record, Clone)]
 /// #[record(arrow)]
 /// struct Pair(i32, i32); // columns need names
+/// ```
+///
+/// An alias that is another field's name:
+///
+/// ```compile_fail
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// struct Flight {
+///     tailnum: String,
+///     #[record(alias = "tailnum")] // would never be looked at
+///     carrier: String,
+/// }
+/// ```
+///
+/// A generic type in a record that is to be native, however deep:
+///
+/// ```compile_fail,E0080
+/// # use tidemill_serialization::{Generic, Record};
+/// #[derive(Record, Clone)]
+/// struct Inner { texts: Vec<Option<Generic<String>>> }
+///
+/// #[derive(Record, Clone)]
+/// #[record(native)]
+/// struct Outer { inner: Box<Inner> }
 /// ```
 ///
 /// And with `#[record(arrow)]` a field that is no column, or a second one of the same name:
@@ -130,4 +164,61 @@ pub fn record(input: TokenStream) -> TokenStream {
 pub fn routing_hash(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     routing_hash::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Gives a struct or enum an Avro schema (`AvroType`), so that it can be read and written as Avro, and cross edges and live in
+/// state as `Avro<T>`.
+///
+/// ```
+/// use tidemill_serialization::avro::{AvroRecord, schema_of};
+///
+/// /// A trip of a taxi.
+/// #[derive(AvroRecord)]
+/// #[avro(namespace = "city")]
+/// struct Trip {
+///     #[avro(alias = "miles")]
+///     distance: f64,
+///     #[avro(default = 1)]
+///     passengers: i32,
+///     payment: Option<Payment>,
+/// }
+///
+/// #[derive(AvroRecord)]
+/// enum Payment {
+///     Cash,
+///     Card,
+///     #[avro(default)]
+///     Other,
+/// }
+///
+/// assert_eq!(
+///     schema_of::<Trip>()?.canonical_form(),
+///     r#"{"name":"city.Trip","type":"record","fields":[{"name":"distance","type":"double"},{"name":"passengers","type":"int"},{"name":"payment","type":["null",{"name":"city.Payment","type":"enum","symbols":["Cash","Card","Other"]}]}]}"#,
+/// );
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
+/// ```
+///
+/// A type without a namespace is in that of the record which it is a field of. Attributes of the struct or enum: `name`, `namespace`, `alias` (may be repeated) and `crate = "path"`. Of a field:
+/// `name`, `alias`, and `default` or `default = value`, which is what it is where data were written without it; an `Option`
+/// is null there if nothing is said. Of a variant of an enum without fields: `name`, and `default`, which stands for symbols
+/// that are not known. Of other variants that become records: `name` and `alias`. What stands in comments becomes the
+/// `doc` of the schema.
+///
+/// What has no schema is refused:
+///
+/// ```compile_fail,E0277
+/// # use tidemill_serialization::avro::AvroRecord;
+/// #[derive(AvroRecord)]
+/// struct Trip { id: u64 } // Avro has no such number
+/// ```
+///
+/// ```compile_fail
+/// # use tidemill_serialization::avro::AvroRecord;
+/// #[derive(AvroRecord)]
+/// struct Pair<T> { first: T, second: T } // which name would it have?
+/// ```
+#[proc_macro_derive(AvroRecord, attributes(avro))]
+pub fn avro_record(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    avro::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -3,10 +3,11 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Data, DataEnum, DeriveInput, Fields, Generics, Path, Result, parse_quote};
+use syn::{Data, DataEnum, DeriveInput, Field, Fields, Generics, Path, Result, parse_quote};
 
 use crate::arrow;
-use crate::attributes::TypeAttributes;
+use crate::attributes::{FieldAttributes, TypeAttributes, plain};
+use crate::describe;
 
 /// What differs between the derived code of structs and enums.
 struct Bodies {
@@ -36,6 +37,9 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         Some(span) => arrow::derive(root, input, span)?,
         None => TokenStream::new(),
     };
+    let describe = describe::definition(&attributes, input)?;
+    let generic = describe::generic(root, input);
+    let (native, native_inline) = describe::native(&attributes, input);
     Ok(quote! {
         #[automatically_derived]
         impl #element_impl #root::__private::Element for #name #types #element_where {
@@ -52,6 +56,13 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
 
         #[automatically_derived]
         impl #data_impl #root::Data for #name #types #data_where {
+            const GENERIC: bool = #generic;
+
+            fn describe(__schema: &mut #root::SchemaBuilder) -> #root::__private::Type {
+                #native_inline
+                #describe
+            }
+
             #[inline]
             fn encode(&self, __out: &mut ::std::vec::Vec<u8>) {
                 #encode
@@ -66,6 +77,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         }
 
         #arrow
+
+        #native
     })
 }
 
@@ -92,8 +105,16 @@ pub(crate) fn pattern(fields: &Fields) -> (TokenStream, Vec<Ident>) {
     (pattern, bound)
 }
 
+/// The serializer that a field has of its own, if any. Wrong attributes were refused before.
+pub(crate) fn own_serializer(root: &Path, field: &Field) -> Option<Path> {
+    FieldAttributes::of(field).ok().and_then(|attributes| attributes.serializer(root))
+}
+
 fn fixed_sum(root: &Path, fields: &Fields) -> TokenStream {
     let sizes = fields.iter().map(|field| {
+        if own_serializer(root, field).is_some() {
+            return quote!(::core::option::Option::None);
+        }
         let ty = &field.ty;
         // With the span of the type, so that the error of one that is no record points there.
         quote_spanned!(ty.span()=> <#ty as #root::__private::Element>::FIXED_BYTES)
@@ -104,7 +125,10 @@ fn fixed_sum(root: &Path, fields: &Fields) -> TokenStream {
 fn logical_sum(root: &Path, fields: &Fields, bound: &[Ident]) -> TokenStream {
     let sizes = fields.iter().zip(bound).map(|(field, bound)| {
         let ty = &field.ty;
-        quote_spanned!(ty.span()=> <#ty as #root::__private::Element>::logical_bytes(#bound))
+        match own_serializer(root, field) {
+            Some(with) => quote!(#root::__private::custom::logical_bytes::<#ty, #with>(#bound)),
+            None => quote_spanned!(ty.span()=> <#ty as #root::__private::Element>::logical_bytes(#bound)),
+        }
     });
     quote!(0usize #(+ #sizes)*)
 }
@@ -115,7 +139,10 @@ fn encode_fields(root: &Path, fields: &Fields, bound: &[Ident]) -> TokenStream {
         .zip(bound)
         .map(|(field, bound)| {
             let ty = &field.ty;
-            quote_spanned!(ty.span()=> <#ty as #root::Data>::encode(#bound, __out);)
+            match own_serializer(root, field) {
+                Some(with) => quote!(#root::__private::custom::encode::<#ty, #with>(#bound, __out);),
+                None => quote_spanned!(ty.span()=> <#ty as #root::Data>::encode(#bound, __out);),
+            }
         })
         .collect()
 }
@@ -128,9 +155,11 @@ fn decode_fields(root: &Path, path: &TokenStream, owner: &str, fields: &Fields) 
             Some(name) => (quote!(#name:), format!("{owner}.{}", plain(name))),
             None => (TokenStream::new(), format!("{owner}.{i}")),
         };
-        let value = quote_spanned! {ty.span()=>
-            <#ty as #root::Data>::decode(__input).map_err(|__error| __error.in_field(#what))?
+        let value = match own_serializer(root, field) {
+            Some(with) => quote!(#root::__private::custom::decode::<#ty, #with>(__input)),
+            None => quote_spanned!(ty.span()=> <#ty as #root::Data>::decode(__input)),
         };
+        let value = quote!(#value.map_err(|__error| __error.in_field(#what))?);
         quote!(#member #value)
     });
     match fields {
@@ -138,12 +167,6 @@ fn decode_fields(root: &Path, path: &TokenStream, owner: &str, fields: &Fields) 
         Fields::Unnamed(_) => quote!(#path(#(#values),*)),
         Fields::Unit => quote!(#path),
     }
-}
-
-/// A name without the `r#` of raw identifiers.
-pub(crate) fn plain(name: &Ident) -> String {
-    let name = name.to_string();
-    name.strip_prefix("r#").map_or(name.clone(), str::to_owned)
 }
 
 fn of_struct(root: &Path, name: &Ident, fields: &Fields) -> Bodies {

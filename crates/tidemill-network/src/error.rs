@@ -2,6 +2,7 @@
 
 use tidemill_core::batch::WrongBatchType;
 use tidemill_core::{Classified, Fault};
+use tidemill_serialization::SerializationError;
 
 /// A failure of a buffer pool, a partition or a gate.
 ///
@@ -79,6 +80,9 @@ pub enum NetworkError {
         /// How many it must have.
         expected: usize,
     },
+    /// What was on its way was written with records that the program's cannot be made of.
+    #[error("what was on its way between tasks cannot be restored: {0}")]
+    Migration(#[source] SerializationError),
     /// A snapshot was restored into something that has been used.
     #[error("{what} is in use already: a snapshot can only be restored before anything is sent")]
     RestoredTooLate {
@@ -98,6 +102,7 @@ impl Classified for NetworkError {
             NetworkError::NoPartitioner { .. } => "TM-NETWORK-NO-PARTITIONER",
             NetworkError::DamagedSnapshot { .. } => "TM-NETWORK-DAMAGED-SNAPSHOT",
             NetworkError::SnapshotMismatch { .. } => "TM-NETWORK-SNAPSHOT-MISMATCH",
+            NetworkError::Migration(source) => source.code(),
             NetworkError::RestoredTooLate { .. } => "TM-NETWORK-RESTORED-TOO-LATE",
         }
     }
@@ -108,6 +113,7 @@ impl Classified for NetworkError {
             | NetworkError::NoSuchChannel { .. }
             | NetworkError::NoPartitioner { .. }
             | NetworkError::SnapshotMismatch { .. } => Fault::User,
+            NetworkError::Migration(source) => source.fault(),
             // On a disk, or on the way.
             NetworkError::DamagedSnapshot { .. } => Fault::External,
             NetworkError::WrongBatchType(_)

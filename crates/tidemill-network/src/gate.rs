@@ -22,6 +22,24 @@ use crate::snapshot::{GateSnapshot, InFlight, InputChannelSnapshot};
 use crate::waker::{TaskWaker, Wake};
 
 /// What a gate hands to its task.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, pool.force_acquire())?;
+/// sender.send_event(Event::EndOfInput);
+/// assert!(matches!(gate.poll()?, Some((0, GateItem::Batch(batch))) if batch.len() == 1));
+/// assert!(matches!(gate.poll()?, Some((0, GateItem::Event(Event::EndOfInput)))));
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Debug)]
 pub enum GateItem {
     /// Records.
@@ -213,6 +231,26 @@ fn credit(channel: &mut Channel, floating: &Arc<LocalBufferPool>) -> Option<Cred
 }
 
 /// The input of a task: the receiving end of one channel from each producing subtask.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// assert!(!gate.has_input() && gate.poll()?.is_none(), "nothing was sent");
+/// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, pool.force_acquire())?;
+/// sender.send_event(Event::EndOfInput);
+/// assert!(matches!(gate.poll()?, Some((0, GateItem::Batch(_)))));
+/// assert!(matches!(gate.poll()?, Some((0, GateItem::Event(Event::EndOfInput)))));
+/// assert!(gate.is_ended(0));
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub struct InputGate {
     shared: Arc<Shared>,
     serializer: Arc<dyn BatchSerializer>,
@@ -223,6 +261,19 @@ pub struct InputGate {
 
 impl InputGate {
     /// A gate of `channels` channels with `exclusive_per_channel` buffers each and the pool of `floating` ones.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::{InputGate, NetworkBufferPool};
+    /// use tidemill_serialization::TypedBatchSerializer;
+    ///
+    /// let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// let floating = buffers.create_pool(3 * 2, 1, 8, 0, Arc::default())?;
+    /// let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// let gate = InputGate::new(3, 2, floating, serializer, Arc::default());
+    /// assert_eq!(gate.channels(), 3);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn new(
         channels: usize,
         exclusive_per_channel: usize,
@@ -242,6 +293,23 @@ impl InputGate {
 
     /// The sending end of channel `index` for a producer whose buffers come from `pool`, of which at most
     /// `max_backlog` may wait in this channel before the producer stops.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// let sender = gate.sender(0, pool.clone(), 4);
+    /// sender.send_event(Event::EndOfInput);
+    /// assert!(gate.has_input());
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn sender(&self, index: usize, pool: Arc<LocalBufferPool>, max_backlog: usize) -> ChannelSender {
         self.shared.queues.lock().channels[index].max_backlog = max_backlog.max(1);
         ChannelSender { shared: Arc::clone(&self.shared), channel: index, pool }
@@ -255,6 +323,24 @@ impl InputGate {
     /// The next item and its channel, or nothing when all queues are empty. Channels take turns.
     ///
     /// Asking for the next item says that the one before has been processed: its buffer is given back.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, pool.force_acquire())?;
+    /// while let Some((channel, item)) = gate.poll()? {
+    ///     assert!(matches!((channel, item), (0, GateItem::Batch(batch)) if batch.len() == 1));
+    /// }
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// When an encoded buffer cannot be decoded.
@@ -302,6 +388,25 @@ impl InputGate {
     }
 
     /// Gives back the buffer of the last batch without asking for more: before the task goes to sleep.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, pool.force_acquire())?;
+    /// gate.poll()?;
+    /// assert!(gate.usage().pool_usage > 0.0, "the task is processing it");
+    /// gate.recycle_last();
+    /// assert_eq!(gate.usage().pool_usage, 0.0);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn recycle_last(&mut self) {
         if let Some((channel, credit)) = self.outstanding.take() {
             self.shared.queues.lock().recycle(channel, credit, &self.shared.floating);
@@ -309,6 +414,22 @@ impl InputGate {
     }
 
     /// What waits in the gate, for metrics.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, pool.force_acquire())?;
+    /// assert_eq!((gate.usage().queued_buffers, gate.usage().queued_bytes), (1, 4));
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn usage(&self) -> GateUsage {
         GateProbe(Arc::clone(&self.shared), self.exclusive_per_channel).usage()
     }
@@ -325,6 +446,23 @@ impl InputGate {
 
     /// What has credit and was not taken yet, in the order of each channel. What waits without credit belongs to the
     /// snapshots of the [partitions](crate::ResultPartition::snapshot); the batch that was taken last, to the task.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// sender.send_event(Event::EndOfInput);
+    /// let snapshot = gate.snapshot()?;
+    /// assert_eq!((snapshot.channels.len(), snapshot.channels[0].queued.len()), (1, 1));
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// When a batch cannot be encoded.
@@ -344,7 +482,7 @@ impl InputGate {
                 Ok(InputChannelSnapshot { queued: Copied::encode_all(queue, &*self.serializer)?, ended })
             })
             .collect::<Result<_, NetworkError>>()?;
-        Ok(GateSnapshot { channels })
+        Ok(GateSnapshot { serializer: self.serializer.snapshot(), channels })
     }
 
     /// Puts a snapshot back into a new gate, before its partitions are restored and before anything is sent. What finds no
@@ -352,10 +490,32 @@ impl InputGate {
     ///
     /// Batches are decoded when they are taken. In which order the channels take their turns is not stored.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// sender.send_event(Event::EndOfInput);
+    /// let snapshot = gate.snapshot()?;
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let mut after = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// after.restore(snapshot)?;
+    /// assert!(matches!(after.poll()?, Some((0, GateItem::Event(Event::EndOfInput)))));
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`NetworkError::SnapshotMismatch`] when the snapshot has another number of channels,
-    /// [`NetworkError::RestoredTooLate`] when something has been sent. The gate is as it was then.
-    pub fn restore(&mut self, snapshot: GateSnapshot) -> Result<(), NetworkError> {
+    /// [`NetworkError::RestoredTooLate`] when something has been sent, [`NetworkError::Migration`] when its records cannot
+    /// be made those of the edge. The gate is as it was then.
+    pub fn restore(&mut self, mut snapshot: GateSnapshot) -> Result<(), NetworkError> {
+        snapshot.migrate(&*self.serializer)?;
         let mut queues = self.shared.queues.lock();
         let (found, expected) = (snapshot.channels.len(), queues.channels.len());
         if found != expected {
@@ -395,6 +555,23 @@ impl Drop for InputGate {
 }
 
 /// How full a gate is.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// use tidemill_network::gate::GateUsage;
+///
+/// assert_eq!(gate.usage(), GateUsage { queued_buffers: 0, queued_bytes: 0, pool_usage: 0.0 });
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GateUsage {
     /// Buffers that wait to be processed (`inputQueueLength`).
@@ -406,6 +583,23 @@ pub struct GateUsage {
 }
 
 /// Reads the usage of a gate from any thread.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// let probe = gate.probe();
+/// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, pool.force_acquire())?;
+/// assert_eq!(probe.usage().queued_buffers, 1);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GateProbe(Arc<Shared>, usize);
 
@@ -426,6 +620,24 @@ impl GateProbe {
 }
 
 /// The sending end of one channel.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, pool.force_acquire())?;
+/// drop(gate);
+/// let permit = pool.force_acquire();
+/// assert!(sender.send(Buffer::Encoded(Vec::new()), 0, permit).is_err(), "the consumer has gone");
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Debug)]
 pub struct ChannelSender {
     shared: Arc<Shared>,
@@ -435,6 +647,23 @@ pub struct ChannelSender {
 
 impl ChannelSender {
     /// Sends a buffer of `bytes` logical bytes; `permit` is given back as soon as there is credit for it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// let permit = pool.try_acquire().unwrap();
+    /// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, permit)?;
+    /// assert_eq!(pool.used(), 0, "there is credit, so the buffer is the consumer's");
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// [`NetworkError::ConsumerGone`] when the consuming task has ended.
@@ -472,6 +701,26 @@ impl ChannelSender {
     }
 
     /// Sends a control element behind all buffers sent so far.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// use tidemill_core::Watermark;
+    ///
+    /// sender.send_event(Event::Watermark(Watermark(10)));
+    /// sender.send_event(Event::Watermark(Watermark(20)));
+    /// let item = gate.poll()?;
+    /// assert!(matches!(item, Some((0, GateItem::Event(Event::Watermark(Watermark(20)))))), "the last one counts");
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn send_event(&self, event: Event) {
         let mut queues = self.shared.queues.lock();
         if queues.closed {

@@ -16,6 +16,28 @@ use crate::snapshot::{PartitionSnapshot, SubpartitionSnapshot};
 use crate::timeout::BufferTimeout;
 
 /// How far a batch was written.
+///
+/// ```
+/// use tidemill_network::{BufferTimeout, Written};
+///
+/// let timeout = BufferTimeout::Disabled;
+/// # use std::{sync::Arc, time::Instant};
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+/// # let mut partition =
+/// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+/// let written = partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), Instant::now())?;
+/// assert!(matches!(written, Written::All));
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Debug)]
 pub enum Written {
     /// Wholly.
@@ -25,6 +47,29 @@ pub enum Written {
 }
 
 /// What a partition has sent so far.
+///
+/// ```
+/// use tidemill_network::BufferTimeout;
+/// use tidemill_network::partition::Sent;
+///
+/// let timeout = BufferTimeout::Immediate;
+/// # use std::{sync::Arc, time::Instant};
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+/// # let mut partition =
+/// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+/// partition.write(Batch::new(TypedBatch::from_values(vec![7u32, 8])), Instant::now())?;
+/// assert_eq!(partition.sent(), Sent { buffers: 1, bytes: 8, records: 2 });
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// Buffers.
@@ -127,6 +172,30 @@ impl Channel {
 }
 
 /// The output of an operator on one edge: one channel to each consuming subtask.
+///
+/// ```
+/// use tidemill_network::BufferTimeout;
+///
+/// let timeout = BufferTimeout::Disabled;
+/// # use std::{sync::Arc, time::Instant};
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+/// # let mut partition =
+/// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+/// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), Instant::now())?;
+/// assert!(!gate.has_input(), "the buffer is not full");
+/// partition.flush()?;
+/// assert!(gate.has_input());
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub struct ResultPartition {
     router: Box<dyn Router>,
     channels: Channels,
@@ -136,6 +205,26 @@ pub struct ResultPartition {
 
 impl ResultPartition {
     /// A partition over `senders`. With an `encoder`, buffers travel as bytes instead of by pointer.
+    ///
+    /// ```
+    /// use tidemill_network::{BufferTimeout, ResultPartition};
+    ///
+    /// let timeout = BufferTimeout::After(std::time::Duration::from_millis(100));
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// let partition = ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// assert!(partition.is_available());
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn new(
         router: Box<dyn Router>,
         senders: Vec<ChannelSender>,
@@ -152,12 +241,58 @@ impl ResultPartition {
     }
 
     /// Whether a batch may be written now. When it may not, the pool wakes the task once it may.
+    ///
+    /// ```
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// let timeout = BufferTimeout::Immediate;
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// assert!(partition.is_available());
+    /// let taken: Vec<_> = std::iter::from_fn(|| partition.pool().try_acquire()).collect();
+    /// assert!(!partition.is_available(), "its pool is used up");
+    /// # drop(taken);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     #[inline]
     pub fn is_available(&self) -> bool {
         self.channels.pool.is_available()
     }
 
     /// Routes a batch to the channels and sends what is full. `now` is when it was made, for the buffer timeout.
+    ///
+    /// ```
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// let timeout = BufferTimeout::Immediate;
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), Instant::now())?;
+    /// assert!(partition.write(Batch::new(TypedBatch::from_values(vec!['a'])), Instant::now()).is_err());
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// When the batch is of another type than the router's, a partitioner chose a channel that does not exist,
@@ -182,11 +317,58 @@ impl ResultPartition {
     }
 
     /// When the oldest record that waits in a builder is due to be sent.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// let timeout = BufferTimeout::After(Duration::from_millis(100));
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// let now = Instant::now();
+    /// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), now)?;
+    /// assert_eq!(partition.deadline(), Some(now + Duration::from_millis(100)));
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
     /// Sends every builder that has records.
+    ///
+    /// ```
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// let timeout = BufferTimeout::Disabled;
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), Instant::now())?;
+    /// partition.flush()?;
+    /// assert_eq!(partition.sent().records, 1);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -197,6 +379,33 @@ impl ResultPartition {
     }
 
     /// Sends the builders when the buffer timeout has passed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// let timeout = BufferTimeout::After(Duration::from_millis(100));
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// let now = Instant::now();
+    /// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), now)?;
+    /// partition.flush_due(now)?;
+    /// assert_eq!(partition.sent().records, 0);
+    /// partition.flush_due(now + Duration::from_millis(100))?;
+    /// assert_eq!(partition.sent().records, 1);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -209,6 +418,30 @@ impl ResultPartition {
 
     /// Sends a control element to every channel: watermarks and idleness behind the records that wait in a builder,
     /// without pushing them out; the end of the input after all of them.
+    ///
+    /// ```
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// let timeout = BufferTimeout::Disabled;
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), Instant::now())?;
+    /// partition.broadcast(Event::EndOfInput)?;
+    /// assert!(matches!(gate.poll()?, Some((0, GateItem::Batch(_)))), "records come first");
+    /// assert!(matches!(gate.poll()?, Some((0, GateItem::Event(Event::EndOfInput)))));
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -237,6 +470,29 @@ impl ResultPartition {
     /// `rest` is what [`write`](Self::write) has left of a batch, if it has: it is stored along, with the channels that
     /// were chosen for its records already. `serializer` is the edge's.
     ///
+    /// ```
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// let timeout = BufferTimeout::Disabled;
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), Instant::now())?;
+    /// let snapshot = partition.snapshot(None, &*serializer)?;
+    /// assert!(snapshot.router.builders[0].is_some(), "a record waits for a full buffer");
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
+    ///
     /// # Errors
     /// When a batch cannot be encoded, or `rest` is not the batch that was left.
     pub fn snapshot(
@@ -249,7 +505,8 @@ impl ResultPartition {
             let waiting = Copied::encode_all(channel.sender.waiting(), serializer)?;
             Ok(SubpartitionSnapshot { waiting, riders: channel.riders.events().collect() })
         });
-        Ok(PartitionSnapshot { channels: channels.collect::<Result<_, NetworkError>>()?, router })
+        let channels = channels.collect::<Result<_, NetworkError>>()?;
+        Ok(PartitionSnapshot { serializer: serializer.snapshot(), channels, router })
     }
 
     /// Puts a snapshot back into a new partition, whose gates have been restored. Answers the rest of a batch that was
@@ -259,16 +516,47 @@ impl ResultPartition {
     /// pool are held outside it, and the partition is not available until they have credit. What was
     /// [sent](Self::sent) is counted from zero.
     ///
+    /// ```
+    /// use tidemill_network::{
+    ///     BufferTimeout, InFlight, PartitionSnapshot, RouterSnapshot, SubpartitionSnapshot,
+    /// };
+    /// use tidemill_serialization::BatchSerializer;
+    ///
+    /// let timeout = BufferTimeout::Disabled;
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// let router = RouterSnapshot { builders: vec![None], ..RouterSnapshot::default() };
+    /// let waiting = vec![InFlight::Event(Event::EndOfInput)];
+    /// let channels = vec![SubpartitionSnapshot { waiting, riders: vec![] }];
+    /// let snapshot = PartitionSnapshot { serializer: serializer.snapshot(), channels, router };
+    /// assert!(partition.restore(snapshot, &*serializer, Instant::now())?.is_none());
+    /// assert!(matches!(gate.poll()?, Some((0, GateItem::Event(Event::EndOfInput)))));
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`NetworkError::SnapshotMismatch`] when the snapshot has other channels or another router,
     /// [`NetworkError::Serialization`] or [`NetworkError::WrongBatchType`] when its batches are not the edge's,
+    /// [`NetworkError::Migration`] when its records cannot be made those of the edge,
     /// [`NetworkError::RestoredTooLate`] when something was written before, [`NetworkError::ConsumerGone`].
     pub fn restore(
         &mut self,
-        snapshot: PartitionSnapshot,
+        mut snapshot: PartitionSnapshot,
         serializer: &dyn BatchSerializer,
         now: Instant,
     ) -> Result<Option<Batch>, NetworkError> {
+        snapshot.migrate(serializer)?;
         let (found, expected) = (snapshot.channels.len(), self.channels.channels.len());
         if found != expected {
             return Err(NetworkError::SnapshotMismatch { what: "channels", found, expected });
@@ -300,6 +588,28 @@ impl ResultPartition {
     }
 
     /// How much has been sent.
+    ///
+    /// ```
+    /// use tidemill_network::BufferTimeout;
+    ///
+    /// let timeout = BufferTimeout::Immediate;
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+    /// # use tidemill_serialization::TypedBatchSerializer;
+    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+    /// # let sender = gate.sender(0, pool.clone(), 4);
+    /// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+    /// # let mut partition =
+    /// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+    /// partition.write(Batch::new(TypedBatch::from_values(vec![7u32, 8])), Instant::now())?;
+    /// assert_eq!((partition.sent().buffers, partition.sent().records), (1, 2));
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn sent(&self) -> Sent {
         self.channels.sent
     }

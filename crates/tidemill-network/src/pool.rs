@@ -52,6 +52,13 @@ impl GateBuffers {
     /// The buffers of a pipelined gate of `channels` channels, `exclusive` being
     /// `taskmanager.network.memory.buffers-per-channel`, `floating` `…floating-buffers-per-gate`, and
     /// `required_max` `…read-buffer.required-per-gate.max`.
+    ///
+    /// ```
+    /// use tidemill_network::GateBuffers;
+    ///
+    /// let few = GateBuffers::of(4, 2, 8, Some(1));
+    /// assert_eq!((few.exclusive_per_channel, few.required_floating, few.total_floating), (0, 1, 16));
+    /// ```
     pub fn of(channels: usize, exclusive: usize, floating: usize, required_max: Option<usize>) -> Self {
         let target_required = channels * exclusive + 1;
         let target_total = channels * exclusive + floating.max(1);
@@ -88,6 +95,13 @@ pub struct PartitionBuffers {
 
 impl PartitionBuffers {
     /// The buffers of a pipelined, bounded partition of `channels` channels.
+    ///
+    /// ```
+    /// use tidemill_network::PartitionBuffers;
+    ///
+    /// let buffers = PartitionBuffers::of(4, 2, 8, 20, 10);
+    /// assert_eq!((buffers.overdraft, buffers.max_per_channel), (20, 10));
+    /// ```
     pub fn of(
         channels: usize,
         exclusive: usize,
@@ -103,6 +117,12 @@ impl PartitionBuffers {
 
 impl NetworkBufferPool {
     /// A pool of `bytes / segment_size` buffers.
+    ///
+    /// ```
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// assert_eq!(NetworkBufferPool::new(1 << 20, 32 * 1024).total(), 32);
+    /// ```
     pub fn new(bytes: u64, segment_size: usize) -> Arc<Self> {
         let total = usize::try_from(bytes / segment_size.max(1) as u64).unwrap_or(usize::MAX);
         Arc::new(Self {
@@ -120,6 +140,19 @@ impl NetworkBufferPool {
     }
 
     /// How many buffers are taken by a batch, or belong to a channel, right now.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// let pool = buffers.create_pool(0, 1, 2, 0, Arc::default())?;
+    /// let permit = pool.try_acquire();
+    /// assert_eq!(buffers.used(), 1);
+    /// drop(permit);
+    /// assert_eq!(buffers.used(), 0);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn used(&self) -> usize {
         self.in_use.load(Ordering::Relaxed) + self.fixed.load(Ordering::Relaxed)
     }
@@ -130,6 +163,17 @@ impl NetworkBufferPool {
     }
 
     /// Makes a pool that has at least `required` and at most `max` buffers, and sets `fixed` ones aside besides.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// let pool = buffers.create_pool(0, 20, 40, 0, Arc::default())?;
+    /// assert_eq!(pool.size(), 32, "more than 20, for nobody else wants them");
+    /// assert!(buffers.create_pool(0, 20, 40, 0, Arc::default()).is_err(), "only 12 are left");
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// [`NetworkError::InsufficientBuffers`] when what all pools require is more than there is.
@@ -237,16 +281,45 @@ pub struct LocalBufferPool {
 
 impl LocalBufferPool {
     /// How many buffers the pool may use at present.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+    /// assert_eq!(buffers.create_pool(0, 1, 2, 0, Arc::default())?.size(), 2);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn size(&self) -> usize {
         self.share.size.load(Ordering::Relaxed)
     }
 
     /// How many buffers are taken; may exceed [`size`](Self::size) by the overdraft.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let pool = NetworkBufferPool::new(1 << 20, 32 * 1024).create_pool(0, 1, 2, 0, Arc::default())?;
+    /// let _permit = pool.try_acquire();
+    /// assert_eq!(pool.used(), 1);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
     /// Used ÷ size; above 1 with an overdraft.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let pool = NetworkBufferPool::new(1 << 20, 32 * 1024).create_pool(0, 1, 2, 0, Arc::default())?;
+    /// let _permit = pool.try_acquire();
+    /// assert_eq!(pool.usage(), 0.5);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn usage(&self) -> f64 {
         self.used() as f64 / self.size().max(1) as f64
     }
@@ -257,12 +330,34 @@ impl LocalBufferPool {
     }
 
     /// Whether a new batch may be begun: a buffer is free and no channel is congested.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let pool = NetworkBufferPool::new(1 << 20, 32 * 1024).create_pool(0, 1, 1, 0, Arc::default())?;
+    /// let permit = pool.try_acquire();
+    /// assert!(!pool.is_available());
+    /// drop(permit);
+    /// assert!(pool.is_available());
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     #[inline]
     pub fn is_available(&self) -> bool {
         self.used() < self.size() && self.congested.load(Ordering::Relaxed) == 0
     }
 
     /// Takes a buffer within the pool's size.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let pool = NetworkBufferPool::new(1 << 20, 32 * 1024).create_pool(0, 1, 1, 0, Arc::default())?;
+    /// let permit = pool.try_acquire();
+    /// assert!(permit.is_some() && pool.try_acquire().is_none());
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     #[inline]
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         self.acquire_below(self.size())
@@ -270,12 +365,33 @@ impl LocalBufferPool {
 
     /// Takes a buffer beyond the pool's size, to finish what has been begun. The overdraft is backed by buffers
     /// that no pool uses at the moment.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let pool = NetworkBufferPool::new(1 << 20, 32 * 1024).create_pool(0, 1, 1, 1, Arc::default())?;
+    /// let permits = (pool.try_acquire(), pool.try_overdraw());
+    /// assert!(permits.1.is_some() && pool.try_overdraw().is_none(), "one more, not two");
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn try_overdraw(self: &Arc<Self>) -> Option<Permit> {
         let spare = self.global.total.saturating_sub(self.global.used());
         self.acquire_below(self.size() + self.overdraft.min(spare))
     }
 
     /// Takes a buffer whatever the limits are: for the part of a batch that cannot be split or left behind.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_network::NetworkBufferPool;
+    ///
+    /// let pool = NetworkBufferPool::new(1 << 20, 32 * 1024).create_pool(0, 1, 1, 0, Arc::default())?;
+    /// let permits = (pool.force_acquire(), pool.force_acquire());
+    /// assert_eq!((pool.used(), pool.usage()), (2, 2.0));
+    /// # drop(permits);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn force_acquire(self: &Arc<Self>) -> Permit {
         self.used.fetch_add(1, Ordering::Relaxed);
         self.global.in_use.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,25 @@ use crate::snapshot::RouterSnapshot;
 pub use crate::selector::{ByKeyGroup, Custom, Random, RoundRobin, Selector};
 
 /// Whether a router has taken a whole batch.
+///
+/// ```
+/// use tidemill_core::{Batch, TypedBatch};
+/// use tidemill_network::router::SingleRouter;
+/// use tidemill_network::{RouteTarget, Routed, Router};
+///
+/// /// Has no buffers.
+/// struct Full;
+///
+/// impl RouteTarget for Full {
+///     fn begin(&mut self, _: usize) -> bool { false }
+///     fn full(&mut self, _: usize, _: Batch, _: usize) {}
+/// }
+///
+/// let mut batch = Batch::new(TypedBatch::from_values(vec![7u32]));
+/// let routed = SingleRouter::<u32>::new(0, 1024).route(&mut batch, &mut Full)?;
+/// assert_eq!((routed, batch.len()), (Routed::Rest, 1));
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routed {
     /// All of it.
@@ -24,6 +43,27 @@ pub enum Routed {
 }
 
 /// Where a router puts its buffers.
+///
+/// ```
+/// use tidemill_core::{Batch, TypedBatch};
+/// use tidemill_network::router::SingleRouter;
+/// use tidemill_network::{RouteTarget, Router};
+///
+/// /// Counts records.
+/// #[derive(Default)]
+/// struct Count(usize);
+///
+/// impl RouteTarget for Count {
+///     fn begin(&mut self, _: usize) -> bool { true }
+///     fn full(&mut self, _: usize, batch: Batch, _: usize) { self.0 += batch.len() }
+/// }
+///
+/// let (mut router, mut count) = (SingleRouter::<u32>::new(0, 1024), Count::default());
+/// router.route(&mut Batch::new(TypedBatch::from_values(vec![7u32, 8])), &mut count)?;
+/// router.flush(&mut count);
+/// assert_eq!(count.0, 2);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub trait RouteTarget {
     /// Asks for a buffer before the first record of a builder. False when there is none.
     fn begin(&mut self, channel: usize) -> bool;
@@ -33,6 +73,25 @@ pub trait RouteTarget {
 }
 
 /// Deals the records of batches to channels.
+///
+/// ```
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::RouteTarget;
+/// # struct Sent(Vec<(usize, usize)>);
+/// # impl RouteTarget for Sent {
+/// #     fn begin(&mut self, _: usize) -> bool { true }
+/// #     fn full(&mut self, channel: usize, batch: Batch, _: usize) { self.0.push((channel, batch.len())) }
+/// # }
+/// # let mut to = Sent(Vec::new());
+/// use tidemill_network::router::{RoundRobin, Router, ScatterRouter};
+///
+/// let mut router: Box<dyn Router> = Box::new(ScatterRouter::<u32, _>::new(RoundRobin::default(), 2, 1024));
+/// router.route(&mut Batch::new(TypedBatch::from_values(vec![7u32, 8, 9])), &mut to)?;
+/// assert!(router.has_pending() && router.has_records(0));
+/// router.flush(&mut to);
+/// assert_eq!(to.0, [(0, 2), (1, 1)], "(channel, records)");
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub trait Router: Send {
     /// Moves the records of `batch` into the builders of their channels and sends those that get full.
     ///
@@ -178,6 +237,24 @@ fn bytes_of<T: Element>(value: &T, beside: usize) -> usize {
 }
 
 /// Deals records to channels one by one, as a [`Selector`] says.
+///
+/// ```
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::RouteTarget;
+/// # struct Sent(Vec<(usize, usize)>);
+/// # impl RouteTarget for Sent {
+/// #     fn begin(&mut self, _: usize) -> bool { true }
+/// #     fn full(&mut self, channel: usize, batch: Batch, _: usize) { self.0.push((channel, batch.len())) }
+/// # }
+/// # let mut to = Sent(Vec::new());
+/// use tidemill_network::router::{RoundRobin, Router, ScatterRouter};
+///
+/// let mut router = ScatterRouter::<u32, _>::new(RoundRobin::default(), 2, 1024);
+/// router.route(&mut Batch::new(TypedBatch::from_values(vec![7u32, 8, 9])), &mut to)?;
+/// router.flush(&mut to);
+/// assert_eq!(to.0, [(0, 2), (1, 1)], "(channel, records)");
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub struct ScatterRouter<T, S> {
     selector: S,
     builders: Vec<Builder<T>>,
@@ -189,6 +266,23 @@ pub struct ScatterRouter<T, S> {
 
 impl<T: Element, S: Selector<T>> ScatterRouter<T, S> {
     /// A router to `channels` channels with buffers of `segment_size` bytes.
+    ///
+    /// ```
+    /// # use tidemill_core::{Batch, TypedBatch};
+    /// # use tidemill_network::RouteTarget;
+    /// # struct Sent(Vec<(usize, usize)>);
+    /// # impl RouteTarget for Sent {
+    /// #     fn begin(&mut self, _: usize) -> bool { true }
+    /// #     fn full(&mut self, channel: usize, batch: Batch, _: usize) { self.0.push((channel, batch.len())) }
+    /// # }
+    /// # let mut to = Sent(Vec::new());
+    /// use tidemill_network::router::{Router, RoundRobin, ScatterRouter};
+    ///
+    /// let mut router = ScatterRouter::<u32, _>::new(RoundRobin::default(), 1, 8);
+    /// router.route(&mut Batch::new(TypedBatch::from_values(vec![7u32, 8, 9])), &mut to)?;
+    /// assert_eq!(to.0, [(0, 2)], "two records fill a buffer of eight bytes");
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn new(selector: S, channels: usize, segment_size: usize) -> Self {
         Self {
             selector,
@@ -338,6 +432,24 @@ impl<T: Element, S: Selector<T>> Router for ScatterRouter<T, S> {
 
 /// Sends everything to one channel of several (forward, global) or to the only one there is: by pointer when a batch
 /// fills about a buffer, otherwise packed with its neighbours.
+///
+/// ```
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::RouteTarget;
+/// # struct Sent(Vec<(usize, usize)>);
+/// # impl RouteTarget for Sent {
+/// #     fn begin(&mut self, _: usize) -> bool { true }
+/// #     fn full(&mut self, channel: usize, batch: Batch, _: usize) { self.0.push((channel, batch.len())) }
+/// # }
+/// # let mut to = Sent(Vec::new());
+/// use tidemill_network::router::{Router, SingleRouter};
+///
+/// let mut router = SingleRouter::<u32>::new(1, 1024);
+/// router.route(&mut Batch::new(TypedBatch::from_values(vec![7u32, 8, 9])), &mut to)?;
+/// router.flush(&mut to);
+/// assert_eq!(to.0, [(1, 3)], "(channel, records)");
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub struct SingleRouter<T> {
     channel: usize,
     builder: Builder<T>,
@@ -346,6 +458,12 @@ pub struct SingleRouter<T> {
 
 impl<T: Element> SingleRouter<T> {
     /// A router that uses only channel `channel`.
+    ///
+    /// ```
+    /// use tidemill_network::router::{Router, SingleRouter};
+    ///
+    /// assert!(!SingleRouter::<u32>::new(0, 1024).has_pending());
+    /// ```
     pub fn new(channel: usize, segment_size: usize) -> Self {
         Self { channel, builder: Builder::new(), segment_size }
     }
@@ -475,6 +593,24 @@ impl<T: Element> Router for SingleRouter<T> {
 }
 
 /// Sends everything to every channel; the channels share the memory of the records.
+///
+/// ```
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::RouteTarget;
+/// # struct Sent(Vec<(usize, usize)>);
+/// # impl RouteTarget for Sent {
+/// #     fn begin(&mut self, _: usize) -> bool { true }
+/// #     fn full(&mut self, channel: usize, batch: Batch, _: usize) { self.0.push((channel, batch.len())) }
+/// # }
+/// # let mut to = Sent(Vec::new());
+/// use tidemill_network::router::{BroadcastRouter, Router};
+///
+/// let mut router = BroadcastRouter::<u32>::new(2, 1024);
+/// router.route(&mut Batch::new(TypedBatch::from_values(vec![7u32, 8, 9])), &mut to)?;
+/// router.flush(&mut to);
+/// assert_eq!(to.0, [(0, 3), (1, 3)], "(channel, records)");
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub struct BroadcastRouter<T> {
     channels: usize,
     builder: Builder<T>,
@@ -485,6 +621,12 @@ pub struct BroadcastRouter<T> {
 
 impl<T: Element> BroadcastRouter<T> {
     /// A router to `channels` channels.
+    ///
+    /// ```
+    /// use tidemill_network::router::{BroadcastRouter, Router};
+    ///
+    /// assert!(!BroadcastRouter::<u32>::new(2, 1024).has_pending());
+    /// ```
     pub fn new(channels: usize, segment_size: usize) -> Self {
         Self { channels, builder: Builder::new(), segment_size, begun: 0 }
     }

@@ -8,6 +8,32 @@ use tidemill_core::key_group::{KeyGroup, key_group, subtask_of};
 use crate::error::NetworkError;
 
 /// Chooses a channel for each record of a batch.
+///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_network::NetworkError;
+/// use tidemill_network::router::Selector;
+///
+/// /// Everything to the last channel.
+/// struct Last;
+///
+/// impl Selector<u32> for Last {
+///     fn select(
+///         &mut self,
+///         batch: &mut TypedBatch<u32>,
+///         channels: usize,
+///         targets: &mut Vec<u32>,
+///     ) -> Result<(), NetworkError> {
+///         targets.extend(batch.values.iter().map(|_| channels as u32 - 1));
+///         Ok(())
+///     }
+/// }
+///
+/// let mut targets = Vec::new();
+/// Last.select(&mut TypedBatch::from_values(vec![7, 8]), 3, &mut targets)?;
+/// assert_eq!(targets, [2, 2]);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub trait Selector<T>: Send {
     /// Appends one channel (below `channels`) a record to `targets`. May fill in the batch's hash column.
     ///
@@ -33,6 +59,18 @@ pub trait Selector<T>: Send {
 }
 
 /// Chooses by the key group of the routing hash of each record's key.
+///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_core::hash::RoutingHash;
+/// use tidemill_network::router::{ByKeyGroup, Selector};
+///
+/// let (mut batch, mut targets) = (TypedBatch::from_values(vec![7u32, 8, 7]), Vec::new());
+/// ByKeyGroup::new(u32::routing_hash, 2, 128).select(&mut batch, 2, &mut targets)?;
+/// assert_eq!(targets[0], targets[2], "the same key, the same channel");
+/// assert_eq!(batch.hashes[0], 7u32.routing_hash());
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub struct ByKeyGroup<F> {
     hash: F,
     max_parallelism: u32,
@@ -41,6 +79,18 @@ pub struct ByKeyGroup<F> {
 
 impl<F> ByKeyGroup<F> {
     /// `hash` gives the routing hash of a record's key.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    /// use tidemill_core::hash::RoutingHash;
+    /// use tidemill_network::router::{ByKeyGroup, Selector};
+    ///
+    /// let mut by_name = ByKeyGroup::new(|record: &(String, u64)| record.0.routing_hash(), 1, 128);
+    /// let mut targets = Vec::new();
+    /// by_name.select(&mut TypedBatch::from_values(vec![("JFK".to_owned(), 7)]), 1, &mut targets)?;
+    /// assert_eq!(targets, [0]);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn new(hash: F, parallelism: u32, max_parallelism: u32) -> Self {
         let subtasks = (0..max_parallelism)
             .map(|group| subtask_of(group as KeyGroup, parallelism, max_parallelism))
@@ -82,6 +132,16 @@ impl<T: Element, F: FnMut(&T) -> u64 + Send> Selector<T> for ByKeyGroup<F> {
 }
 
 /// One channel after the other.
+///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_network::router::{RoundRobin, Selector};
+///
+/// let mut targets = Vec::new();
+/// RoundRobin::default().select(&mut TypedBatch::from_values(vec!['a', 'b', 'c']), 2, &mut targets)?;
+/// assert_eq!(targets, [0, 1, 0]);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct RoundRobin {
     next: usize,
@@ -89,6 +149,16 @@ pub struct RoundRobin {
 
 impl RoundRobin {
     /// Starts at channel `first`, so that not all producers begin with the same consumer.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    /// use tidemill_network::router::{RoundRobin, Selector};
+    ///
+    /// let mut targets = Vec::new();
+    /// RoundRobin::starting_at(1).select(&mut TypedBatch::from_values(vec!['a', 'b']), 2, &mut targets)?;
+    /// assert_eq!(targets, [1, 0]);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn starting_at(first: usize) -> Self {
         Self { next: first }
     }
@@ -124,6 +194,16 @@ impl<T: Element> Selector<T> for RoundRobin {
 }
 
 /// A random channel for each record, from a seeded generator.
+///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_network::router::{Random, Selector};
+///
+/// let mut targets = Vec::new();
+/// Random::seeded(7).select(&mut TypedBatch::from_values(vec!['a'; 100]), 2, &mut targets)?;
+/// assert!(targets.contains(&0) && targets.contains(&1));
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Debug)]
 pub struct Random {
     state: u64,
@@ -131,6 +211,17 @@ pub struct Random {
 
 impl Random {
     /// The same seed gives the same choices.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    /// use tidemill_network::router::{Random, Selector};
+    ///
+    /// let (mut one, mut other) = (Vec::new(), Vec::new());
+    /// Random::seeded(7).select(&mut TypedBatch::from_values(vec!['a'; 100]), 8, &mut one)?;
+    /// Random::seeded(7).select(&mut TypedBatch::from_values(vec!['a'; 100]), 8, &mut other)?;
+    /// assert_eq!(one, other);
+    /// # Ok::<(), tidemill_network::NetworkError>(())
+    /// ```
     pub fn seeded(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -162,6 +253,17 @@ impl<T: Element> Selector<T> for Random {
 
 /// A function of the user: record and number of channels → channel. What the function itself remembers is not stored, so
 /// it should go by the record alone; it is not asked again for records that it has chosen a channel for.
+///
+/// ```
+/// use tidemill_core::TypedBatch;
+/// use tidemill_network::router::{Custom, Selector};
+///
+/// let mut targets = Vec::new();
+/// let mut by_value = Custom(|number: &u32, channels: usize| *number as usize % channels);
+/// by_value.select(&mut TypedBatch::from_values(vec![7, 8]), 2, &mut targets)?;
+/// assert_eq!(targets, [1, 0]);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 pub struct Custom<F>(pub F);
 
 impl<T: Element, F: FnMut(&T, usize) -> usize + Send> Selector<T> for Custom<F> {

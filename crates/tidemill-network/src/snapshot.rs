@@ -5,19 +5,21 @@
 //! belong to the producer's [`PartitionSnapshot`]. All of it stored at one moment, or behind one barrier, each item is in
 //! exactly one of them, and on restore those of the gate come before those of the partition, and both before anything new.
 //!
-//! Batches are kept as the edge's serializer encodes them. Around them:
+//! Batches are kept as the edge's serializer encodes them, beside its own snapshot: a program whose records have changed
+//! since migrates them when it restores. Around them:
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 4 | `TMCH` |
 //! | 1 | version: 1 |
 //! | 1 | 1 for a gate, 2 for a partition |
+//! | | the snapshot of the serializer, its length in front |
 //! | | the contents; counts and lengths take 8 bytes, all numbers are little-endian |
 //! | 8 | the hash of all before |
 
 use tidemill_core::hash;
 use tidemill_core::time::Watermark;
-use tidemill_serialization::{DecodeError, Input};
+use tidemill_serialization::{BatchSerializer, DecodeError, Input, SerializerSnapshot};
 
 use crate::error::NetworkError;
 use crate::event::Event;
@@ -31,6 +33,24 @@ const HEAD: usize = 6;
 const CHECKSUM: usize = 8;
 
 /// An element that is on its way in a channel.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// use tidemill_network::InFlight;
+///
+/// sender.send_event(Event::EndOfInput);
+/// assert_eq!(gate.snapshot()?.channels[0].queued, [InFlight::Event(Event::EndOfInput)]);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InFlight {
     /// A batch, as the edge's serializer encodes it.
@@ -40,6 +60,25 @@ pub enum InFlight {
 }
 
 /// What one channel of an [`InputGate`](crate::InputGate) holds.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// use tidemill_network::InputChannelSnapshot;
+///
+/// sender.send_event(Event::EndOfInput);
+/// gate.poll()?;
+/// assert_eq!(gate.snapshot()?.channels, [InputChannelSnapshot { queued: vec![], ended: true }]);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputChannelSnapshot {
     /// What has credit and was not taken yet, oldest first.
@@ -49,13 +88,31 @@ pub struct InputChannelSnapshot {
 }
 
 /// What an [`InputGate`](crate::InputGate) holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// ```
+/// use tidemill_network::GateSnapshot;
+/// use tidemill_serialization::SerializerSnapshot;
+///
+/// let nothing = GateSnapshot { serializer: SerializerSnapshot::of::<u32>(), channels: vec![] };
+/// assert_eq!(GateSnapshot::decode(&nothing.encode())?, nothing);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
 pub struct GateSnapshot {
+    /// What its batches were encoded with.
+    pub serializer: SerializerSnapshot,
     /// Its channels.
     pub channels: Vec<InputChannelSnapshot>,
 }
 
 /// What one channel of a [`ResultPartition`](crate::ResultPartition) holds, besides the records of its builder.
+///
+/// ```
+/// use tidemill_network::{Event, InFlight, SubpartitionSnapshot};
+///
+/// let ending = SubpartitionSnapshot { waiting: vec![InFlight::Event(Event::EndOfInput)], riders: vec![] };
+/// assert_ne!(ending, SubpartitionSnapshot::default());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubpartitionSnapshot {
     /// What was sent and has no credit yet, oldest first.
@@ -65,6 +122,29 @@ pub struct SubpartitionSnapshot {
 }
 
 /// What a [`Router`](crate::Router) holds.
+///
+/// ```
+/// use tidemill_network::BufferTimeout;
+///
+/// let timeout = BufferTimeout::Disabled;
+/// # use std::{sync::Arc, time::Instant};
+/// # use tidemill_core::{Batch, TypedBatch};
+/// # use tidemill_network::{Event, GateItem, InputGate, NetworkBufferPool, router::SingleRouter};
+/// # use tidemill_serialization::TypedBatchSerializer;
+/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
+/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
+/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
+/// # let sender = gate.sender(0, pool.clone(), 4);
+/// # let router = Box::new(SingleRouter::<u32>::new(0, 32 * 1024));
+/// # let mut partition =
+/// #     tidemill_network::ResultPartition::new(router, vec![sender], pool, timeout, None);
+/// partition.write(Batch::new(TypedBatch::from_values(vec![7u32])), Instant::now())?;
+/// let router = partition.snapshot(None, &*serializer)?.router;
+/// assert!(router.builders[0].is_some() && router.rest.is_none());
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouterSnapshot {
     /// For each of its builders: the records that wait to fill a buffer, encoded; `None` when there are none. A router
@@ -79,8 +159,20 @@ pub struct RouterSnapshot {
 }
 
 /// What a [`ResultPartition`](crate::ResultPartition) holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// ```
+/// use tidemill_network::{PartitionSnapshot, RouterSnapshot};
+/// use tidemill_serialization::SerializerSnapshot;
+///
+/// let serializer = SerializerSnapshot::of::<u32>();
+/// let nothing = PartitionSnapshot { serializer, channels: vec![], router: RouterSnapshot::default() };
+/// assert_eq!(PartitionSnapshot::decode(&nothing.encode())?, nothing);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionSnapshot {
+    /// What its batches were encoded with.
+    pub serializer: SerializerSnapshot,
     /// Its channels.
     pub channels: Vec<SubpartitionSnapshot>,
     /// Its router.
@@ -89,8 +181,17 @@ pub struct PartitionSnapshot {
 
 impl GateSnapshot {
     /// The snapshot as bytes, with version and checksum.
+    ///
+    /// ```
+    /// use tidemill_network::GateSnapshot;
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let nothing = GateSnapshot { serializer: SerializerSnapshot::of::<u32>(), channels: vec![] };
+    /// assert!(nothing.encode().starts_with(b"TMCH"));
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         framed(GATE, |out| {
+            put_bytes(out, &self.serializer.encode());
             put_count(out, self.channels.len());
             for channel in &self.channels {
                 out.push(u8::from(channel.ended));
@@ -101,25 +202,93 @@ impl GateSnapshot {
 
     /// Reads what [`encode`](Self::encode) wrote. The encoded batches are not looked into before they are used.
     ///
+    /// ```
+    /// use tidemill_network::GateSnapshot;
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let mut bytes = GateSnapshot { serializer: SerializerSnapshot::of::<u32>(), channels: vec![] }.encode();
+    /// assert!(GateSnapshot::decode(&bytes).is_ok());
+    /// bytes.pop();
+    /// assert!(GateSnapshot::decode(&bytes).is_err(), "it is cut off");
+    /// ```
+    ///
     /// # Errors
     /// [`NetworkError::DamagedSnapshot`] when the bytes are damaged, cut off, something else, or of a version that this
     /// release does not know.
     pub fn decode(bytes: &[u8]) -> Result<Self, NetworkError> {
         unframed(bytes, GATE, "an input gate", |input| {
+            let serializer = SerializerSnapshot::decode(&get_bytes(input)?)?;
             // A channel takes a flag and a count.
             let channels = get_many(input, 9, "channels of a gate", |input| {
                 let ended = get_flag(input, "end of a channel")?;
                 Ok(InputChannelSnapshot { queued: get_items(input)?, ended })
             })?;
-            Ok(Self { channels })
+            Ok(Self { serializer, channels })
         })
     }
 }
 
+impl GateSnapshot {
+    /// Makes the batches those of the edge as it is now.
+    pub(crate) fn migrate(&mut self, serializer: &dyn BatchSerializer) -> Result<(), NetworkError> {
+        let queued = self.channels.iter_mut().flat_map(|channel| &mut channel.queued);
+        migrate(&mut self.serializer, serializer, queued.filter_map(InFlight::bytes))
+    }
+}
+
+impl PartitionSnapshot {
+    /// Makes the batches those of the edge as it is now.
+    pub(crate) fn migrate(&mut self, serializer: &dyn BatchSerializer) -> Result<(), NetworkError> {
+        let waiting = self.channels.iter_mut().flat_map(|channel| &mut channel.waiting);
+        let RouterSnapshot { builders, rest, .. } = &mut self.router;
+        let batches = waiting.filter_map(InFlight::bytes).chain(builders.iter_mut().flatten()).chain(rest);
+        migrate(&mut self.serializer, serializer, batches)
+    }
+}
+
+impl InFlight {
+    fn bytes(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            InFlight::Buffer(bytes) => Some(bytes),
+            InFlight::Event(_) => None,
+        }
+    }
+}
+
+/// Encodes batches anew where they were written with another schema.
+fn migrate<'a>(
+    stored: &mut SerializerSnapshot,
+    serializer: &dyn BatchSerializer,
+    batches: impl Iterator<Item = &'a mut Vec<u8>>,
+) -> Result<(), NetworkError> {
+    let declared = serializer.snapshot();
+    if *stored == declared {
+        return Ok(());
+    }
+    let reader = serializer.reading(stored).map_err(NetworkError::Migration)?;
+    for bytes in batches {
+        let batch = reader.decode(bytes).map_err(NetworkError::Migration)?;
+        bytes.clear();
+        serializer.encode(&batch, bytes).map_err(NetworkError::Migration)?;
+    }
+    *stored = declared;
+    Ok(())
+}
+
 impl PartitionSnapshot {
     /// The snapshot as bytes, with version and checksum.
+    ///
+    /// ```
+    /// use tidemill_network::{PartitionSnapshot, RouterSnapshot};
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let serializer = SerializerSnapshot::of::<u32>();
+    /// let nothing = PartitionSnapshot { serializer, channels: vec![], router: RouterSnapshot::default() };
+    /// assert!(nothing.encode().starts_with(b"TMCH"));
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         framed(PARTITION, |out| {
+            put_bytes(out, &self.serializer.encode());
             put_count(out, self.channels.len());
             for channel in &self.channels {
                 put_items(out, &channel.waiting);
@@ -138,10 +307,19 @@ impl PartitionSnapshot {
 
     /// Reads what [`encode`](Self::encode) wrote. The encoded batches are not looked into before they are used.
     ///
+    /// ```
+    /// use tidemill_network::{GateSnapshot, PartitionSnapshot};
+    /// use tidemill_serialization::SerializerSnapshot;
+    ///
+    /// let gate = GateSnapshot { serializer: SerializerSnapshot::of::<u32>(), channels: vec![] };
+    /// assert!(PartitionSnapshot::decode(&gate.encode()).is_err(), "it is the snapshot of a gate");
+    /// ```
+    ///
     /// # Errors
     /// As [`GateSnapshot::decode`].
     pub fn decode(bytes: &[u8]) -> Result<Self, NetworkError> {
         unframed(bytes, PARTITION, "a result partition", |input| {
+            let serializer = SerializerSnapshot::decode(&get_bytes(input)?)?;
             let channels = get_many(input, 16, "channels of a partition", |input| {
                 let waiting = get_items(input)?;
                 let riders = get_many(input, 1, "events behind a builder", |input| {
@@ -156,7 +334,7 @@ impl PartitionSnapshot {
             let targets = get_many(input, 4, "chosen channels", |input| {
                 Ok(u32::from_le_bytes(input.array("chosen channel")?))
             })?;
-            Ok(Self { channels, router: RouterSnapshot { builders, position, rest, targets } })
+            Ok(Self { serializer, channels, router: RouterSnapshot { builders, position, rest, targets } })
         })
     }
 }

@@ -56,12 +56,31 @@ impl TaskWaker {
     }
 
     /// Says that the calling thread is the one to wake.
+    ///
+    /// ```
+    /// use tidemill_network::{TaskWaker, Wake};
+    ///
+    /// let waker = TaskWaker::new();
+    /// waker.attach();
+    /// waker.wake(Wake::Command);
+    /// waker.wait(&[Wake::Input], None, || true); // Returns at once: it was woken before.
+    /// ```
     pub fn attach(&self) {
         // A second attach keeps the first thread: a task never moves.
         let _ = self.thread.set(std::thread::current());
     }
 
     /// Wakes the task when it waits for `what`. The change that it waits for must be visible before.
+    ///
+    /// ```
+    /// use tidemill_network::{TaskWaker, Wake};
+    ///
+    /// let waker = TaskWaker::new();
+    /// waker.attach();
+    /// waker.wake(Wake::Input); // Nobody waits for input, so nothing is remembered.
+    /// waker.wake(Wake::Command); // A command always wakes.
+    /// waker.wait(&[Wake::Input], None, || true);
+    /// ```
     #[inline]
     pub fn wake(&self, what: Wake) {
         fence(Ordering::SeqCst);
@@ -80,6 +99,16 @@ impl TaskWaker {
     /// once more after the interest is announced, so that nothing that happens in between is missed.
     ///
     /// May return early.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use tidemill_network::{TaskWaker, Wake};
+    ///
+    /// let waker = TaskWaker::new();
+    /// waker.attach();
+    /// waker.wait(&[Wake::Input], None, || false); // What it would wait for is there already.
+    /// waker.wait(&[Wake::Input], Some(Instant::now()), || true); // It has waited long enough.
+    /// ```
     pub fn wait(&self, interest: &[Wake], deadline: Option<Instant>, still_waiting: impl FnOnce() -> bool) {
         let bits = interest.iter().fold(0, |bits, wake| bits | *wake as u8);
         self.interest.store(bits, Ordering::Relaxed);

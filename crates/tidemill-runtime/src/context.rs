@@ -6,7 +6,7 @@ use tidemill_core::budget::MemoryBudget;
 use tidemill_core::id::OperatorId;
 use tidemill_core::key_group::KeyGroupRange;
 use tidemill_serialization::Key;
-use tidemill_state::{Clock, KeyedStateBackend, SubtaskSnapshot};
+use tidemill_state::{Clock, KeyedStateBackend, StateListener, SubtaskSnapshot};
 
 use crate::metrics::OperatorMetrics;
 use crate::operator::{OperatorError, OperatorWaker};
@@ -49,6 +49,8 @@ pub struct OperatorContext {
     pub parallelism: u32,
     /// How many key groups there are.
     pub max_parallelism: u32,
+    /// Is told of the states that the operator declares.
+    pub state_listener: Option<Arc<dyn StateListener>>,
     /// The memory that state may use.
     pub state_budget: MemoryBudget,
     /// The managed memory of the slot, which all subtasks in it share.
@@ -81,6 +83,7 @@ impl OperatorContext {
             subtask,
             parallelism,
             max_parallelism,
+            state_listener: None,
             state_budget: MemoryBudget::unlimited("state"),
             managed_memory: MemoryBudget::unlimited("managed memory"),
             clock,
@@ -90,6 +93,15 @@ impl OperatorContext {
     }
 
     /// The key groups that this subtask owns.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::OperatorContext;
+    /// use tidemill_state::SystemClock;
+    ///
+    /// let first = OperatorContext::detached(0, 2, 128, Arc::new(SystemClock));
+    /// assert_eq!(first.key_groups().bounds(), Some(0..=63));
+    /// ```
     pub fn key_groups(&self) -> KeyGroupRange {
         KeyGroupRange::of_subtask(self.subtask, self.parallelism, self.max_parallelism)
     }
@@ -120,6 +132,7 @@ impl OperatorContext {
             Arc::clone(&self.clock),
             self.state_budget.clone(),
         );
+        backend.set_listener(self.state_listener.clone());
         backend.restore(restored)?;
         Ok(backend)
     }

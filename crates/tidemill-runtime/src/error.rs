@@ -4,6 +4,7 @@ use tidemill_core::config::ConfigError;
 use tidemill_core::{Classified, Fault};
 use tidemill_network::NetworkError;
 
+use crate::generic_types::GenericUse;
 use crate::operator::OperatorError;
 
 /// A job that cannot be built or has not finished.
@@ -47,6 +48,18 @@ pub enum JobError {
         job: String,
         /// What is missing.
         source: NetworkError,
+    },
+    /// The job uses the generic fallback of serialization, which it forbids.
+    #[error(
+        "job '{job}' does not start: 'pipeline.generic-types' is false, and these are of types that only the slow generic \
+         fallback can write:{}\nDerive `Record` for them, or give them serializers of their own",
+        uses.iter().map(|found| format!("\n  {found}")).collect::<String>()
+    )]
+    GenericTypes {
+        /// The job.
+        job: String,
+        /// All places.
+        uses: Vec<GenericUse>,
     },
     /// An operator failed; the rest of the job was cancelled.
     #[error("{0}")]
@@ -142,6 +155,7 @@ impl Classified for JobError {
             JobError::Configuration(error) => error.code(),
             JobError::NotEnoughSlots { .. } => "TM-JOB-NOT-ENOUGH-SLOTS",
             JobError::Network { source, .. } => source.code(),
+            JobError::GenericTypes { .. } => "TM-SERIALIZATION-GENERIC-FORBIDDEN",
             JobError::Operator(failure) => failure.error.code(),
             JobError::Cancelled(_) => "TM-JOB-CANCELLED",
             JobError::Thread { .. } => "TM-JOB-THREAD",

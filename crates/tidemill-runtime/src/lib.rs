@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod console;
 pub mod context;
 pub mod error;
+pub mod generic_types;
 pub mod graph;
 pub mod metrics;
 pub mod operator;

@@ -300,6 +300,12 @@ pub struct Output {
 }
 
 /// How many records an operator puts into one batch, about, when nothing else bounds it.
+///
+/// ```
+/// use tidemill_runtime::{DEFAULT_BATCH_RECORDS, Output};
+///
+/// assert_eq!(Output::default().batch_records(), DEFAULT_BATCH_RECORDS);
+/// ```
 pub const DEFAULT_BATCH_RECORDS: usize = 4096;
 
 impl Default for Output {
@@ -316,17 +322,49 @@ impl Default for Output {
 
 impl Output {
     /// How many records one call should emit at most; a single input record may exceed it.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    /// use tidemill_runtime::Output;
+    ///
+    /// let mut out = Output::default();
+    /// let mut batch: TypedBatch<u32> = out.fresh();
+    /// while batch.len() < out.batch_records() {
+    ///     batch.push(7, 0);
+    /// }
+    /// # assert_eq!(batch.len(), tidemill_runtime::DEFAULT_BATCH_RECORDS);
+    /// ```
     #[inline]
     pub fn batch_records(&self) -> usize {
         self.batch_records
     }
 
     /// Sets how many records one call should emit at most.
+    ///
+    /// ```
+    /// use tidemill_runtime::Output;
+    ///
+    /// let mut out = Output::default();
+    /// out.set_batch_records(16);
+    /// assert_eq!(out.batch_records(), 16);
+    /// out.set_batch_records(0);
+    /// assert_eq!(out.batch_records(), 1, "something must come out");
+    /// ```
     pub fn set_batch_records(&mut self, records: usize) {
         self.batch_records = records.max(1);
     }
 
     /// Emits records; nothing when there are none.
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    /// use tidemill_runtime::Output;
+    ///
+    /// let mut out = Output::default();
+    /// out.emit(Batch::new(TypedBatch::from_values(vec![7u32])));
+    /// out.emit(Batch::new(TypedBatch::<u32>::default()));
+    /// assert_eq!(out.take_emissions().len(), 1, "of the two only one has records");
+    /// ```
     #[inline]
     pub fn emit(&mut self, batch: Batch) {
         if !batch.is_empty() {
@@ -335,6 +373,15 @@ impl Output {
     }
 
     /// Emits typed records; nothing when there are none.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    /// use tidemill_runtime::{Emission, Output};
+    ///
+    /// let mut out = Output::default();
+    /// out.emit_typed(TypedBatch::from_values(vec![7u32, 8]));
+    /// assert!(matches!(&out.take_emissions()[..], [Emission::Batch(batch)] if batch.len() == 2));
+    /// ```
     #[inline]
     pub fn emit_typed<T: Element>(&mut self, batch: TypedBatch<T>) {
         if !batch.is_empty() {
@@ -361,28 +408,96 @@ impl Output {
     }
 
     /// Passes on that event time has advanced.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::{Emission, Output};
+    ///
+    /// let mut out = Output::default();
+    /// out.watermark(Watermark(1_000));
+    /// assert!(matches!(&out.take_emissions()[..], [Emission::Watermark(Watermark(1_000))]));
+    /// ```
     pub fn watermark(&mut self, watermark: Watermark) {
         self.emissions.push(Emission::Watermark(watermark));
     }
 
     /// Passes on that the output is idle, or active again.
+    ///
+    /// ```
+    /// use tidemill_runtime::{Emission, Output};
+    ///
+    /// let mut out = Output::default();
+    /// out.idle(true);
+    /// assert!(matches!(&out.take_emissions()[..], [Emission::Idle(true)]));
+    /// ```
     pub fn idle(&mut self, idle: bool) {
         self.emissions.push(Emission::Idle(idle));
     }
 
     /// Keeps what is left of the input for the next call; goes with [`Progress::More`] and [`Progress::Wait`], and only in
     /// [`Operator::process`]: the job fails otherwise.
+    ///
+    /// ```
+    /// use tidemill_core::batch::WrongBatchType;
+    /// use tidemill_core::{Batch, TypedBatch};
+    /// use tidemill_runtime::{Output, Progress};
+    ///
+    /// /// Emits at most two records a call; they have no timestamps.
+    /// fn in_pairs(mut batch: Batch, out: &mut Output) -> Result<Progress, WrongBatchType> {
+    ///     let records = batch.downcast_mut::<TypedBatch<u32>>()?;
+    ///     let pair = records.values.drain(..records.len().min(2)).collect();
+    ///     out.emit_typed(TypedBatch::from_values(pair));
+    ///     if batch.is_empty() {
+    ///         return Ok(Progress::Done);
+    ///     }
+    ///     out.keep(batch);
+    ///     Ok(Progress::More)
+    /// }
+    ///
+    /// let mut out = Output::default();
+    /// in_pairs(Batch::new(TypedBatch::from_values(vec![7u32, 8, 9])), &mut out)?;
+    /// assert!(out.take_kept().is_some_and(|rest| rest.len() == 1));
+    /// # Ok::<(), WrongBatchType>(())
+    /// ```
     pub fn keep(&mut self, batch: Batch) {
         self.kept = Some(batch);
     }
 
     /// Hands back an input batch that has been emptied, so that the operator before can use its memory again.
+    ///
+    /// ```
+    /// use tidemill_core::batch::WrongBatchType;
+    /// use tidemill_core::{Batch, TypedBatch};
+    /// use tidemill_runtime::Output;
+    ///
+    /// /// Counts records, and leaves the batch to whoever fills the next one.
+    /// fn count(mut batch: Batch, out: &mut Output) -> Result<usize, WrongBatchType> {
+    ///     let records = batch.len();
+    ///     batch.downcast_mut::<TypedBatch<u32>>()?.clear();
+    ///     out.recycle(batch);
+    ///     Ok(records)
+    /// }
+    ///
+    /// assert_eq!(count(Batch::new(TypedBatch::from_values(vec![7u32, 8])), &mut Output::default())?, 2);
+    /// # Ok::<(), WrongBatchType>(())
+    /// ```
     #[inline]
     pub fn recycle(&mut self, batch: Batch) {
         self.recycled = Some(batch);
     }
 
     /// An empty batch to fill: with the memory of an earlier one where there is one.
+    ///
+    /// ```
+    /// use tidemill_core::TypedBatch;
+    /// use tidemill_runtime::Output;
+    ///
+    /// let mut out = Output::default();
+    /// let mut batch: TypedBatch<u32> = out.fresh();
+    /// assert!(batch.is_empty());
+    /// batch.push(7, 1_000);
+    /// out.emit_typed(batch);
+    /// ```
     #[inline]
     pub fn fresh<T: Element>(&mut self) -> TypedBatch<T> {
         if let Some(mut spare) = self.spare.take()
@@ -395,6 +510,15 @@ impl Output {
     }
 
     /// What has been emitted since it was last taken.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::Output;
+    ///
+    /// let mut out = Output::default();
+    /// out.watermark(Watermark(1_000));
+    /// assert_eq!((out.take_emissions().len(), out.take_emissions().len()), (1, 0));
+    /// ```
     pub fn take_emissions(&mut self) -> Vec<Emission> {
         std::mem::take(&mut self.emissions)
     }
@@ -405,6 +529,16 @@ impl Output {
     }
 
     /// The batch that the operator kept.
+    ///
+    /// ```
+    /// use tidemill_core::{Batch, TypedBatch};
+    /// use tidemill_runtime::Output;
+    ///
+    /// let mut out = Output::default();
+    /// out.keep(Batch::new(TypedBatch::from_values(vec![7u32])));
+    /// assert!(out.take_kept().is_some());
+    /// assert!(out.take_kept().is_none(), "it was taken");
+    /// ```
     pub fn take_kept(&mut self) -> Option<Batch> {
         self.kept.take()
     }
@@ -438,22 +572,58 @@ pub struct OperatorWaker {
 
 impl OperatorWaker {
     /// A waker of a task.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::OperatorWaker;
+    ///
+    /// let waker = OperatorWaker::new(Arc::default());
+    /// assert!(!waker.is_woken());
+    /// ```
     pub fn new(task: Arc<TaskWaker>) -> Self {
         Self { task, woken: Arc::default() }
     }
 
     /// Has the operator called soon.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::OperatorWaker;
+    ///
+    /// let waker = OperatorWaker::new(Arc::default());
+    /// let elsewhere = waker.clone();
+    /// std::thread::spawn(move || elsewhere.wake()).join().unwrap();
+    /// assert!(waker.is_woken());
+    /// ```
     pub fn wake(&self) {
         self.woken.store(true, std::sync::atomic::Ordering::Release);
         self.task.wake(Wake::Command);
     }
 
     /// Whether it was used since it was last [taken](Self::take).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::OperatorWaker;
+    ///
+    /// let waker = OperatorWaker::new(Arc::default());
+    /// waker.wake();
+    /// assert!(waker.is_woken() && waker.is_woken(), "looking changes nothing");
+    /// ```
     pub fn is_woken(&self) -> bool {
         self.woken.load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// Whether it was used; it counts as unused from now on.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::OperatorWaker;
+    ///
+    /// let waker = OperatorWaker::new(Arc::default());
+    /// waker.wake();
+    /// assert!(waker.take() && !waker.take());
+    /// ```
     pub fn take(&self) -> bool {
         self.woken.swap(false, std::sync::atomic::Ordering::Acquire)
     }
@@ -516,26 +686,60 @@ impl OperatorError {
     }
 
     /// A failure with a code of its own.
+    ///
+    /// ```
+    /// use tidemill_core::Fault;
+    /// use tidemill_runtime::OperatorError;
+    ///
+    /// let error = OperatorError::new("MY-DISK-FULL", Fault::External, "the disk is full; make room");
+    /// assert_eq!(error.to_string(), "the disk is full; make room");
+    /// ```
     pub fn new(code: &'static str, fault: Fault, message: impl Into<String>) -> Self {
         Self { code, fault, retryable: false, message: message.into(), source: None }
     }
 
     /// The stable code.
+    ///
+    /// ```
+    /// use tidemill_runtime::OperatorError;
+    ///
+    /// assert_eq!(OperatorError::user("no such airport").code(), "TM-USER-FUNCTION");
+    /// ```
     pub fn code(&self) -> &'static str {
         self.code
     }
 
     /// Whose fault it is.
+    ///
+    /// ```
+    /// use tidemill_core::Fault;
+    /// use tidemill_runtime::OperatorError;
+    ///
+    /// assert_eq!(OperatorError::user("no such airport").fault(), Fault::User);
+    /// ```
     pub fn fault(&self) -> Fault {
         self.fault
     }
 
     /// Whether the same may succeed when tried again.
+    ///
+    /// ```
+    /// use tidemill_runtime::OperatorError;
+    ///
+    /// assert!(!OperatorError::user("no such airport").retryable());
+    /// ```
     pub fn retryable(&self) -> bool {
         self.retryable
     }
 
     /// The errors behind this one, outermost first, without those that only repeat what was said.
+    ///
+    /// ```
+    /// use tidemill_core::Fault;
+    /// use tidemill_runtime::OperatorError;
+    ///
+    /// assert!(OperatorError::new("MY-CODE", Fault::External, "nothing behind it").causes().is_empty());
+    /// ```
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
         let mut next = self.source.as_deref().map(|error| error as &dyn StdError);

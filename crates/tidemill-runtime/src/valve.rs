@@ -58,6 +58,13 @@ pub struct WatermarkValve {
 
 impl WatermarkValve {
     /// All channels start active and without a watermark.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::valve::WatermarkValve;
+    ///
+    /// assert_eq!(WatermarkValve::new(2).current(), Watermark::MIN);
+    /// ```
     pub fn new(channels: usize) -> Self {
         let channel = Channel { watermark: Watermark::MIN, idle: false, aligned: true };
         Self { channels: vec![channel; channels], last: Watermark::MIN, idle: false }
@@ -69,12 +76,30 @@ impl WatermarkValve {
     }
 
     /// Whether all channels are idle.
+    ///
+    /// ```
+    /// use tidemill_runtime::valve::WatermarkValve;
+    ///
+    /// let mut valve = WatermarkValve::new(1);
+    /// valve.idle(0, true);
+    /// assert!(valve.is_idle());
+    /// ```
     pub fn is_idle(&self) -> bool {
         self.idle
     }
 
     /// A watermark has arrived on a channel. One that does not advance, or comes from an idle channel, is ignored, but for
     /// the last one. Up to two things may follow, in this order.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::valve::WatermarkValve;
+    ///
+    /// let mut valve = WatermarkValve::new(2);
+    /// valve.watermark(0, Watermark(50));
+    /// valve.watermark(1, Watermark(20));
+    /// assert_eq!(valve.current(), Watermark(20), "the slower one decides");
+    /// ```
     pub fn watermark(&mut self, channel: usize, watermark: Watermark) -> [Option<ValveOutput>; 2] {
         if watermark == Watermark::MAX {
             return self.ends(channel);
@@ -91,6 +116,16 @@ impl WatermarkValve {
     }
 
     /// A channel has gone idle or is active again. Up to two things may follow, in this order.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::valve::WatermarkValve;
+    ///
+    /// let mut valve = WatermarkValve::new(2);
+    /// valve.watermark(0, Watermark(50));
+    /// valve.idle(1, true);
+    /// assert_eq!(valve.current(), Watermark(50), "channel 1 does not count");
+    /// ```
     pub fn idle(&mut self, channel: usize, idle: bool) -> [Option<ValveOutput>; 2] {
         let state = &mut self.channels[channel];
         if state.idle == idle || state.has_ended() {

@@ -12,13 +12,17 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::element::sequence_bytes;
 
+use crate::compatibility::Compatibility;
 use crate::data::Data;
 use crate::error::SerializationError;
 use crate::input::{DecodeError, Input, TOO_LONG};
+use crate::migration::{Migration, MigrationError};
+use crate::snapshot::SerializerSnapshot;
 
 const VERSION: u8 = 1;
 const HEADER: usize = 6;
@@ -72,16 +76,21 @@ pub fn encode_batch<T: Data>(batch: &TypedBatch<T>, out: &mut Vec<u8>) -> Result
 /// When the bytes are not exactly one batch of `T`.
 pub fn decode_batch<T: Data>(bytes: &[u8]) -> Result<TypedBatch<T>, SerializationError> {
     let type_name = std::any::type_name::<T>();
+    check_version(bytes, type_name)?;
+    decode_contents(bytes).map_err(|source| SerializationError::Decode { type_name, source })
+}
+
+fn check_version(bytes: &[u8], type_name: &'static str) -> Result<(), SerializationError> {
     match bytes.first() {
         Some(&found) if found > VERSION => {
             Err(SerializationError::Version { type_name, found, supported: VERSION })
         }
-        _ => decode_contents(bytes).map_err(|source| SerializationError::Decode { type_name, source }),
+        _ => Ok(()),
     }
 }
 
-fn decode_contents<T: Data>(bytes: &[u8]) -> Result<TypedBatch<T>, DecodeError> {
-    let input = &mut Input::new(bytes);
+/// Whether the records have timestamps, and how many there are; they take at least `record_bytes` each.
+fn decode_header(input: &mut Input<'_>, record_bytes: usize) -> Result<(bool, usize), DecodeError> {
     let [version, stamped] = input.array("batch")?;
     if version != VERSION {
         return Err(DecodeError::invalid("batch", format!("{version} is no version of the format")));
@@ -89,11 +98,13 @@ fn decode_contents<T: Data>(bytes: &[u8]) -> Result<TypedBatch<T>, DecodeError> 
     if stamped > 1 {
         return Err(DecodeError::invalid("batch", format!("its second byte is {stamped}, neither 0 nor 1")));
     }
-    let count = input.length(T::FIXED_BYTES.unwrap_or(1), "batch")?;
-    let timestamps = match stamped {
-        0 => Vec::new(),
-        _ => i64::decode_vec(count, input)?,
-    };
+    Ok((stamped == 1, input.length(record_bytes, "batch")?))
+}
+
+fn decode_contents<T: Data>(bytes: &[u8]) -> Result<TypedBatch<T>, DecodeError> {
+    let input = &mut Input::new(bytes);
+    let (stamped, count) = decode_header(input, T::FIXED_BYTES.unwrap_or(1))?;
+    let timestamps = if stamped { i64::decode_vec(count, input)? } else { Vec::new() };
     let values = T::decode_vec(count, input)?;
     input.finish("batch")?;
     Ok(TypedBatch { values, timestamps, hashes: Vec::new() })
@@ -127,6 +138,15 @@ pub trait BatchSerializer: Send + Sync + fmt::Debug {
 
     /// The name of the record type, for messages.
     fn type_name(&self) -> &'static str;
+
+    /// What is stored beside the batches that it writes.
+    fn snapshot(&self) -> SerializerSnapshot;
+
+    /// A serializer that writes as this one does and reads batches that were written as `stored` says.
+    ///
+    /// # Errors
+    /// When these batches cannot be read.
+    fn reading(&self, stored: &SerializerSnapshot) -> Result<Arc<dyn BatchSerializer>, SerializationError>;
 }
 
 /// The serializer of batches of `T`.
@@ -170,4 +190,71 @@ impl<T: Data> BatchSerializer for TypedBatchSerializer<T> {
     fn type_name(&self) -> &'static str {
         std::any::type_name::<T>()
     }
+
+    fn snapshot(&self) -> SerializerSnapshot {
+        SerializerSnapshot::of::<T>()
+    }
+
+    fn reading(&self, stored: &SerializerSnapshot) -> Result<Arc<dyn BatchSerializer>, SerializationError> {
+        match self.snapshot().read_from(stored) {
+            Compatibility::AsIs => Ok(Arc::new(*self)),
+            Compatibility::AfterMigration(migration) => {
+                Ok(Arc::new(MigratingBatchSerializer { serializer: *self, migration: Arc::new(migration) }))
+            }
+            Compatibility::Incompatible(source) => {
+                Err(SerializationError::Incompatible { type_name: std::any::type_name::<T>(), source })
+            }
+        }
+    }
+}
+
+/// Reads batches that were written with another schema.
+struct MigratingBatchSerializer<T> {
+    serializer: TypedBatchSerializer<T>,
+    migration: Arc<Migration>,
+}
+
+impl<T> fmt::Debug for MigratingBatchSerializer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} with {:?}", self.serializer, self.migration)
+    }
+}
+
+impl<T: Data> BatchSerializer for MigratingBatchSerializer<T> {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) -> Result<(), SerializationError> {
+        self.serializer.encode(batch, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Batch, SerializationError> {
+        let type_name = self.type_name();
+        check_version(bytes, type_name)?;
+        let migrated = migrate_contents(&self.migration, bytes)
+            .map_err(|source| SerializationError::Decode { type_name, source })?;
+        self.serializer.decode(&migrated)
+    }
+
+    fn type_name(&self) -> &'static str {
+        self.serializer.type_name()
+    }
+
+    fn snapshot(&self) -> SerializerSnapshot {
+        self.serializer.snapshot()
+    }
+
+    fn reading(&self, stored: &SerializerSnapshot) -> Result<Arc<dyn BatchSerializer>, SerializationError> {
+        self.serializer.reading(stored)
+    }
+}
+
+/// A whole batch with its records as another schema has them.
+fn migrate_contents(migration: &Migration, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let input = &mut Input::new(bytes);
+    let (stamped, count) = decode_header(input, 1)?;
+    let timestamps = input.take(if stamped { count.saturating_mul(size_of::<i64>()) } else { 0 }, "batch")?;
+    let mut migrated = Vec::with_capacity(bytes.len());
+    migrated.extend_from_slice(&bytes[..HEADER]);
+    migrated.extend_from_slice(timestamps);
+    migration.sequence(count, input, &mut migrated).map_err(MigrationError::into_decode_error)?;
+    input.finish("batch")?;
+    Ok(migrated)
 }

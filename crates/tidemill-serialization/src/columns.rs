@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimestampMillisecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, LargeBinaryArray, LargeStringArray,
@@ -16,8 +17,9 @@ use arrow_array::{
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
+use crate::decimal::Decimal;
 use crate::error::SerializationError;
-use crate::time::{Date, TimestampMs};
+use crate::time::{Date, TimeOfDay, TimestampMicros, TimestampMs};
 
 /// A record that is a row of columns. Derived with `#[derive(Record)]` and `#[record(arrow)]`, for structs with
 /// named fields.
@@ -70,7 +72,7 @@ pub trait ArrowRecord: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the field of a record with `#[record(arrow)]`",
     label = "not the type of a column",
-    note = "possible are `bool`, integers up to 64 bits, `f32`, `f64`, `String`, `Arc<str>`, `Vec<u8>`, `TimestampMs`, `Date` and `Option`s of these"
+    note = "possible are `bool`, integers up to 64 bits, `f32`, `f64`, `String`, `Arc<str>`, `Vec<u8>`, `TimestampMs`, `TimestampMicros`, `TimeOfDay`, `Date`, `Decimal` and `Option`s of these"
 )]
 pub trait ArrowValue: Sized + 'static {
     /// A column of such values, downcast once.
@@ -103,7 +105,7 @@ pub trait ArrowValue: Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the field of a record with `#[record(arrow)]`",
     label = "not the type of a column",
-    note = "possible are `bool`, integers up to 64 bits, `f32`, `f64`, `String`, `Arc<str>`, `Vec<u8>`, `TimestampMs`, `Date` and `Option`s of these"
+    note = "possible are `bool`, integers up to 64 bits, `f32`, `f64`, `String`, `Arc<str>`, `Vec<u8>`, `TimestampMs`, `TimestampMicros`, `TimeOfDay`, `Date`, `Decimal` and `Option`s of these"
 )]
 pub trait ArrowField: Sized + 'static {
     /// Whether NULL is a value of the type.
@@ -221,7 +223,42 @@ primitives! {
     f32: Float32Type, |raw| raw, |value| *value;
     f64: Float64Type, |raw| raw, |value| *value;
     TimestampMs: TimestampMillisecondType, |raw| TimestampMs(raw), |value| value.0;
+    TimestampMicros: TimestampMicrosecondType, |raw| TimestampMicros(raw), |value| value.0;
+    TimeOfDay: Time64MicrosecondType, |raw| TimeOfDay(raw), |value| value.0;
     Date: Date32Type, |raw| Date(raw), |value| value.0;
+}
+
+impl<const P: u8, const S: u8> ArrowValue for Decimal<P, S> {
+    type Column<'a> = &'a [i128];
+
+    fn data_type() -> DataType {
+        DataType::Decimal128(P, S as i8)
+    }
+
+    /// Of the same scale and at most as many digits.
+    fn column(array: &dyn Array) -> Option<Self::Column<'_>> {
+        match array.data_type() {
+            DataType::Decimal128(precision, scale) if *precision <= P && *scale == S as i8 => {
+                array.as_primitive_opt::<Decimal128Type>().map(|array| array.values().as_ref())
+            }
+            _ => None,
+        }
+    }
+
+    /// As the column has it: that values have no more digits than their type says is up to who made the column.
+    #[inline]
+    fn get(column: &Self::Column<'_>, row: usize) -> Self {
+        Decimal::of_column(column[row])
+    }
+
+    fn build<'a>(values: impl ExactSizeIterator<Item = Option<&'a Self>> + Clone) -> Option<ArrayRef> {
+        let mut builder = PrimitiveBuilder::<Decimal128Type>::with_capacity(values.len())
+            .with_data_type(<Self as ArrowValue>::data_type());
+        for value in values {
+            builder.append_option(value.map(|value| value.unscaled()));
+        }
+        Some(Arc::new(builder.finish()))
+    }
 }
 
 impl ArrowValue for bool {

@@ -8,8 +8,15 @@ use arrayvec::ArrayVec;
 use crate::data::Data;
 use crate::input::{DecodeError, Input};
 use crate::scalars::encode_length;
+use crate::schema::{SchemaBuilder, Type};
 
 impl<T: Data> Data for Option<T> {
+    const GENERIC: bool = T::GENERIC;
+
+    fn describe(schema: &mut SchemaBuilder) -> Type {
+        Type::Option(Box::new(T::describe(schema)))
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -32,6 +39,12 @@ impl<T: Data> Data for Option<T> {
 }
 
 impl<T: Data> Data for Box<T> {
+    const GENERIC: bool = T::GENERIC;
+
+    fn describe(schema: &mut SchemaBuilder) -> Type {
+        T::describe(schema)
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         T::encode(self, out);
@@ -44,6 +57,12 @@ impl<T: Data> Data for Box<T> {
 }
 
 impl<T: Data, const N: usize> Data for [T; N] {
+    const GENERIC: bool = T::GENERIC;
+
+    fn describe(schema: &mut SchemaBuilder) -> Type {
+        Type::Array(Box::new(T::describe(schema)), u32::try_from(N).unwrap_or(u32::MAX))
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         for value in self {
@@ -63,6 +82,12 @@ impl<T: Data, const N: usize> Data for [T; N] {
 }
 
 impl<T: Data> Data for Vec<T> {
+    const GENERIC: bool = T::GENERIC;
+
+    fn describe(schema: &mut SchemaBuilder) -> Type {
+        Type::List(Box::new(T::describe(schema)))
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         encode_length(self.len(), out);
@@ -125,6 +150,12 @@ fn encode_pair<K: Data, V: Data>((key, value): (&K, &V), out: &mut Vec<u8>) {
 }
 
 impl<K: Data + Ord, V: Data> Data for BTreeMap<K, V> {
+    const GENERIC: bool = K::GENERIC || V::GENERIC;
+
+    fn describe(schema: &mut SchemaBuilder) -> Type {
+        Type::Map(Box::new(K::describe(schema)), Box::new(V::describe(schema)))
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         encode_entries(self.iter(), out, encode_pair);
     }
@@ -136,6 +167,12 @@ impl<K: Data + Ord, V: Data> Data for BTreeMap<K, V> {
 }
 
 impl<K: Data + Ord> Data for BTreeSet<K> {
+    const GENERIC: bool = K::GENERIC;
+
+    fn describe(schema: &mut SchemaBuilder) -> Type {
+        Type::Set(Box::new(K::describe(schema)))
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         encode_entries(self.iter(), out, K::encode);
     }
@@ -151,6 +188,12 @@ where
     V: Data,
     S: BuildHasher + Default + Clone + Send + Sync + 'static,
 {
+    const GENERIC: bool = K::GENERIC || V::GENERIC;
+
+    fn describe(schema: &mut SchemaBuilder) -> Type {
+        Type::Map(Box::new(K::describe(schema)), Box::new(V::describe(schema)))
+    }
+
     /// In the order of the keys, so that equal maps have equal bytes.
     fn encode(&self, out: &mut Vec<u8>) {
         let mut entries: Vec<(&K, &V)> = self.iter().collect();
@@ -170,6 +213,12 @@ where
     K: Data + Ord + Hash,
     S: BuildHasher + Default + Clone + Send + Sync + 'static,
 {
+    const GENERIC: bool = K::GENERIC;
+
+    fn describe(schema: &mut SchemaBuilder) -> Type {
+        Type::Set(Box::new(K::describe(schema)))
+    }
+
     /// In order, so that equal sets have equal bytes.
     fn encode(&self, out: &mut Vec<u8>) {
         let mut keys: Vec<&K> = self.iter().collect();
@@ -186,6 +235,12 @@ where
 macro_rules! tuples {
     ($($($field:ident)*;)*) => {$(
         impl<$($field: Data),*> Data for ($($field,)*) {
+            const GENERIC: bool = false $(|| $field::GENERIC)*;
+
+            fn describe(schema: &mut SchemaBuilder) -> Type {
+                Type::Tuple(vec![$($field::describe(schema)),*])
+            }
+
             #[inline]
             #[allow(non_snake_case)]
             fn encode(&self, out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@ use tidemill_core::element::Element;
 use tidemill_core::hash::RoutingHash;
 
 use crate::input::{DecodeError, Input};
+use crate::schema::{SchemaBuilder, Type};
 
 /// A type whose values may cross an edge and live in state.
 ///
@@ -26,6 +27,13 @@ use crate::input::{DecodeError, Input};
     note = "records own their data: no references, and integers of a fixed width instead of `usize`"
 )]
 pub trait Data: Element {
+    /// Whether the generic fallback writes it or a part of it, as far as that can be known of a type alone. What
+    /// `#[record(native)]` refuses.
+    const GENERIC: bool = false;
+
+    /// What values are written as; what [`Schema::of`](crate::Schema::of) asks for.
+    fn describe(schema: &mut SchemaBuilder) -> Type;
+
     /// Appends the encoded value: exactly [`logical_bytes`](Element::logical_bytes) bytes.
     ///
     /// ```

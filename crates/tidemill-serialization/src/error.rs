@@ -4,6 +4,7 @@ use arrow_schema::{ArrowError, DataType};
 use tidemill_core::batch::WrongBatchType;
 use tidemill_core::{Classified, Fault};
 
+use crate::compatibility::Incompatible;
 use crate::input::DecodeError;
 
 /// A batch that cannot be written or read, or columns that do not fit a record.
@@ -27,6 +28,22 @@ pub enum SerializationError {
         type_name: &'static str,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// The bytes are no value of that type.
+    #[error("a stored {type_name} cannot be read: {source}; the bytes are damaged")]
+    Value {
+        /// The type of the value.
+        type_name: &'static str,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// Batches were written with a type that the program's cannot be made of.
+    #[error("stored records cannot be read as {type_name}: {source}")]
+    Incompatible {
+        /// The type of the records in the program.
+        type_name: &'static str,
+        /// The differences.
+        source: Incompatible,
     },
     /// The batch is in a format of a later release.
     #[error(
@@ -131,7 +148,8 @@ pub enum SerializationError {
 impl Classified for SerializationError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Decode { source, .. } => source.code(),
+            Self::Decode { source, .. } | Self::Value { source, .. } => source.code(),
+            Self::Incompatible { .. } => "TM-SERIALIZATION-INCOMPATIBLE",
             Self::Version { .. } => "TM-SERIALIZATION-VERSION",
             Self::TooLarge { .. } => "TM-SERIALIZATION-TOO-LARGE",
             Self::Timestamps { .. } => "TM-SERIALIZATION-TIMESTAMPS",
@@ -147,8 +165,9 @@ impl Classified for SerializationError {
 
     fn fault(&self) -> Fault {
         match self {
-            Self::Decode { source, .. } => source.fault(),
-            Self::Version { .. }
+            Self::Decode { source, .. } | Self::Value { source, .. } => source.fault(),
+            Self::Incompatible { .. }
+            | Self::Version { .. }
             | Self::TooLarge { .. }
             | Self::MissingColumn { .. }
             | Self::ColumnType { .. }

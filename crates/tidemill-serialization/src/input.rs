@@ -6,6 +6,17 @@ use tidemill_core::{Classified, Fault};
 ///
 /// Only reading checks it, so a recursive type must not be let grow deeper before it is sent or put into state: a
 /// list belongs into a `Vec`, not into a chain of boxes.
+///
+/// ```
+/// use tidemill_serialization::{Data, DecodeError, Input, MAX_DEPTH, Record};
+///
+/// #[derive(Record, Clone)]
+/// struct Link { next: Option<Box<Link>> }
+///
+/// // Each byte says that another one follows.
+/// let bytes = vec![1; MAX_DEPTH as usize + 1];
+/// assert!(matches!(Link::decode(&mut Input::new(&bytes)), Err(DecodeError::TooDeep { .. })));
+/// ```
 pub const MAX_DEPTH: u32 = 256;
 
 /// A length that says: there were more elements than a length can say. Never a valid length.
@@ -30,16 +41,40 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// Starts at the first byte.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Data, Input};
+    ///
+    /// assert_eq!(u16::decode(&mut Input::new(&[2, 1])), Ok(258));
+    /// ```
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, depth: 0 }
     }
 
     /// How many bytes are left.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Data, Input};
+    ///
+    /// let mut input = Input::new(&[2, 1, 7]);
+    /// u16::decode(&mut input)?;
+    /// assert_eq!(input.remaining(), 1);
+    /// # Ok::<(), tidemill_serialization::DecodeError>(())
+    /// ```
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
     /// Takes the next `count` bytes.
+    ///
+    /// ```
+    /// use tidemill_serialization::Input;
+    ///
+    /// let mut input = Input::new(b"abc");
+    /// assert_eq!(input.take(2, "letters")?, b"ab");
+    /// assert!(input.take(2, "letters").is_err());
+    /// # Ok::<(), tidemill_serialization::DecodeError>(())
+    /// ```
     ///
     /// # Errors
     /// When fewer are left.
@@ -55,6 +90,14 @@ impl<'a> Input<'a> {
 
     /// Takes the next `N` bytes as an array.
     ///
+    /// ```
+    /// use tidemill_serialization::Input;
+    ///
+    /// let mut input = Input::new(&[1, 0, 0, 0]);
+    /// assert_eq!(u32::from_le_bytes(input.array("number")?), 1);
+    /// # Ok::<(), tidemill_serialization::DecodeError>(())
+    /// ```
+    ///
     /// # Errors
     /// When fewer are left.
     #[inline]
@@ -65,6 +108,13 @@ impl<'a> Input<'a> {
     }
 
     /// Takes the length of a sequence whose elements take at least `element_bytes` each (at least one).
+    ///
+    /// ```
+    /// use tidemill_serialization::Input;
+    ///
+    /// assert_eq!(Input::new(b"\x02\0\0\0ab").length(1, "text"), Ok(2));
+    /// assert!(Input::new(b"\x02\0\0\0a").length(1, "text").is_err(), "only one byte follows");
+    /// ```
     ///
     /// # Errors
     /// When the bytes that are left cannot hold that many elements.
@@ -80,6 +130,13 @@ impl<'a> Input<'a> {
     }
 
     /// Checks that `count` elements of at least `element_bytes` each (at least one) can follow.
+    ///
+    /// ```
+    /// use tidemill_serialization::Input;
+    ///
+    /// let input = Input::new(&[0; 8]);
+    /// assert!(input.check_count(2, 4, "numbers").is_ok() && input.check_count(3, 4, "numbers").is_err());
+    /// ```
     ///
     /// # Errors
     /// When fewer bytes are left.
@@ -99,12 +156,29 @@ impl<'a> Input<'a> {
 
     /// For how many of `count` values of `T` to reserve memory: for all that take up to four times their encoded
     /// bytes in memory, as most do, and otherwise for as many as fit into four times the bytes that are left.
+    ///
+    /// ```
+    /// use tidemill_serialization::Input;
+    ///
+    /// let input = Input::new(&[0; 8]);
+    /// assert_eq!(input.justified_capacity::<u32>(2), 2);
+    /// assert_eq!(input.justified_capacity::<u32>(usize::MAX), 8, "a wrong count reserves little");
+    /// ```
     #[inline]
     pub fn justified_capacity<T>(&self, count: usize) -> usize {
         count.min(self.rest.len().saturating_mul(4) / size_of::<T>().max(1))
     }
 
     /// Reads one element of a sequence: where it takes no byte of its own, the filler is taken.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Data, Input};
+    ///
+    /// let mut input = Input::new(&[0, 7]);
+    /// input.element(<()>::decode)?;
+    /// assert_eq!(input.remaining(), 1, "what takes no byte has a filler in a sequence");
+    /// # Ok::<(), tidemill_serialization::DecodeError>(())
+    /// ```
     ///
     /// # Errors
     /// Those of `read`; also when the filler is not there.
@@ -129,6 +203,13 @@ impl<'a> Input<'a> {
 
     /// Reads what is one level deeper in a value.
     ///
+    /// ```
+    /// use tidemill_serialization::{Data, Input};
+    ///
+    /// let mut input = Input::new(&[7]);
+    /// assert_eq!(input.nested("box", u8::decode), Ok(7));
+    /// ```
+    ///
     /// # Errors
     /// Those of `read`; also when this level is deeper than [`MAX_DEPTH`].
     #[inline]
@@ -147,6 +228,15 @@ impl<'a> Input<'a> {
     }
 
     /// Checks that all bytes were read.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Data, Input};
+    ///
+    /// let mut input = Input::new(&[7, 8]);
+    /// u8::decode(&mut input)?;
+    /// assert!(input.finish("byte").is_err(), "there is another one");
+    /// # Ok::<(), tidemill_serialization::DecodeError>(())
+    /// ```
     ///
     /// # Errors
     /// When some are left.
@@ -218,6 +308,13 @@ impl DecodeError {
 
     /// Names the field that was being read, as `Type.field`. The innermost field is the one that counts: an error
     /// that names a field already is left as it is.
+    ///
+    /// ```
+    /// use tidemill_serialization::{Data, Input};
+    ///
+    /// let error = u32::decode(&mut Input::new(&[1])).unwrap_err();
+    /// assert_eq!(error.in_field("Order.price").what(), "Order.price");
+    /// ```
     #[cold]
     #[must_use]
     pub fn in_field(mut self, field: &'static str) -> Self {
@@ -232,6 +329,12 @@ impl DecodeError {
     }
 
     /// The type or field that was being read.
+    ///
+    /// ```
+    /// use tidemill_serialization::DecodeError;
+    ///
+    /// assert_eq!(DecodeError::invalid("Color", "7 is no color").what(), "Color");
+    /// ```
     pub fn what(&self) -> &'static str {
         let (Self::Truncated { what, .. }
         | Self::Invalid { what, .. }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::data::Data;
 use crate::input::{DecodeError, Input, TOO_LONG};
+use crate::schema::{SchemaBuilder, Type};
 
 /// Appends a length; what is too long to be written is marked so that it can never be read as something else.
 #[inline]
@@ -15,6 +16,10 @@ pub(crate) fn encode_length(length: usize, out: &mut Vec<u8>) {
 }
 
 impl Data for () {
+    fn describe(_: &mut SchemaBuilder) -> Type {
+        Type::Unit
+    }
+
     #[inline]
     fn encode(&self, _: &mut Vec<u8>) {}
 
@@ -25,6 +30,10 @@ impl Data for () {
 }
 
 impl<T: Send + Sync + 'static> Data for PhantomData<T> {
+    fn describe(_: &mut SchemaBuilder) -> Type {
+        Type::Unit
+    }
+
     #[inline]
     fn encode(&self, _: &mut Vec<u8>) {}
 
@@ -35,8 +44,12 @@ impl<T: Send + Sync + 'static> Data for PhantomData<T> {
 }
 
 macro_rules! numbers {
-    ($($t:ident),*) => {$(
+    ($($t:ident: $kind:ident),* $(,)?) => {$(
         impl Data for $t {
+            fn describe(_: &mut SchemaBuilder) -> Type {
+                Type::$kind(8 * size_of::<$t>() as u8)
+            }
+
             #[inline]
             fn encode(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
@@ -65,9 +78,14 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(i8, u8, i16, u16, i32, u32, i64, u64, i128, u128, f32, f64);
+numbers!(i8: Int, u8: UInt, i16: Int, u16: UInt, i32: Int, u32: UInt, i64: Int, u64: UInt, i128: Int, u128: UInt,
+    f32: Float, f64: Float);
 
 impl Data for bool {
+    fn describe(_: &mut SchemaBuilder) -> Type {
+        Type::Bool
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
@@ -84,6 +102,10 @@ impl Data for bool {
 }
 
 impl Data for char {
+    fn describe(_: &mut SchemaBuilder) -> Type {
+        Type::Char
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         u32::from(*self).encode(out);
@@ -108,6 +130,10 @@ fn decode_str<'a>(input: &mut Input<'a>) -> Result<&'a str, DecodeError> {
 }
 
 impl Data for String {
+    fn describe(_: &mut SchemaBuilder) -> Type {
+        Type::Text
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         encode_length(self.len(), out);
@@ -121,6 +147,10 @@ impl Data for String {
 }
 
 impl Data for Arc<str> {
+    fn describe(_: &mut SchemaBuilder) -> Type {
+        Type::Text
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         encode_length(self.len(), out);
@@ -134,6 +164,10 @@ impl Data for Arc<str> {
 }
 
 impl Data for Duration {
+    fn describe(_: &mut SchemaBuilder) -> Type {
+        Type::Duration
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         self.as_secs().encode(out);

@@ -5,6 +5,23 @@ use std::borrow::Borrow;
 use crate::error::StateError;
 
 /// The slot of a record for whose key there is no entry.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+/// # use tidemill_state::{KeyedStateBackend, SystemClock};
+/// # let budget = MemoryBudget::unlimited("state");
+/// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+/// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+/// use tidemill_state::{NO_SLOT, ValueState, ValueStateDescriptor};
+///
+/// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+/// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+/// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+/// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+/// visits.read_batch(&mut backend, &batch, |slots, _| assert_eq!(slots, [NO_SLOT; 3]))?;
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
 pub const NO_SLOT: u32 = u32::MAX;
 
 /// The namespaces of a batch of addresses.
@@ -75,6 +92,17 @@ impl<B, N> Copy for KeyBatch<'_, B, N> {}
 impl<'a, B> KeyBatch<'a, B, ()> {
     /// The addresses of state that has no namespace. `hashes` are the routing hashes of `keys`.
     ///
+    /// ```
+    /// use tidemill_core::hash::RoutingHash;
+    /// use tidemill_state::KeyBatch;
+    ///
+    /// let keys = ["JFK", "LGA"].map(String::from);
+    /// let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// assert_eq!(KeyBatch::new(&hashes, &keys)?.len(), 2);
+    /// assert!(KeyBatch::new(&hashes[1..], &keys).is_err(), "a hash is missing");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the columns differ in length.
     pub fn new(hashes: &'a [u64], keys: &'a [B]) -> Result<Self, StateError> {
@@ -84,6 +112,18 @@ impl<'a, B> KeyBatch<'a, B, ()> {
 
 impl<'a, B, N> KeyBatch<'a, B, N> {
     /// The addresses of state that has namespaces, such as windows.
+    ///
+    /// ```
+    /// use tidemill_core::hash::RoutingHash;
+    /// use tidemill_state::{KeyBatch, Namespaces};
+    ///
+    /// let keys = ["JFK", "LGA"].map(String::from);
+    /// let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// let windows = [10i64, 20];
+    /// assert_eq!(KeyBatch::with_namespaces(&hashes, &keys, Namespaces::Each(&windows))?.len(), 2);
+    /// assert_eq!(KeyBatch::with_namespaces(&hashes, &keys, Namespaces::One(&10i64))?.len(), 2);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the columns differ in length.
@@ -103,11 +143,26 @@ impl<'a, B, N> KeyBatch<'a, B, N> {
     }
 
     /// How many addresses.
+    ///
+    /// ```
+    /// use tidemill_state::KeyBatch;
+    ///
+    /// assert_eq!(KeyBatch::new(&[1, 2], &["JFK", "LGA"])?.len(), 2);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
     /// Whether there is no address.
+    ///
+    /// ```
+    /// use tidemill_state::KeyBatch;
+    ///
+    /// assert!(!KeyBatch::new(&[1], &["JFK"])?.is_empty());
+    /// assert!(KeyBatch::<String>::new(&[], &[])?.is_empty());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -62,16 +62,38 @@ pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
     /// A clock that shows `now`.
+    ///
+    /// ```
+    /// use tidemill_state::{Clock, ManualClock};
+    ///
+    /// assert_eq!(ManualClock::at(1_000).now(), 1_000);
+    /// ```
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(now)))
     }
 
     /// Moves the clock to `now`.
+    ///
+    /// ```
+    /// use tidemill_state::{Clock, ManualClock};
+    ///
+    /// let clock = ManualClock::at(1_000);
+    /// clock.set(500);
+    /// assert_eq!(clock.now(), 500);
+    /// ```
     pub fn set(&self, now: Timestamp) {
         self.0.store(now, Ordering::SeqCst);
     }
 
     /// Moves the clock on by some milliseconds.
+    ///
+    /// ```
+    /// use tidemill_state::{Clock, ManualClock};
+    ///
+    /// let clock = ManualClock::at(1_000);
+    /// clock.advance(500);
+    /// assert_eq!(clock.now(), 1_500);
+    /// ```
     pub fn advance(&self, millis: i64) {
         self.0.fetch_add(millis, Ordering::SeqCst);
     }

@@ -19,11 +19,46 @@ macro_rules! plain_descriptor {
         impl<$($t),*> $name<$($t),*> {
             /// Declares a state that lives until it is cleared. Snapshots find it by `name`, which is
             /// unique in its operator.
+            ///
+            /// ```
+            /// # use std::sync::Arc;
+            /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+            /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+            /// # let budget = MemoryBudget::unlimited("state");
+            /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+            /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+            /// use tidemill_state::{ValueState, ValueStateDescriptor};
+            ///
+            /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+            /// visits.update(&mut backend, 7)?;
+            /// assert_eq!(backend.snapshot()?.keyed[0].name, "visits");
+            /// # Ok::<(), tidemill_state::StateError>(())
+            /// ```
             pub fn new(name: impl Into<String>) -> Self {
                 Self { name: name.into(), ttl: None, types: PhantomData }
             }
 
             /// Lets the state expire.
+            ///
+            /// ```
+            /// # use std::sync::Arc;
+            /// # use std::time::Duration;
+            /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+            /// # use tidemill_state::{KeyedStateBackend, ManualClock};
+            /// use tidemill_state::{StateTtlConfig, ValueState, ValueStateDescriptor};
+            ///
+            /// let clock = ManualClock::at(0);
+            /// # let (groups, budget) = (KeyGroupRange::all(128), MemoryBudget::unlimited("state"));
+            /// # let mut backend = KeyedStateBackend::new(groups, 128, Arc::new(clock.clone()), budget);
+            /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+            /// let second = StateTtlConfig::new(Duration::from_secs(1));
+            /// let visits = ValueStateDescriptor::new("visits").with_ttl(second);
+            /// let visits: ValueState<u64> = backend.register_value(visits)?;
+            /// visits.update(&mut backend, 7)?;
+            /// clock.advance(1_000);
+            /// assert_eq!(visits.get(&mut backend)?, None);
+            /// # Ok::<(), tidemill_state::StateError>(())
+            /// ```
             pub fn with_ttl(mut self, ttl: StateTtlConfig) -> Self {
                 self.ttl = Some(ttl);
                 self
@@ -86,11 +121,38 @@ pub struct ReducingStateDescriptor<V> {
 impl<V> ReducingStateDescriptor<V> {
     /// Declares a state that lives until it is cleared. Snapshots find it by `name`, which is unique in its
     /// operator.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let largest = |largest: &mut u64, next: u64| *largest = next.max(*largest);
+    /// let record: ReducingState<u64> = backend.register_reducing(ReducingStateDescriptor::new("record", largest))?;
+    /// record.add(&mut backend, 7)?;
+    /// record.add(&mut backend, 5)?;
+    /// assert_eq!(record.get(&mut backend)?, Some(7));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn new(name: impl Into<String>, function: impl ReduceFunction<V>) -> Self {
         Self { name: name.into(), ttl: None, function: Arc::new(function) }
     }
 
     /// Lets the state expire.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::{ReducingStateDescriptor, StateTtlConfig};
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let hourly = ReducingStateDescriptor::new("seats", sum).with_ttl(hour);
+    /// # let _ = hourly;
+    /// ```
     pub fn with_ttl(mut self, ttl: StateTtlConfig) -> Self {
         self.ttl = Some(ttl);
         self
@@ -116,6 +178,32 @@ pub struct AggregatingStateDescriptor<IN, ACC, OUT> {
 impl<IN, ACC, OUT> AggregatingStateDescriptor<IN, ACC, OUT> {
     /// Declares a state that lives until it is cleared. Snapshots find it by `name`, which is unique in its
     /// operator.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add(&mut backend, "UA15".to_owned())?;
+    /// assert_eq!(flights.get(&mut backend)?, Some(1));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn new(
         name: impl Into<String>,
         function: impl AggregateFunction<In = IN, Acc = ACC, Out = OUT>,
@@ -124,6 +212,26 @@ impl<IN, ACC, OUT> AggregatingStateDescriptor<IN, ACC, OUT> {
     }
 
     /// Like [`new`](Self::new), for a function that others hold too.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_state::{AggregateFunction, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let count = Arc::new(Count);
+    /// let flights = AggregatingStateDescriptor::from_shared("flights", count.clone());
+    /// assert_eq!(Arc::strong_count(&count), 2);
+    /// # drop(flights);
+    /// ```
     pub fn from_shared(
         name: impl Into<String>,
         function: Arc<dyn AggregateFunction<In = IN, Acc = ACC, Out = OUT>>,
@@ -132,45 +240,27 @@ impl<IN, ACC, OUT> AggregatingStateDescriptor<IN, ACC, OUT> {
     }
 
     /// Lets the state expire.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::{AggregateFunction, AggregatingStateDescriptor, StateTtlConfig};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// let hourly = AggregatingStateDescriptor::new("flights", Count).with_ttl(hour);
+    /// # let _ = hourly;
+    /// ```
     pub fn with_ttl(mut self, ttl: StateTtlConfig) -> Self {
         self.ttl = Some(ttl);
         self
-    }
-}
-
-/// The name of a type without the paths of modules, which may change without the type changing.
-pub(crate) fn type_label<T: ?Sized>() -> String {
-    let full = std::any::type_name::<T>();
-    let mut label = String::with_capacity(full.len());
-    let mut rest = full;
-    while let Some(first) = rest.chars().next() {
-        if first.is_alphanumeric() || first == '_' {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            let (word, after) = rest.split_at(end);
-            match after.strip_prefix("::") {
-                Some(after_path) => rest = after_path,
-                None => {
-                    label.push_str(word);
-                    rest = after;
-                }
-            }
-        } else {
-            label.push(first);
-            rest = &rest[first.len_utf8()..];
-        }
-    }
-    label
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_have_no_paths() {
-        assert_eq!(type_label::<u64>(), "u64");
-        assert_eq!(type_label::<Vec<Option<String>>>(), "Vec<Option<String>>");
-        assert_eq!(type_label::<(String, [u8; 4])>(), "(String, [u8; 4])");
-        assert_eq!(type_label::<StateTtlConfig>(), "StateTtlConfig");
     }
 }

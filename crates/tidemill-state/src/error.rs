@@ -2,7 +2,7 @@
 
 use tidemill_core::budget::BudgetExceeded;
 use tidemill_core::{Classified, Fault, KeyGroup};
-use tidemill_serialization::DecodeError;
+use tidemill_serialization::{DecodeError, Incompatible, MigrationError};
 
 /// A failure of the state of one operator subtask.
 ///
@@ -46,6 +46,40 @@ pub enum StateError {
         stored: String,
         /// What the job declares.
         declared: String,
+    },
+    /// A snapshot holds values that those of the program cannot be made of.
+    #[error("{part} of the state '{name}' cannot be read from the snapshot: {source}")]
+    Incompatible {
+        /// The name of the state.
+        name: String,
+        /// Which of its types.
+        part: &'static str,
+        /// All the differences.
+        source: Incompatible,
+    },
+    /// A snapshot holds keys of another type.
+    #[error(
+        "the key of the state '{name}' is {declared}, in the snapshot {stored}: keys cannot be migrated, because they decide \
+         where state lives; keep the type of the key, or give the state another name to start it anew"
+    )]
+    KeyChanged {
+        /// The name of the state.
+        name: String,
+        /// The type of the stored keys.
+        stored: String,
+        /// The type of the program's keys.
+        declared: String,
+    },
+    /// The job forbids the generic fallback, and a state that is declared while it runs needs it.
+    #[error(
+        "the state '{name}' holds {types}, which only the slow generic fallback can write, and 'pipeline.generic-types' is \
+         false: derive `Record` for it, or give it a serializer of its own"
+    )]
+    GenericForbidden {
+        /// The name of the state.
+        name: String,
+        /// The types.
+        types: String,
     },
     /// State was used outside of a call for one record or timer.
     #[error("keyed state was used without a current key; use it only while a record or a timer is processed")]
@@ -103,6 +137,15 @@ pub enum StateError {
         #[source]
         source: DecodeError,
     },
+    /// An entry cannot be made one of the program's types.
+    #[error("the state '{name}' cannot be migrated, its bytes are damaged: {source}")]
+    Migrate {
+        /// The name of the state.
+        name: String,
+        /// What is wrong with the bytes.
+        #[source]
+        source: MigrationError,
+    },
     /// Snapshots of one operator's subtasks that do not belong together.
     #[error("the snapshots of the subtasks do not fit together: {0}")]
     Inconsistent(String),
@@ -142,6 +185,10 @@ impl Classified for StateError {
         match self {
             StateError::DeclaredDifferently { .. } => "TM-STATE-DECLARED-DIFFERENTLY",
             StateError::RestoredDifferently { .. } => "TM-STATE-RESTORED-DIFFERENTLY",
+            StateError::Incompatible { .. } => "TM-STATE-INCOMPATIBLE",
+            StateError::KeyChanged { .. } => "TM-STATE-KEY-CHANGED",
+            StateError::Migrate { .. } => "TM-STATE-ENTRY-UNREADABLE",
+            StateError::GenericForbidden { .. } => "TM-SERIALIZATION-GENERIC-FORBIDDEN",
             StateError::NoCurrentKey => "TM-STATE-NO-CURRENT-KEY",
             StateError::WrongHandle { .. } => "TM-STATE-WRONG-HANDLE",
             StateError::WrongKeyGroup { .. } => "TM-STATE-WRONG-KEY-GROUP",
@@ -161,12 +208,18 @@ impl Classified for StateError {
         match self {
             StateError::DeclaredDifferently { .. }
             | StateError::RestoredDifferently { .. }
+            | StateError::Incompatible { .. }
+            | StateError::KeyChanged { .. }
+            | StateError::GenericForbidden { .. }
             | StateError::NoCurrentKey
             | StateError::TooManyEntries { .. }
             | StateError::OutOfMemory { .. }
             | StateError::MaxParallelism { .. }
             | StateError::InvalidTtl { .. } => Fault::User,
-            StateError::Snapshot(_) | StateError::Decode { .. } | StateError::Store { .. } => Fault::External,
+            StateError::Snapshot(_)
+            | StateError::Decode { .. }
+            | StateError::Migrate { .. }
+            | StateError::Store { .. } => Fault::External,
             StateError::WrongHandle { .. }
             | StateError::WrongKeyGroup { .. }
             | StateError::UnevenBatch { .. }

@@ -7,20 +7,21 @@ use std::sync::Arc;
 
 use tidemill_core::budget::MemoryBudget;
 use tidemill_core::{KeyGroup, KeyGroupRange, key_group};
-use tidemill_serialization::{Data, Key};
+use tidemill_serialization::{Data, Key, Schema, SerializerSnapshot};
 
 use crate::clock::Clock;
 use crate::descriptor::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
-    ValueStateDescriptor, type_label,
+    ValueStateDescriptor,
 };
 use crate::error::StateError;
 use crate::forms::{ListTable, MapTable, ValueTable};
 use crate::function::{AggregateFunction, ReduceFunction};
 use crate::list_state::ListState;
 use crate::map_state::MapState;
+use crate::migrate::StateMigration;
 use crate::reducing_state::{AggregatingState, ReducingState};
-use crate::snapshot::{KeyedSnapshot, StateKind, StateSchema, SubtaskSnapshot, check_owned};
+use crate::snapshot::{KeyedSnapshot, StateKind, StateListener, StateSchema, SubtaskSnapshot, check_owned};
 use crate::store::{StateBackend, Storage, SubtaskContext};
 use crate::table::{AnyState, Registered, Scope, Table};
 use crate::timers::{TimerService, Timers};
@@ -56,6 +57,7 @@ pub struct KeyedStateBackend<K> {
     names: HashMap<(bool, String), u32>,
     /// What was restored and not yet asked for, by whether it is timers, and name.
     restored: BTreeMap<(bool, String), KeyedSnapshot>,
+    listener: Option<Arc<dyn StateListener>>,
 }
 
 struct Entry<K> {
@@ -119,7 +121,19 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     fn with_scope(scope: Scope) -> Self {
-        Self { scope, current: None, states: Vec::new(), names: HashMap::new(), restored: BTreeMap::new() }
+        Self {
+            scope,
+            current: None,
+            states: Vec::new(),
+            names: HashMap::new(),
+            restored: BTreeMap::new(),
+            listener: None,
+        }
+    }
+
+    /// Has `listener` told of all states that are declared from now on.
+    pub fn set_listener(&mut self, listener: Option<Arc<dyn StateListener>>) {
+        self.listener = listener;
     }
 
     /// The key groups that the subtask owns.
@@ -138,6 +152,21 @@ impl<K: Key> KeyedStateBackend<K> {
     }
 
     /// Bytes that all tables are counted with.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 7)?;
+    /// assert!(backend.bytes() >= 8);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn bytes(&self) -> usize {
         self.states.iter().map(|entry| entry.state.table_ref().bytes()).sum()
     }
@@ -180,16 +209,60 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// A hint that keys with these routing hashes are going to be the current one, one after the other. Makes
     /// access key by key several times faster when tables are larger than the processor's caches.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// backend.prefetch(&hashes);
+    /// for (key, hash) in keys.iter().zip(&hashes) {
+    ///     backend.set_current_key(key, *hash)?;
+    ///     visits.modify(&mut backend, || 0, |visits| *visits += 1)?;
+    /// }
+    /// assert_eq!(visits.get(&mut backend)?, Some(2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn prefetch(&self, hashes: &[u64]) {
         self.states.iter().for_each(|entry| entry.state.table_ref().prefetch(hashes));
     }
 
     /// The current key and its routing hash.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// assert!(backend.current_key().is_some_and(|(key, _)| key == "JFK"));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn current_key(&self) -> Option<(&K, u64)> {
         self.current.as_ref().map(|(key, hash)| (key, *hash))
     }
 
     /// Leaves the backend without a current key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// backend.clear_current_key();
+    /// assert!(backend.current_key().is_none());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn clear_current_key(&mut self) {
         self.current = None;
     }
@@ -219,7 +292,7 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: ValueStateDescriptor<V>,
     ) -> Result<ValueState<V, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::Value, [type_label::<V>()]);
+        let schema = schema::<K, N>(StateKind::Value, [SerializerSnapshot::of::<V>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let index = self.register(name, schema, |name, scope| {
             Ok(Registered { table: ValueTable::<K, N, V>::new(name, scope, ttl)?, function: () })
@@ -251,7 +324,7 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: ListStateDescriptor<E>,
     ) -> Result<ListState<E, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::List, [type_label::<E>()]);
+        let schema = schema::<K, N>(StateKind::List, [SerializerSnapshot::of::<E>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let index = self.register(name, schema, |name, scope| {
             Ok(Registered { table: ListTable::<K, N, E>::new(name, scope, ttl)?, function: () })
@@ -283,7 +356,8 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: MapStateDescriptor<UK, UV>,
     ) -> Result<MapState<UK, UV, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::Map, [type_label::<UK>(), type_label::<UV>()]);
+        let schema =
+            schema::<K, N>(StateKind::Map, [SerializerSnapshot::of::<UK>(), SerializerSnapshot::of::<UV>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let index = self.register(name, schema, |name, scope| {
             Ok(Registered { table: MapTable::<K, N, UK, UV>::new(name, scope, ttl)?, function: () })
@@ -317,7 +391,7 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: ReducingStateDescriptor<V>,
     ) -> Result<ReducingState<V, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::Reducing, [type_label::<V>()]);
+        let schema = schema::<K, N>(StateKind::Reducing, [SerializerSnapshot::of::<V>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let function: Arc<dyn ReduceFunction<V>> = descriptor.function;
         let index = self.register(name, schema, |name, scope| {
@@ -328,6 +402,32 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// Declares an aggregating state.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add(&mut backend, "UA15".to_owned())?;
+    /// assert_eq!(flights.get(&mut backend)?, Some(1));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`register_value`](Self::register_value).
     pub fn register_aggregating<N: Key, IN: 'static, ACC: Data, OUT: 'static>(
@@ -335,7 +435,7 @@ impl<K: Key> KeyedStateBackend<K> {
         descriptor: AggregatingStateDescriptor<IN, ACC, OUT>,
     ) -> Result<AggregatingState<IN, ACC, OUT, N>, StateError> {
         let name = descriptor.name;
-        let schema = schema::<K, N>(StateKind::Aggregating, [type_label::<ACC>()]);
+        let schema = schema::<K, N>(StateKind::Aggregating, [SerializerSnapshot::of::<ACC>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let function: Arc<dyn AggregateFunction<In = IN, Acc = ACC, Out = OUT>> = descriptor.function;
         let index = self.register(name, schema, |name, scope| {
@@ -387,6 +487,9 @@ impl<K: Key> KeyedStateBackend<K> {
             }
             return Ok(index);
         }
+        if let Some(listener) = &self.listener {
+            listener.declared(&id.1, &schema.types)?;
+        }
         let mut state = make(&id.1, self.scope.clone())?;
         if let Some(restored) = self.restored.get(&id) {
             restore_into(&mut state.table, &schema, restored)?;
@@ -427,7 +530,7 @@ impl<K: Key> KeyedStateBackend<K> {
             return Err(StateError::DeclaredDifferently {
                 name: name.to_owned(),
                 first: entry.schema.to_string(),
-                second: format!("a state with namespaces of type {}", type_label::<N>()),
+                second: format!("a state with namespaces of type {}", Schema::of::<N>()),
             });
         }
         keys.sort_unstable();
@@ -579,8 +682,12 @@ fn downcast<K: Key, T: Table<K>, F: Send + 'static>(
     state.ok_or_else(|| StateError::WrongHandle { wanted: std::any::type_name::<T>() })
 }
 
-fn schema<K: 'static, N: 'static>(kind: StateKind, held: impl IntoIterator<Item = String>) -> StateSchema {
-    let types = [type_label::<K>(), type_label::<N>()].into_iter().chain(held).collect();
+fn schema<K: Data, N: Data>(
+    kind: StateKind,
+    held: impl IntoIterator<Item = SerializerSnapshot>,
+) -> StateSchema {
+    let types =
+        [SerializerSnapshot::of::<K>(), SerializerSnapshot::of::<N>()].into_iter().chain(held).collect();
     StateSchema { kind, types }
 }
 
@@ -589,15 +696,18 @@ fn restore_into<K: 'static>(
     declared: &StateSchema,
     restored: &KeyedSnapshot,
 ) -> Result<(), StateError> {
-    if restored.schema != *declared {
-        return Err(StateError::RestoredDifferently {
-            name: restored.name.clone(),
-            stored: restored.schema.to_string(),
-            declared: declared.to_string(),
-        });
-    }
-    for (group, bytes) in &restored.groups {
-        table.restore_group(*group, bytes, restored.stamped)?;
+    match StateMigration::of(&restored.name, &restored.schema, declared)? {
+        None => {
+            for (group, bytes) in &restored.groups {
+                table.restore_group(*group, bytes, restored.stamped)?;
+            }
+        }
+        Some(migration) => {
+            for (group, bytes) in &restored.groups {
+                let migrated = migration.group(&restored.name, bytes, restored.stamped)?;
+                table.restore_group(*group, &migrated, restored.stamped)?;
+            }
+        }
     }
     table.finish_restore()
 }

@@ -49,6 +49,7 @@ mod heap_values;
 mod keyed;
 mod list_state;
 mod map_state;
+mod migrate;
 mod operator;
 mod redistribute;
 mod reducing_state;
@@ -78,7 +79,8 @@ pub use operator::{BroadcastState, OperatorListState, OperatorStateBackend};
 pub use redistribute::redistribute;
 pub use reducing_state::{AggregatingState, ReducingState};
 pub use snapshot::{
-    KeyedSnapshot, OperatorSnapshot, OperatorStateMode, StateKind, StateSchema, SubtaskSnapshot,
+    KeyedSnapshot, OperatorSnapshot, OperatorStateMode, StateKind, StateListener, StateSchema,
+    SubtaskSnapshot,
 };
 pub use store::{
     HashMapStateBackend, OrderedStore, RowKeys, StateBackend, Storage, SubtaskContext, TableId, Write,

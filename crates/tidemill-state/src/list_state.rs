@@ -42,6 +42,22 @@ handle!(ListState<E, N>);
 impl<E: Data, N: Key> ListState<E, N> {
     /// A copy of the list of the current key in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64, u32> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_in(&mut backend, &1, [7, -2])?;
+    /// assert_eq!(delays.get_in(&mut backend, &1)?, [7, -2]);
+    /// assert!(delays.get_in(&mut backend, &2)?.is_empty());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get_in<K: Key>(
@@ -53,6 +69,21 @@ impl<E: Data, N: Key> ListState<E, N> {
     }
 
     /// Shows the list of the current key in `namespace` to `f`, without a copy.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64, u32> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_in(&mut backend, &1, [7, -2])?;
+    /// assert_eq!(delays.read_in(&mut backend, &1, |delays| delays.iter().sum::<i64>())?, 5);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
@@ -68,6 +99,22 @@ impl<E: Data, N: Key> ListState<E, N> {
 
     /// Appends to the list of the current key in `namespace`, without reading it.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64, u32> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_in(&mut backend, &1, [7])?;
+    /// delays.add_in(&mut backend, &1, [-2, 0])?;
+    /// assert_eq!(delays.get_in(&mut backend, &1)?, [7, -2, 0]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
     pub fn add_in<K: Key>(
@@ -82,6 +129,22 @@ impl<E: Data, N: Key> ListState<E, N> {
 
     /// Replaces the list of the current key in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64, u32> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_in(&mut backend, &1, [7])?;
+    /// delays.update_in(&mut backend, &1, vec![-2])?;
+    /// assert_eq!(delays.get_in(&mut backend, &1)?, [-2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`add_in`](Self::add_in).
     pub fn update_in<K: Key>(
@@ -95,6 +158,24 @@ impl<E: Data, N: Key> ListState<E, N> {
     }
 
     /// Removes the list of the current key in `namespace`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64, u32> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_in(&mut backend, &1, [7])?;
+    /// delays.add_in(&mut backend, &2, [8])?;
+    /// delays.clear_in(&mut backend, &1)?;
+    /// assert!(delays.get_in(&mut backend, &1)?.is_empty());
+    /// assert_eq!(delays.get_in(&mut backend, &2)?, [8], "another namespace");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
@@ -174,6 +255,27 @@ impl<E: Data, N: Key> ListState<E, N> {
 
     /// Shows to `f` the index of each record and the list of its key, all as they are when the batch begins.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_all(&mut backend, [7, -2])?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// let mut lengths = [0; 3];
+    /// delays.read_batch(&mut backend, &batch, |record, delays| lengths[record] = delays.len())?;
+    /// assert_eq!(lengths, [2, 0, 2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
     pub fn read_batch<K: Key, B: Borrow<K>>(
@@ -186,6 +288,23 @@ impl<E: Data, N: Key> ListState<E, N> {
     }
 
     /// Shows all lists of this subtask, without what has expired, in no particular order.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_all(&mut backend, [7, -2])?;
+    /// let mut all = Vec::new();
+    /// delays.for_each(&mut backend, |key, _, delays| all.push((key.clone(), delays.len())))?;
+    /// assert_eq!(all, [("JFK".to_owned(), 2)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the store fails.
@@ -201,6 +320,22 @@ impl<E: Data, N: Key> ListState<E, N> {
 impl<E: Data> ListState<E> {
     /// A copy of the list of the current key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// assert!(delays.get(&mut backend)?.is_empty());
+    /// delays.add(&mut backend, 7)?;
+    /// assert_eq!(delays.get(&mut backend)?, [7]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<Vec<E>, StateError> {
@@ -208,6 +343,21 @@ impl<E: Data> ListState<E> {
     }
 
     /// Shows the list of the current key to `f`, without a copy.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_all(&mut backend, [7, -2])?;
+    /// assert_eq!(delays.read(&mut backend, |delays| delays.iter().max().copied())?, Some(7));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -221,6 +371,22 @@ impl<E: Data> ListState<E> {
 
     /// Appends one element to the list of the current key, without reading it.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add(&mut backend, 7)?;
+    /// delays.add(&mut backend, -2)?;
+    /// assert_eq!(delays.get(&mut backend)?, [7, -2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
     pub fn add<K: Key>(self, backend: &mut KeyedStateBackend<K>, element: E) -> Result<(), StateError> {
@@ -228,6 +394,22 @@ impl<E: Data> ListState<E> {
     }
 
     /// Appends to the list of the current key, without reading it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add_all(&mut backend, [7, -2])?;
+    /// delays.add_all(&mut backend, [0])?;
+    /// assert_eq!(delays.get(&mut backend)?, [7, -2, 0]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -241,6 +423,22 @@ impl<E: Data> ListState<E> {
 
     /// Replaces the list of the current key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add(&mut backend, 7)?;
+    /// delays.update(&mut backend, vec![-2, 0])?;
+    /// assert_eq!(delays.get(&mut backend)?, [-2, 0]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`add`](Self::add).
     pub fn update<K: Key>(
@@ -252,6 +450,22 @@ impl<E: Data> ListState<E> {
     }
 
     /// Removes the list of the current key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ListState, ListStateDescriptor};
+    ///
+    /// let delays: ListState<i64> = backend.register_list(ListStateDescriptor::new("delays"))?;
+    /// delays.add(&mut backend, 7)?;
+    /// delays.clear(&mut backend)?;
+    /// assert!(delays.get(&mut backend)?.is_empty());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).

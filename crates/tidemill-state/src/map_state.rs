@@ -45,6 +45,22 @@ handle!(MapState<UK, UV, N>);
 impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
     /// A copy of the value of `user_key` in the map of the current key in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put_in(&mut backend, &1, 15, 7)?;
+    /// assert_eq!(gates.get_in(&mut backend, &1, &15)?, Some(7));
+    /// assert_eq!(gates.get_in(&mut backend, &2, &15)?, None, "another namespace");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get_in<K: Key>(
@@ -57,6 +73,21 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
     }
 
     /// Shows the value of `user_key` in the map of the current key in `namespace` to `f`, without a copy.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, String, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put_in(&mut backend, &1, 15, "B20".to_owned())?;
+    /// assert_eq!(gates.read_in(&mut backend, &1, &15, |gate| gate.map(String::len))?, Some(3));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
@@ -73,6 +104,22 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 
     /// Whether the map of the current key in `namespace` has `user_key`. Counts as a read of that entry.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put_in(&mut backend, &1, 15, 7)?;
+    /// assert!(gates.contains_in(&mut backend, &1, &15)?);
+    /// assert!(!gates.contains_in(&mut backend, &2, &15)?, "another namespace");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
     pub fn contains_in<K: Key>(
@@ -86,6 +133,22 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 
     /// Whether the map of the current key in `namespace` has no entry. Does not count as a read of any.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put_in(&mut backend, &1, 15, 7)?;
+    /// assert!(!gates.is_empty_in(&mut backend, &1)?);
+    /// assert!(gates.is_empty_in(&mut backend, &2)?, "another namespace");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
     pub fn is_empty_in<K: Key>(
@@ -98,6 +161,22 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
     }
 
     /// Sets the value of `user_key` in the map of the current key in `namespace`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put_in(&mut backend, &1, 15, 7)?;
+    /// gates.put_in(&mut backend, &1, 15, 8)?;
+    /// assert_eq!(gates.entries_in(&mut backend, &1)?, [(15, 8)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
@@ -114,6 +193,22 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 
     /// Changes the value of `user_key` in the map of the current key in `namespace` in place; `make` gives the
     /// first one.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let counts: MapState<u16, u64, i64> = backend.register_map(MapStateDescriptor::new("counts"))?;
+    /// counts.modify_in(&mut backend, &1, 15, || 0, |count| *count += 1)?;
+    /// counts.modify_in(&mut backend, &1, 15, || 0, |count| *count += 1)?;
+    /// assert_eq!(counts.get_in(&mut backend, &1, &15)?, Some(2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`put_in`](Self::put_in).
@@ -144,6 +239,23 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 
     /// Removes `user_key` from the map of the current key in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put_in(&mut backend, &1, 15, 7)?;
+    /// gates.put_in(&mut backend, &1, 16, 8)?;
+    /// gates.remove_in(&mut backend, &1, &15)?;
+    /// assert_eq!(gates.entries_in(&mut backend, &1)?, [(16, 8)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
     pub fn remove_in<K: Key>(
@@ -158,6 +270,28 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 
     /// Shows the entries of a part of the map of the current key in `namespace`, by ascending user key, until
     /// `f` says `false`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// for flight in [30, 10, 20] {
+    ///     gates.put_in(&mut backend, &1, flight, 7)?;
+    /// }
+    /// let mut first = None;
+    /// gates.scan_in(&mut backend, &1, 15.., |flight, _| {
+    ///     first = Some(*flight);
+    ///     false
+    /// })?;
+    /// assert_eq!(first, Some(20));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
@@ -175,6 +309,22 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 
     /// A copy of all entries of the map of the current key in `namespace`, by ascending user key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put_in(&mut backend, &1, 15, 7)?;
+    /// gates.put_in(&mut backend, &1, 7, 8)?;
+    /// assert_eq!(gates.entries_in(&mut backend, &1)?, [(7, 8), (15, 7)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
     pub fn entries_in<K: Key>(
@@ -191,6 +341,22 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
     }
 
     /// Removes the map of the current key in `namespace`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32, i64> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put_in(&mut backend, &1, 15, 7)?;
+    /// gates.clear_in(&mut backend, &1)?;
+    /// assert!(gates.is_empty_in(&mut backend, &1)?);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
@@ -240,6 +406,27 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
     /// Shows to `f` the index of each record and the value of its user key, all as they are when the batch
     /// begins.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, 15, 7)?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// let mut found = [None; 3];
+    /// gates.get_batch(&mut backend, &batch, &[15, 15, 16], |record, gate| found[record] = gate.copied())?;
+    /// assert_eq!(found, [Some(7), None, None]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there are not as many user keys as addresses, or the store fails.
     pub fn get_batch<K: Key, B: Borrow<K>>(
@@ -255,6 +442,23 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 
     /// Shows all entries of all maps of this subtask that have not expired. Maps come in no particular order.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, 15, 7)?;
+    /// let mut all = Vec::new();
+    /// gates.for_each(&mut backend, |key, _, flight, gate| all.push((key.clone(), *flight, *gate)))?;
+    /// assert_eq!(all, [("JFK".to_owned(), 15, 7)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
     pub fn for_each<K: Key>(
@@ -269,6 +473,22 @@ impl<UK: Key, UV: Data, N: Key> MapState<UK, UV, N> {
 impl<UK: Key, UV: Data> MapState<UK, UV> {
     /// A copy of the value of `user_key` in the map of the current key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, 15, 7)?;
+    /// assert_eq!(gates.get(&mut backend, &15)?, Some(7));
+    /// assert_eq!(gates.get(&mut backend, &16)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get<K: Key>(
@@ -280,6 +500,21 @@ impl<UK: Key, UV: Data> MapState<UK, UV> {
     }
 
     /// Whether the map of the current key has `user_key`. Counts as a read of that entry.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, 15, 7)?;
+    /// assert!(gates.contains(&mut backend, &15)? && !gates.contains(&mut backend, &16)?);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -293,6 +528,22 @@ impl<UK: Key, UV: Data> MapState<UK, UV> {
 
     /// Whether the map of the current key has no entry. Does not count as a read of any.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// assert!(gates.is_empty(&mut backend)?);
+    /// gates.put(&mut backend, 15, 7)?;
+    /// assert!(!gates.is_empty(&mut backend)?);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn is_empty<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<bool, StateError> {
@@ -300,6 +551,22 @@ impl<UK: Key, UV: Data> MapState<UK, UV> {
     }
 
     /// Sets the value of `user_key` in the map of the current key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, 15, 7)?;
+    /// gates.put(&mut backend, 15, 8)?;
+    /// assert_eq!(gates.get(&mut backend, &15)?, Some(8));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
@@ -346,6 +613,22 @@ impl<UK: Key, UV: Data> MapState<UK, UV> {
 
     /// Removes `user_key` from the map of the current key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, 15, 7)?;
+    /// gates.remove(&mut backend, &15)?;
+    /// assert_eq!(gates.get(&mut backend, &15)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn remove<K: Key>(self, backend: &mut KeyedStateBackend<K>, user_key: &UK) -> Result<(), StateError> {
@@ -390,6 +673,22 @@ impl<UK: Key, UV: Data> MapState<UK, UV> {
 
     /// A copy of all entries of the map of the current key, by ascending user key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, 15, 7)?;
+    /// gates.put(&mut backend, 7, 8)?;
+    /// assert_eq!(gates.entries(&mut backend)?, [(7, 8), (15, 7)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn entries<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<Vec<(UK, UV)>, StateError> {
@@ -397,6 +696,22 @@ impl<UK: Key, UV: Data> MapState<UK, UV> {
     }
 
     /// Removes the map of the current key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{MapState, MapStateDescriptor};
+    ///
+    /// let gates: MapState<u16, u32> = backend.register_map(MapStateDescriptor::new("gates"))?;
+    /// gates.put(&mut backend, 15, 7)?;
+    /// gates.clear(&mut backend)?;
+    /// assert!(gates.is_empty(&mut backend)?);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).

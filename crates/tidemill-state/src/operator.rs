@@ -5,16 +5,20 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use tidemill_core::Element;
 use tidemill_core::budget::MemoryBudget;
-use tidemill_serialization::{Data, Input, Key};
+use tidemill_serialization::{Data, Input, Key, SerializerSnapshot};
 
 use crate::account::Account;
 use crate::codec::{decode_all, encoded, in_state};
-use crate::descriptor::{ListStateDescriptor, MapStateDescriptor, type_label};
+use crate::descriptor::{ListStateDescriptor, MapStateDescriptor};
 use crate::error::StateError;
-use crate::snapshot::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+use crate::migrate::ItemMigration;
+use crate::snapshot::{
+    OperatorSnapshot, OperatorStateMode, StateListener, SubtaskSnapshot, describe_operator,
+};
 
 /// The operator state of one subtask: lists and broadcast maps by name.
 ///
@@ -38,12 +42,13 @@ pub struct OperatorStateBackend {
     names: HashMap<String, u32>,
     /// What was restored and not yet asked for.
     restored: BTreeMap<String, OperatorSnapshot>,
+    listener: Option<Arc<dyn StateListener>>,
 }
 
 struct Entry {
     name: String,
     mode: OperatorStateMode,
-    types: Vec<String>,
+    types: Vec<SerializerSnapshot>,
     state: Box<dyn Items>,
 }
 
@@ -136,11 +141,55 @@ impl<K: Key, V: Data> Items for MapItems<K, V> {
 
 impl OperatorStateBackend {
     /// An empty backend that reserves its memory from `budget`.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::OperatorStateBackend;
+    ///
+    /// let budget = MemoryBudget::new("task heap", 1 << 20, "taskmanager.memory.task.heap.size");
+    /// assert!(OperatorStateBackend::new(budget).snapshot().is_empty());
+    /// ```
     pub fn new(budget: MemoryBudget) -> Self {
-        Self { budget, states: Vec::new(), names: HashMap::new(), restored: BTreeMap::new() }
+        Self { budget, states: Vec::new(), names: HashMap::new(), restored: BTreeMap::new(), listener: None }
+    }
+
+    /// Has `listener` told of all states that are declared from now on.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_serialization::SerializerSnapshot;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, StateError, StateListener};
+    ///
+    /// /// Lets nothing be declared.
+    /// struct None;
+    ///
+    /// impl StateListener for None {
+    ///     fn declared(&self, name: &str, _: &[SerializerSnapshot]) -> Result<(), StateError> {
+    ///         Err(StateError::Snapshot(format!("'{name}' is one state too many")))
+    ///     }
+    /// }
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// backend.set_listener(Some(Arc::new(None)));
+    /// assert!(backend.register_list(ListStateDescriptor::<u64>::new("open")).is_err());
+    /// ```
+    pub fn set_listener(&mut self, listener: Option<Arc<dyn StateListener>>) {
+        self.listener = listener;
     }
 
     /// Declares a list whose elements are dealt to the subtasks, each to one, when a job is restored.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, OperatorStateMode};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// assert_eq!(backend.snapshot().operator[0].mode, OperatorStateMode::Split);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the name is taken by another kind of state, or what was restored under it cannot be this state.
@@ -174,13 +223,24 @@ impl OperatorStateBackend {
 
     /// Declares a map that every subtask has a copy of. Whoever changes it does so in the same way in all.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend, OperatorStateMode};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<String, i64>::new("limits"))?;
+    /// limits.put(&mut backend, "daily".to_owned(), 500)?;
+    /// assert_eq!(backend.snapshot().operator[0].mode, OperatorStateMode::Broadcast);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`register_list`](Self::register_list).
     pub fn register_broadcast<K: Key, V: Data>(
         &mut self,
         descriptor: MapStateDescriptor<K, V>,
     ) -> Result<BroadcastState<K, V>, StateError> {
-        let types = vec![type_label::<K>(), type_label::<V>()];
+        let types = vec![SerializerSnapshot::of::<K>(), SerializerSnapshot::of::<V>()];
         let account = Account::new(&descriptor.name, &self.budget);
         let state = MapItems::<K, V> { entries: BTreeMap::new(), account };
         let index = self.register(descriptor.name, OperatorStateMode::Broadcast, types, state)?;
@@ -194,7 +254,7 @@ impl OperatorStateBackend {
     ) -> Result<OperatorListState<E>, StateError> {
         let account = Account::new(&name, &self.budget);
         let state = ListItems::<E> { items: Vec::new(), account };
-        let index = self.register(name, mode, vec![type_label::<E>()], state)?;
+        let index = self.register(name, mode, vec![SerializerSnapshot::of::<E>()], state)?;
         Ok(OperatorListState { index, types: PhantomData })
     }
 
@@ -202,19 +262,21 @@ impl OperatorStateBackend {
         &mut self,
         name: String,
         mode: OperatorStateMode,
-        types: Vec<String>,
+        types: Vec<SerializerSnapshot>,
         mut state: S,
     ) -> Result<u32, StateError> {
-        let describe =
-            |mode: OperatorStateMode, types: &[String]| format!("{mode} of {}", types.join(" to "));
         if let Some(&index) = self.names.get(&name) {
             let known = &self.states[index as usize];
             let any: &dyn Any = &*known.state;
             if known.mode != mode || known.types != types || !any.is::<S>() {
-                let (first, second) = (describe(known.mode, &known.types), describe(mode, &types));
+                let (first, second) =
+                    (describe_operator(known.mode, &known.types), describe_operator(mode, &types));
                 return Err(StateError::DeclaredDifferently { name, first, second });
             }
             return Ok(index);
+        }
+        if let Some(listener) = &self.listener {
+            listener.declared(&name, &types)?;
         }
         if let Some(restored) = self.restored.get(&name) {
             fill(&mut state, mode, &types, restored)?;
@@ -227,6 +289,19 @@ impl OperatorStateBackend {
     }
 
     /// All operator state as it is now. What was restored and not asked for since is in it, too.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.update(&mut backend, [1, 2])?;
+    /// let snapshot = backend.snapshot();
+    /// open.clear(&mut backend)?;
+    /// assert_eq!(snapshot.operator[0].items.len(), 2);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn snapshot(&self) -> SubtaskSnapshot {
         let declared = self.states.iter().map(|entry| OperatorSnapshot {
             name: entry.name.clone(),
@@ -240,6 +315,21 @@ impl OperatorStateBackend {
     }
 
     /// Takes over what the snapshot of this subtask holds. States may be declared before or after.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut before = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = before.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.update(&mut before, [1, 2])?;
+    ///
+    /// let mut after = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// after.restore(&before.snapshot())?;
+    /// let open = after.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// assert_eq!(open.get(&after)?, [1, 2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the snapshot holds something else under a name than the job declares, or cannot be read; the
@@ -272,20 +362,78 @@ impl OperatorStateBackend {
     }
 }
 
+impl OperatorSnapshot {
+    /// A state whose items are of type `T`, for operators that keep it themselves.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode};
+    ///
+    /// let stored = OperatorSnapshot::of("offsets", OperatorStateMode::Split, &[1u32, 2]);
+    /// // A later release counts further.
+    /// assert_eq!(stored.read::<u64>()?, [1, 2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    pub fn of<'a, T: Data>(
+        name: impl Into<String>,
+        mode: OperatorStateMode,
+        items: impl IntoIterator<Item = &'a T>,
+    ) -> Self {
+        let items = items.into_iter().map(encoded).collect();
+        Self { name: name.into(), mode, types: vec![SerializerSnapshot::of::<T>()], items }
+    }
+
+    /// The items as values of type `T`, migrated if they were written with another one.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode};
+    ///
+    /// let stored = OperatorSnapshot::of("offsets", OperatorStateMode::Split, &[1u64, 2]);
+    /// assert_eq!(stored.read::<u64>()?, [1, 2]);
+    /// assert!(stored.read::<String>().is_err());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When they cannot be made values of `T`, or are damaged.
+    pub fn read<T: Data>(&self) -> Result<Vec<T>, StateError> {
+        let declared = [SerializerSnapshot::of::<T>()];
+        if self.types.len() != declared.len() {
+            return Err(StateError::RestoredDifferently {
+                name: self.name.clone(),
+                stored: self.describe(),
+                declared: describe_operator(self.mode, &declared),
+            });
+        }
+        let decode = |item: &[u8]| in_state(&self.name, decode_all(item));
+        match ItemMigration::of(&self.name, &self.types, &declared)? {
+            None => self.items.iter().map(|item| decode(item)).collect(),
+            Some(migration) => {
+                self.items.iter().map(|item| decode(&migration.item(&self.name, item)?)).collect()
+            }
+        }
+    }
+}
+
 fn fill(
     state: &mut dyn Items,
     mode: OperatorStateMode,
-    types: &[String],
+    types: &[SerializerSnapshot],
     restored: &OperatorSnapshot,
 ) -> Result<(), StateError> {
-    if restored.mode != mode || restored.types != types {
+    let name = &restored.name;
+    if restored.mode != mode || restored.types.len() != types.len() {
         return Err(StateError::RestoredDifferently {
-            name: restored.name.clone(),
+            name: name.clone(),
             stored: restored.describe(),
-            declared: format!("{mode} of {}", types.join(" to ")),
+            declared: describe_operator(mode, types),
         });
     }
-    restored.items.iter().try_for_each(|item| state.add_encoded(item))
+    match ItemMigration::of(name, &restored.types, types)? {
+        None => restored.items.iter().try_for_each(|item| state.add_encoded(item)),
+        Some(migration) => {
+            restored.items.iter().try_for_each(|item| state.add_encoded(&migration.item(name, item)?))
+        }
+    }
 }
 
 /// A handle to a list of an [`OperatorStateBackend`].
@@ -313,6 +461,17 @@ handle!(OperatorListState<E>);
 impl<E: Data> OperatorListState<E> {
     /// The elements.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// assert_eq!(open.get(&backend)?, [7]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend.
     pub fn get(self, backend: &OperatorStateBackend) -> Result<&[E], StateError> {
@@ -321,6 +480,18 @@ impl<E: Data> OperatorListState<E> {
 
     /// Appends an element.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// open.add(&mut backend, 8)?;
+    /// assert_eq!(open.get(&backend)?, [7, 8]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend, or the memory for state is used up.
     pub fn add(self, backend: &mut OperatorStateBackend, element: E) -> Result<(), StateError> {
@@ -328,6 +499,18 @@ impl<E: Data> OperatorListState<E> {
     }
 
     /// Replaces all elements.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// open.update(&mut backend, [1, 2])?;
+    /// assert_eq!(open.get(&backend)?, [1, 2]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -342,6 +525,18 @@ impl<E: Data> OperatorListState<E> {
     }
 
     /// Removes all elements.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let open = backend.register_list(ListStateDescriptor::<u64>::new("open"))?;
+    /// open.add(&mut backend, 7)?;
+    /// open.clear(&mut backend)?;
+    /// assert!(open.get(&backend)?.is_empty());
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the handle is not of this backend.
@@ -375,6 +570,17 @@ handle!(BroadcastState<K, V>);
 impl<K: Key, V: Data> BroadcastState<K, V> {
     /// The value of a key.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// assert_eq!((limits.get(&backend, &7)?, limits.get(&backend, &8)?), (Some(&500), None));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend.
     pub fn get<'a>(self, backend: &'a OperatorStateBackend, key: &K) -> Result<Option<&'a V>, StateError> {
@@ -382,6 +588,18 @@ impl<K: Key, V: Data> BroadcastState<K, V> {
     }
 
     /// All entries, by ascending key.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 8, 400)?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// assert!(limits.entries(&backend)?.eq([(&7, &500), (&8, &400)]));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the handle is not of this backend.
@@ -394,6 +612,18 @@ impl<K: Key, V: Data> BroadcastState<K, V> {
 
     /// Sets the value of a key.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// limits.put(&mut backend, 7, 600)?;
+    /// assert_eq!(limits.get(&backend, &7)?, Some(&600));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend, or the memory for state is used up.
     pub fn put(self, backend: &mut OperatorStateBackend, key: K, value: V) -> Result<(), StateError> {
@@ -402,6 +632,18 @@ impl<K: Key, V: Data> BroadcastState<K, V> {
 
     /// Removes a key and returns its value.
     ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// assert_eq!(limits.remove(&mut backend, &7)?, Some(500));
+    /// assert_eq!(limits.remove(&mut backend, &7)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend.
     pub fn remove(self, backend: &mut OperatorStateBackend, key: &K) -> Result<Option<V>, StateError> {
@@ -409,6 +651,18 @@ impl<K: Key, V: Data> BroadcastState<K, V> {
     }
 
     /// Removes all entries.
+    ///
+    /// ```
+    /// use tidemill_core::budget::MemoryBudget;
+    /// use tidemill_state::{MapStateDescriptor, OperatorStateBackend};
+    ///
+    /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
+    /// let limits = backend.register_broadcast(MapStateDescriptor::<u32, i64>::new("limits"))?;
+    /// limits.put(&mut backend, 7, 500)?;
+    /// limits.clear(&mut backend)?;
+    /// assert_eq!(limits.entries(&backend)?.count(), 0);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the handle is not of this backend.

@@ -46,6 +46,23 @@ type Reduce<V> = Arc<dyn ReduceFunction<V>>;
 impl<V: Data, N: Key> ReducingState<V, N> {
     /// What the values of the current key in `namespace` have been reduced to.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64, u32> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// seats.add_in(&mut backend, &1, 150)?;
+    /// assert_eq!(seats.get_in(&mut backend, &1)?, Some(150));
+    /// assert_eq!(seats.get_in(&mut backend, &2)?, None, "another namespace");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get_in<K: Key>(
@@ -58,6 +75,23 @@ impl<V: Data, N: Key> ReducingState<V, N> {
     }
 
     /// Adds a value for the current key in `namespace`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64, u32> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// seats.add_in(&mut backend, &1, 150)?;
+    /// seats.add_in(&mut backend, &1, 180)?;
+    /// assert_eq!(seats.get_in(&mut backend, &1)?, Some(330));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
@@ -79,6 +113,23 @@ impl<V: Data, N: Key> ReducingState<V, N> {
     }
 
     /// Removes what the current key has in `namespace`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64, u32> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// seats.add_in(&mut backend, &1, 150)?;
+    /// seats.clear_in(&mut backend, &1)?;
+    /// assert_eq!(seats.get_in(&mut backend, &1)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
@@ -171,6 +222,28 @@ impl<V: Data, N: Key> ReducingState<V, N> {
 
     /// Shows the reduced value of each record's key, all as they are when the batch begins.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{NO_SLOT, ReducingState, ReducingStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// seats.add(&mut backend, 150)?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// seats.read_batch(&mut backend, &batch, |slots, sums| {
+    ///     assert_eq!((sums[slots[0] as usize], slots[1]), (150, NO_SLOT));
+    /// })?;
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
     pub fn read_batch<K: Key, B: Borrow<K>, R>(
@@ -186,6 +259,23 @@ impl<V: Data, N: Key> ReducingState<V, N> {
 impl<V: Data> ReducingState<V> {
     /// What the values of the current key have been reduced to.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// assert_eq!(seats.get(&mut backend)?, None);
+    /// seats.add(&mut backend, 150)?;
+    /// assert_eq!(seats.get(&mut backend)?, Some(150));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<Option<V>, StateError> {
@@ -194,6 +284,23 @@ impl<V: Data> ReducingState<V> {
 
     /// Adds a value for the current key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// seats.add(&mut backend, 150)?;
+    /// seats.add(&mut backend, 180)?;
+    /// assert_eq!(seats.get(&mut backend)?, Some(330));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
     pub fn add<K: Key>(self, backend: &mut KeyedStateBackend<K>, value: V) -> Result<(), StateError> {
@@ -201,6 +308,23 @@ impl<V: Data> ReducingState<V> {
     }
 
     /// Removes what the current key has.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ReducingState, ReducingStateDescriptor};
+    ///
+    /// let sum = |sum: &mut u64, more: u64| *sum += more;
+    /// let seats: ReducingState<u64> = backend.register_reducing(ReducingStateDescriptor::new("seats", sum))?;
+    /// seats.add(&mut backend, 150)?;
+    /// seats.clear(&mut backend)?;
+    /// assert_eq!(seats.get(&mut backend)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -252,6 +376,33 @@ type Aggregate<IN, ACC, OUT> = Arc<dyn AggregateFunction<In = IN, Acc = ACC, Out
 impl<IN: 'static, ACC: Data, OUT: 'static, N: Key> AggregatingState<IN, ACC, OUT, N> {
     /// The result for the current key in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64, u32> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add_in(&mut backend, &1, "UA15".to_owned())?;
+    /// assert_eq!(flights.get_in(&mut backend, &1)?, Some(1));
+    /// assert_eq!(flights.get_in(&mut backend, &2)?, None, "another namespace");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get_in<K: Key>(
@@ -267,6 +418,33 @@ impl<IN: 'static, ACC: Data, OUT: 'static, N: Key> AggregatingState<IN, ACC, OUT
     }
 
     /// Adds a value for the current key in `namespace`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64, u32> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add_in(&mut backend, &1, "UA15".to_owned())?;
+    /// flights.add_in(&mut backend, &1, "B6725".to_owned())?;
+    /// assert_eq!(flights.get_in(&mut backend, &1)?, Some(2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
@@ -294,6 +472,33 @@ impl<IN: 'static, ACC: Data, OUT: 'static, N: Key> AggregatingState<IN, ACC, OUT
 
     /// Removes what the current key has in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64, u32> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add_in(&mut backend, &1, "UA15".to_owned())?;
+    /// flights.clear_in(&mut backend, &1)?;
+    /// assert_eq!(flights.get_in(&mut backend, &1)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
     pub fn clear_in<K: Key>(
@@ -307,6 +512,34 @@ impl<IN: 'static, ACC: Data, OUT: 'static, N: Key> AggregatingState<IN, ACC, OUT
     }
 
     /// Merges what the current key has in the namespaces `sources` into what it has in `target`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64, u32> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add_in(&mut backend, &1, "UA15".to_owned())?;
+    /// flights.add_in(&mut backend, &2, "B6725".to_owned())?;
+    /// flights.merge_namespaces(&mut backend, &1, &[2])?;
+    /// assert_eq!((flights.get_in(&mut backend, &1)?, flights.get_in(&mut backend, &2)?), (Some(2), None));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`add_in`](Self::add_in).
@@ -323,6 +556,36 @@ impl<IN: 'static, ACC: Data, OUT: 'static, N: Key> AggregatingState<IN, ACC, OUT
     }
 
     /// Adds one value a record; empties `values`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// flights.add_batch(&mut backend, &batch, &mut ["UA15", "B6725", "UA15"].map(String::from).to_vec())?;
+    /// assert_eq!(flights.get(&mut backend)?, Some(2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there are not as many values as addresses, a key does not belong to this subtask, the memory for
@@ -345,6 +608,38 @@ impl<IN: 'static, ACC: Data, OUT: 'static, N: Key> AggregatingState<IN, ACC, OUT
 
     /// The result for each record's key, all as they are when the batch begins; appended to `results`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add(&mut backend, "UA15".to_owned())?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// let mut counts = Vec::new();
+    /// flights.get_batch(&mut backend, &batch, &mut counts)?;
+    /// assert_eq!(counts, [Some(1), None, Some(1)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
     pub fn get_batch<K: Key, B: Borrow<K>>(
@@ -365,6 +660,33 @@ impl<IN: 'static, ACC: Data, OUT: 'static, N: Key> AggregatingState<IN, ACC, OUT
 impl<IN: 'static, ACC: Data, OUT: 'static> AggregatingState<IN, ACC, OUT> {
     /// The result for the current key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// assert_eq!(flights.get(&mut backend)?, None);
+    /// flights.add(&mut backend, "UA15".to_owned())?;
+    /// assert_eq!(flights.get(&mut backend)?, Some(1));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<Option<OUT>, StateError> {
@@ -373,6 +695,33 @@ impl<IN: 'static, ACC: Data, OUT: 'static> AggregatingState<IN, ACC, OUT> {
 
     /// Adds a value for the current key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add(&mut backend, "UA15".to_owned())?;
+    /// flights.add(&mut backend, "B6725".to_owned())?;
+    /// assert_eq!(flights.get(&mut backend)?, Some(2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
     pub fn add<K: Key>(self, backend: &mut KeyedStateBackend<K>, value: IN) -> Result<(), StateError> {
@@ -380,6 +729,33 @@ impl<IN: 'static, ACC: Data, OUT: 'static> AggregatingState<IN, ACC, OUT> {
     }
 
     /// Removes what the current key has.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{AggregateFunction, AggregatingState, AggregatingStateDescriptor};
+    ///
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type In = String;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn create_accumulator(&self) -> u64 { 0 }
+    /// #     fn add(&self, count: &mut u64, _: String) { *count += 1 }
+    /// #     fn get_result(&self, count: &u64) -> u64 { *count }
+    /// #     fn merge(&self, count: &mut u64, other: u64) { *count += other }
+    /// # }
+    /// let flights: AggregatingState<String, u64, u64> =
+    ///     backend.register_aggregating(AggregatingStateDescriptor::new("flights", Count))?;
+    /// flights.add(&mut backend, "UA15".to_owned())?;
+    /// flights.clear(&mut backend)?;
+    /// assert_eq!(flights.get(&mut backend)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).

@@ -1,13 +1,14 @@
 //! What a snapshot of one subtask's state holds, and how it becomes bytes.
 //!
 //! Keyed state and timers are kept per key group, so that they can be dealt out anew without being decoded;
-//! operator state is kept per item. Every state says its name, its kind and the names of its types.
+//! operator state is kept per item. Every state says its name, its kind and, by the snapshots of their serializers, what its
+//! types are written as.
 //! All backends write the same bytes.
 
 use std::fmt;
 
 use tidemill_core::{KeyGroup, KeyGroupRange, hash, key_group};
-use tidemill_serialization::{DecodeError, Input};
+use tidemill_serialization::{DecodeError, Input, SerializerSnapshot};
 
 use crate::codec::{get_bytes, get_count, get_text, get_varint, put_bytes, put_varint};
 use crate::error::StateError;
@@ -60,7 +61,7 @@ impl StateKind {
     ];
 }
 
-/// What a keyed state holds: its kind and the names of its types, without paths.
+/// What a keyed state holds.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -72,15 +73,16 @@ impl StateKind {
 /// use tidemill_state::{ListState, ListStateDescriptor};
 ///
 /// let _: ListState<u64> = backend.register_list(ListStateDescriptor::new("delays"))?;
-/// assert_eq!(backend.snapshot()?.keyed[0].schema.types, ["String", "()", "u64"]);
+/// let schema = &backend.snapshot()?.keyed[0].schema;
+/// assert_eq!(schema.to_string(), "list state (key String, namespace (), holding u64)");
 /// # Ok::<(), tidemill_state::StateError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StateSchema {
     /// What the state is.
     pub kind: StateKind,
-    /// The types of key, namespace and then what is kept: the value, the element, or user key and user value.
-    pub types: Vec<String>,
+    /// The serializers of key, namespace and then what is kept: the value, the element, or user key and user value.
+    pub types: Vec<SerializerSnapshot>,
 }
 
 impl fmt::Display for StateSchema {
@@ -94,14 +96,14 @@ impl fmt::Display for StateSchema {
             StateKind::Timers => "timers",
         };
         write!(f, "{kind} (")?;
-        for (i, name) in self.types.iter().enumerate() {
+        for (i, serializer) in self.types.iter().enumerate() {
             let role = match i {
                 0 => "key ",
                 1 => ", namespace ",
                 2 => ", holding ",
                 _ => " to ",
             };
-            write!(f, "{role}{name}")?;
+            write!(f, "{role}{}", serializer.schema)?;
         }
         f.write_str(")")
     }
@@ -124,7 +126,7 @@ impl fmt::Display for StateSchema {
 /// assert_eq!((state.name.as_str(), state.stamped, state.groups.len()), ("visits", false, 1));
 /// # Ok::<(), tidemill_state::StateError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeyedSnapshot {
     /// The name that the state was declared with.
     pub name: String,
@@ -181,22 +183,59 @@ impl fmt::Display for OperatorStateMode {
 /// assert_eq!((state.mode, &state.items[1]), (OperatorStateMode::Split, &vec![2, 0]));
 /// # Ok::<(), tidemill_state::StateError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OperatorSnapshot {
     /// The name that the state was declared with.
     pub name: String,
     /// How it is dealt out.
     pub mode: OperatorStateMode,
-    /// The types of what it holds: the element, or key and value.
-    pub types: Vec<String>,
+    /// The serializers of what it holds: the element, or key and value.
+    pub types: Vec<SerializerSnapshot>,
     /// The encoded items, in order.
     pub items: Vec<Vec<u8>>,
 }
 
 impl OperatorSnapshot {
     pub(crate) fn describe(&self) -> String {
-        format!("{} of {}", self.mode, self.types.join(" to "))
+        describe_operator(self.mode, &self.types)
     }
+}
+
+/// Is told of every state that an operator declares, before it is there.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use tidemill_serialization::SerializerSnapshot;
+/// use tidemill_state::{StateError, StateListener};
+///
+/// /// Remembers the names of all states.
+/// #[derive(Default)]
+/// struct Names(Mutex<Vec<String>>);
+///
+/// impl StateListener for Names {
+///     fn declared(&self, name: &str, _: &[SerializerSnapshot]) -> Result<(), StateError> {
+///         self.0.lock().unwrap().push(name.to_owned());
+///         Ok(())
+///     }
+/// }
+///
+/// let names = Names::default();
+/// names.declared("visits", &[])?;
+/// assert_eq!(*names.0.lock().unwrap(), ["visits"]);
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
+pub trait StateListener: Send + Sync {
+    /// The operator declares the state `name`, or timers of that name, which hold values of `types`.
+    ///
+    /// # Errors
+    /// When the job may not have such a state; it is not declared then.
+    fn declared(&self, name: &str, types: &[SerializerSnapshot]) -> Result<(), StateError>;
+}
+
+/// What an operator state holds, in words.
+pub(crate) fn describe_operator(mode: OperatorStateMode, types: &[SerializerSnapshot]) -> String {
+    let types: Vec<String> = types.iter().map(|serializer| serializer.schema.to_string()).collect();
+    format!("{mode} of {}", types.join(" to "))
 }
 
 /// All state of one operator subtask at one moment.
@@ -217,7 +256,7 @@ impl OperatorSnapshot {
 /// assert!(SubtaskSnapshot::decode(&snapshot.encode()[1..]).is_err());
 /// # Ok::<(), tidemill_state::StateError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct SubtaskSnapshot {
     /// The max parallelism by which keys were put into key groups; 0 when there is no keyed state.
     pub max_parallelism: u32,
@@ -231,11 +270,29 @@ pub struct SubtaskSnapshot {
 
 impl SubtaskSnapshot {
     /// Whether there is nothing in it.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+    ///
+    /// let mut snapshot = SubtaskSnapshot::default();
+    /// assert!(snapshot.is_empty());
+    /// snapshot.operator.push(OperatorSnapshot::of("open", OperatorStateMode::Split, &[7u64]));
+    /// assert!(!snapshot.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.keyed.is_empty() && self.timers.is_empty() && self.operator.is_empty()
     }
 
     /// The bytes of all entries, without names.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+    ///
+    /// let open = OperatorSnapshot::of("open", OperatorStateMode::Split, &[7u64, 8]);
+    /// let bytes = open.items[0].len() + open.items[1].len();
+    /// let snapshot = SubtaskSnapshot { operator: vec![open], ..SubtaskSnapshot::default() };
+    /// assert_eq!(snapshot.byte_size(), bytes);
+    /// ```
     pub fn byte_size(&self) -> usize {
         let keyed = self.keyed.iter().chain(&self.timers).flat_map(|state| &state.groups);
         let items = self.operator.iter().flat_map(|state| &state.items);
@@ -268,6 +325,15 @@ impl SubtaskSnapshot {
     }
 
     /// The snapshot as bytes, with version and checksum.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+    ///
+    /// let open = OperatorSnapshot::of("open", OperatorStateMode::Split, &[7u64]);
+    /// let snapshot = SubtaskSnapshot { operator: vec![open], ..SubtaskSnapshot::default() };
+    /// assert_eq!(SubtaskSnapshot::decode(&snapshot.encode())?, snapshot);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.byte_size() + 256);
         out.extend_from_slice(MAGIC);
@@ -291,6 +357,16 @@ impl SubtaskSnapshot {
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// ```
+    /// use tidemill_state::SubtaskSnapshot;
+    ///
+    /// let mut bytes = SubtaskSnapshot::default().encode();
+    /// assert!(SubtaskSnapshot::decode(&bytes)?.is_empty());
+    /// bytes.pop();
+    /// assert!(SubtaskSnapshot::decode(&bytes).is_err(), "it is cut off");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the bytes are damaged, cut off, or of a version that this release does not know.
@@ -330,14 +406,14 @@ fn at_position<T: Copy>(all: &[T], input: &mut Input<'_>, what: &'static str) ->
         .ok_or_else(|| DecodeError::Invalid { what, detail: format!("{place} stands for none") })
 }
 
-fn encode_types(types: &[String], out: &mut Vec<u8>) {
+fn encode_types(types: &[SerializerSnapshot], out: &mut Vec<u8>) {
     put_varint(out, types.len() as u64);
-    types.iter().for_each(|name| put_bytes(out, name.as_bytes()));
+    types.iter().for_each(|serializer| serializer.encode_into(out));
 }
 
-fn decode_types(input: &mut Input<'_>) -> Result<Vec<String>, DecodeError> {
-    let count = get_count(input, 1, "types of a state")?;
-    (0..count).map(|_| get_text(input, "name of a type")).collect()
+fn decode_types(input: &mut Input<'_>) -> Result<Vec<SerializerSnapshot>, DecodeError> {
+    let count = get_count(input, 1, "serializers of a state")?;
+    (0..count).map(|_| SerializerSnapshot::decode_from(input)).collect()
 }
 
 fn encode_keyed(state: &KeyedSnapshot, out: &mut Vec<u8>) {

@@ -249,12 +249,35 @@ impl RowKeys {
     }
 
     /// The key at `index`, which is below [`len`](Self::len).
+    ///
+    /// ```
+    /// use tidemill_state::RowKeys;
+    ///
+    /// /// The length of the longest key.
+    /// fn longest(keys: &RowKeys) -> usize {
+    ///     (0..keys.len()).map(|index| keys.get(index).len()).max().unwrap_or(0)
+    /// }
+    ///
+    /// assert_eq!(longest(&RowKeys::default()), 0);
+    /// ```
     pub fn get(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.bytes[start..self.ends[index]]
     }
 
     /// The keys, in order.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use tidemill_state::RowKeys;
+    ///
+    /// /// Which of the keys a store has.
+    /// fn found(keys: &RowKeys, rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<bool> {
+    ///     keys.iter().map(|key| rows.contains_key(key)).collect()
+    /// }
+    ///
+    /// assert!(found(&RowKeys::default(), &BTreeMap::new()).is_empty());
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index))
     }
@@ -321,6 +344,26 @@ impl WriteBatch {
     }
 
     /// The changes, in order.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use tidemill_state::{Write, WriteBatch};
+    ///
+    /// /// Does what the batch says, as a store does.
+    /// fn write(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &WriteBatch) {
+    ///     for change in batch.iter() {
+    ///         match change {
+    ///             Write::Put(key, value) => drop(rows.insert(key.to_vec(), value.to_vec())),
+    ///             Write::Append(key, value) => rows.entry(key.to_vec()).or_default().extend_from_slice(value),
+    ///             Write::Delete(key) => drop(rows.remove(key)),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let mut rows = BTreeMap::new();
+    /// write(&mut rows, &WriteBatch::default());
+    /// assert!(rows.is_empty());
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = Write<'_>> {
         let mut start = 0;
         self.changes.iter().map(move |(kind, key_end, value_end)| {

@@ -220,6 +220,23 @@ impl<K: Key, N: Key> TimerService<K, N> {
 
     /// Registers a timer; `hash` is the routing hash of `key`. Returns whether it was not there before.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// let (key, hash) = ("LGA".to_owned(), "LGA".routing_hash());
+    /// let service = timers.service(&mut backend)?;
+    /// assert!(service.register(TimeDomain::Event, 1_000, (&key, hash), &())?);
+    /// assert!(!service.register(TimeDomain::Event, 1_000, (&key, hash), &())?, "it is there already");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the key does not belong to this subtask, or the memory for state is used up.
     pub fn register(
@@ -237,6 +254,23 @@ impl<K: Key, N: Key> TimerService<K, N> {
 
     /// Registers a timer that is known not to be there, such as that of a window which has just got its first element.
     /// One that is there all the same fires twice.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// let (key, hash) = ("LGA".to_owned(), "LGA".routing_hash());
+    /// let service = timers.service(&mut backend)?;
+    /// service.register_new(TimeDomain::Event, 1_000, (&key, hash), &())?;
+    /// assert_eq!(service.len(TimeDomain::Event), 1);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`register`](Self::register).
@@ -279,6 +313,24 @@ impl<K: Key, N: Key> TimerService<K, N> {
     }
 
     /// Deletes a timer. Returns whether it was there.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// let (key, hash) = ("LGA".to_owned(), "LGA".routing_hash());
+    /// let service = timers.service(&mut backend)?;
+    /// service.register(TimeDomain::Event, 1_000, (&key, hash), &())?;
+    /// assert!(service.delete(TimeDomain::Event, 1_000, (&key, hash), &()));
+    /// assert!(!service.delete(TimeDomain::Event, 1_000, (&key, hash), &()), "it is gone");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn delete(
         &mut self,
         domain: TimeDomain,
@@ -299,6 +351,23 @@ impl<K: Key, N: Key> TimerService<K, N> {
     }
 
     /// Takes the next timer that is due at `up_to` (inclusive).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+    /// let service = timers.service(&mut backend)?;
+    /// assert!(service.pop_due(TimeDomain::Event, 999).is_none());
+    /// assert!(service.pop_due(TimeDomain::Event, 1_000).is_some_and(|timer| timer.key == "JFK"));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn pop_due(&mut self, domain: TimeDomain, up_to: Timestamp) -> Option<Timer<K, N>> {
         let mut first = self.queues[domain as usize].first_entry()?;
         let timestamp = *first.key();
@@ -316,6 +385,22 @@ impl<K: Key, N: Key> TimerService<K, N> {
     }
 
     /// When the next timer is due.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// timers.register(&mut backend, TimeDomain::Event, 2_000, &())?;
+    /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+    /// assert_eq!(timers.service(&mut backend)?.next_timestamp(TimeDomain::Event), Some(1_000));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn next_timestamp(&self, domain: TimeDomain) -> Option<Timestamp> {
         self.queues[domain as usize].first_key_value().map(|(timestamp, _)| *timestamp)
     }
@@ -331,6 +416,24 @@ impl<K: Key, N: Key> TimerService<K, N> {
     }
 
     /// Shows all timers of a domain, by time.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// timers.register(&mut backend, TimeDomain::Event, 2_000, &())?;
+    /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+    /// let mut times = Vec::new();
+    /// timers.service(&mut backend)?.for_each(TimeDomain::Event, |timestamp, _, _| times.push(timestamp));
+    /// assert_eq!(times, [1_000, 2_000]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     pub fn for_each(&self, domain: TimeDomain, mut f: impl FnMut(Timestamp, &K, &N)) {
         for (timestamp, bucket) in &self.queues[domain as usize] {
             bucket.live().for_each(|(_, key, namespace)| f(*timestamp, key, namespace));
@@ -446,6 +549,21 @@ handle!(Timers<N>);
 impl<N: Key> Timers<N> {
     /// The timers themselves.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// timers.register(&mut backend, TimeDomain::Processing, 1_000, &())?;
+    /// assert_eq!(timers.service(&mut backend)?.len(TimeDomain::Processing), 1);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the handle is not of this backend.
     pub fn service<K: Key>(
@@ -456,6 +574,22 @@ impl<N: Key> Timers<N> {
     }
 
     /// Registers a timer for the current key. Returns whether it was not there before.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers<u32> = backend.register_timers("timers")?;
+    /// assert!(timers.register(&mut backend, TimeDomain::Event, 1_000, &7)?);
+    /// assert!(!timers.register(&mut backend, TimeDomain::Event, 1_000, &7)?, "it is there already");
+    /// assert!(timers.register(&mut backend, TimeDomain::Event, 1_000, &8)?, "another namespace");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no current key, or the memory for state is used up.
@@ -472,6 +606,22 @@ impl<N: Key> Timers<N> {
 
     /// Deletes a timer of the current key. Returns whether it was there.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+    /// assert!(timers.delete(&mut backend, TimeDomain::Event, 1_000, &())?);
+    /// assert!(!timers.delete(&mut backend, TimeDomain::Event, 1_000, &())?, "it is gone");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key.
     pub fn delete<K: Key>(
@@ -486,6 +636,24 @@ impl<N: Key> Timers<N> {
     }
 
     /// Takes the next timer that is due at `up_to` (inclusive) and makes its key the current one.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+    /// backend.clear_current_key();
+    /// let timer = timers.pop_due(&mut backend, TimeDomain::Event, 1_000)?;
+    /// assert!(timer.is_some_and(|timer| timer.timestamp == 1_000));
+    /// assert!(backend.current_key().is_some_and(|(key, _)| key == "JFK"));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the handle is not of this backend.

@@ -154,11 +154,27 @@ impl StateTtlConfig {
     }
 
     /// The time to live.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::StateTtlConfig;
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert_eq!(hour.ttl().as_secs(), 3600);
+    /// ```
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
     /// Whether state expires at all.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::{StateTtlConfig, TtlUpdate};
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert!(hour.is_enabled() && !hour.update(TtlUpdate::Disabled).is_enabled());
+    /// ```
     pub fn is_enabled(&self) -> bool {
         self.update != TtlUpdate::Disabled
     }

@@ -40,6 +40,22 @@ handle!(ValueState<V, N>);
 impl<V: Data, N: Key> ValueState<V, N> {
     /// A copy of the value of the current key in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64, u32> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update_in(&mut backend, &1, 7)?;
+    /// assert_eq!(visits.get_in(&mut backend, &1)?, Some(7));
+    /// assert_eq!(visits.get_in(&mut backend, &2)?, None, "another namespace");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get_in<K: Key>(
@@ -51,6 +67,21 @@ impl<V: Data, N: Key> ValueState<V, N> {
     }
 
     /// Shows the value of the current key in `namespace` to `f`, without a copy.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let name: ValueState<String, u32> = backend.register_value(ValueStateDescriptor::new("name"))?;
+    /// name.update_in(&mut backend, &1, "Kennedy".to_owned())?;
+    /// assert_eq!(name.read_in(&mut backend, &1, |name| name.map(String::len))?, Some(7));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
@@ -66,6 +97,22 @@ impl<V: Data, N: Key> ValueState<V, N> {
 
     /// Sets the value of the current key in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64, u32> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update_in(&mut backend, &1, 7)?;
+    /// visits.update_in(&mut backend, &1, 8)?;
+    /// assert_eq!(visits.get_in(&mut backend, &1)?, Some(8));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
     pub fn update_in<K: Key>(
@@ -79,6 +126,22 @@ impl<V: Data, N: Key> ValueState<V, N> {
     }
 
     /// Changes the value of the current key in `namespace` in place; `make` gives the first one.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64, u32> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.modify_in(&mut backend, &1, || 0, |visits| *visits += 1)?;
+    /// visits.modify_in(&mut backend, &1, || 0, |visits| *visits += 1)?;
+    /// assert_eq!(visits.get_in(&mut backend, &1)?, Some(2));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`update_in`](Self::update_in).
@@ -173,6 +236,22 @@ impl<V: Data, N: Key> ValueState<V, N> {
 
     /// Removes the value of the current key in `namespace`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64, u32> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update_in(&mut backend, &1, 7)?;
+    /// visits.clear_in(&mut backend, &1)?;
+    /// assert_eq!(visits.get_in(&mut backend, &1)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get_in`](Self::get_in).
     pub fn clear_in<K: Key>(
@@ -223,6 +302,26 @@ impl<V: Data, N: Key> ValueState<V, N> {
     /// As [`read_batch`](Self::read_batch), then removes the values that were found, which is faster than
     /// [`clear_batch`](Self::clear_batch) after it.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 7)?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// let first = visits.take_batch(&mut backend, &batch, |slots, visits| visits[slots[0] as usize])?;
+    /// assert_eq!((first, visits.get(&mut backend)?), (7, None));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
     pub fn take_batch<K: Key, B: Borrow<K>, R>(
@@ -272,6 +371,26 @@ impl<V: Data, N: Key> ValueState<V, N> {
 
     /// Removes the values of a batch.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// # let keys = ["JFK", "LGA", "JFK"].map(String::from);
+    /// # let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+    /// # let batch = tidemill_state::KeyBatch::new(&hashes, &keys)?;
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 7)?;
+    /// // Of "JFK", "LGA" and "JFK".
+    /// visits.clear_batch(&mut backend, &batch)?;
+    /// assert_eq!(visits.get(&mut backend)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
     pub fn clear_batch<K: Key, B: Borrow<K>>(
@@ -283,6 +402,23 @@ impl<V: Data, N: Key> ValueState<V, N> {
     }
 
     /// Shows all values of this subtask that have not expired, in no particular order.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 7)?;
+    /// let mut all = Vec::new();
+    /// visits.for_each(&mut backend, |key, _, visits| all.push((key.clone(), *visits)))?;
+    /// assert_eq!(all, [("JFK".to_owned(), 7)]);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the store fails.
@@ -298,6 +434,22 @@ impl<V: Data, N: Key> ValueState<V, N> {
 impl<V: Data> ValueState<V> {
     /// A copy of the value of the current key.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// assert_eq!(visits.get(&mut backend)?, None);
+    /// visits.update(&mut backend, 7)?;
+    /// assert_eq!(visits.get(&mut backend)?, Some(7));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no current key, or the store fails.
     pub fn get<K: Key>(self, backend: &mut KeyedStateBackend<K>) -> Result<Option<V>, StateError> {
@@ -305,6 +457,21 @@ impl<V: Data> ValueState<V> {
     }
 
     /// Shows the value of the current key to `f`, without a copy.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let name: ValueState<String> = backend.register_value(ValueStateDescriptor::new("name"))?;
+    /// name.update(&mut backend, "Kennedy".to_owned())?;
+    /// assert_eq!(name.read(&mut backend, |name| name.map(String::len))?, Some(7));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -317,6 +484,22 @@ impl<V: Data> ValueState<V> {
     }
 
     /// Sets the value of the current key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 7)?;
+    /// visits.update(&mut backend, 8)?;
+    /// assert_eq!(visits.get(&mut backend)?, Some(8));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no current key, the memory for state is used up, or the store fails.
@@ -356,6 +539,22 @@ impl<V: Data> ValueState<V> {
     }
 
     /// Removes the value of the current key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 7)?;
+    /// visits.clear(&mut backend)?;
+    /// assert_eq!(visits.get(&mut backend)?, None);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).

@@ -29,6 +29,7 @@ pub use tidemill_core as core;
 pub use tidemill_datastream as datastream;
 pub use tidemill_runtime as runtime;
 pub use tidemill_serialization as serialization;
+pub use tidemill_serialization::avro;
 pub use tidemill_state as state;
 
 /// What most jobs need.

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use tidemill_runtime::source::SourceSplit;
-use tidemill_serialization::{Data, Input, Record};
+use tidemill_serialization::{Record, pack, unpack};
 
 use crate::error::ConnectorError;
 
 /// The end of a split that is a whole file: however long that is when it is read.
 pub(crate) const END_OF_FILE: u64 = u64::MAX;
 
-const VERSION: u8 = 1;
-
 /// The records of a file that begin in a range of its bytes.
 #[derive(Record, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileSplit {
-    version: u8,
     pub(crate) path: String,
     /// Where the range begins; a record that begins before it belongs to the split before.
     pub(crate) start: u64,
@@ -31,7 +28,7 @@ pub(crate) struct FileSplit {
 
 impl FileSplit {
     pub(crate) fn whole(path: String, length: u64) -> Self {
-        Self { version: VERSION, path, start: 0, end: END_OF_FILE, length, position: None, lines: 0 }
+        Self { path, start: 0, end: END_OF_FILE, length, position: None, lines: 0 }
     }
 
     /// The parts of a file, of about `size` bytes each; the last one goes on to the end of the file.
@@ -43,7 +40,7 @@ impl FileSplit {
                 let is_last = part + 1 == count;
                 let end = if is_last { END_OF_FILE } else { start + size };
                 let length = if is_last { length - start } else { size };
-                Self { version: VERSION, path: path.to_owned(), start, end, length, position: None, lines: 0 }
+                Self { path: path.to_owned(), start, end, length, position: None, lines: 0 }
             })
             .collect()
     }
@@ -57,21 +54,12 @@ impl FileSplit {
     }
 
     pub(crate) fn to_split(&self) -> SourceSplit {
-        let mut state = Vec::new();
-        self.encode(&mut state);
-        SourceSplit { id: self.id(), state }
+        SourceSplit { id: self.id(), state: pack(self) }
     }
 
     pub(crate) fn from_split(split: &SourceSplit) -> Result<Self, ConnectorError> {
-        let fail = |detail: String| ConnectorError::State { what: "file source", detail };
-        let mut input = Input::new(&split.state);
-        let read = Self::decode(&mut input).map_err(|error| fail(error.to_string()))?;
-        input.finish("split of a file").map_err(|error| fail(error.to_string()))?;
-        if read.version != VERSION {
-            let version = read.version;
-            return Err(fail(format!("it has version {version}, this release reads version {VERSION}")));
-        }
-        Ok(read)
+        unpack(&split.state)
+            .map_err(|error| ConnectorError::State { what: "file source", detail: error.to_string() })
     }
 }
 

@@ -11,7 +11,7 @@ use tidemill_core::time::Timestamp;
 use tidemill_core::{ArrowBatch, Batch};
 use tidemill_runtime::metrics::Counter;
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
-use tidemill_serialization::{Data, Input, Record};
+use tidemill_serialization::Record;
 use tidemill_state::{Clock, OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
 use crate::error::ConnectorError;
@@ -289,14 +289,7 @@ impl Operator for FileSinkOperator {
             number: self.next,
             length: self.part.as_ref().map(|part| part.written),
         };
-        let mut item = Vec::new();
-        stored.encode(&mut item);
-        let state = OperatorSnapshot {
-            name: PARTS.to_owned(),
-            mode: OperatorStateMode::Union,
-            types: vec!["part".to_owned()],
-            items: vec![item],
-        };
+        let state = OperatorSnapshot::of(PARTS, OperatorStateMode::Union, &[stored]);
         Ok(SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() })
     }
 
@@ -314,16 +307,10 @@ impl Operator for FileSinkOperator {
     }
 }
 
-fn decode(snapshot: &SubtaskSnapshot) -> Result<Vec<StoredPart>, ConnectorError> {
-    let fail = |detail: String| ConnectorError::State { what: "file sink", detail };
-    let states = snapshot.operator.iter().filter(|state| state.name == PARTS);
-    states
-        .flat_map(|state| &state.items)
-        .map(|item| {
-            let mut input = Input::new(item);
-            let part = StoredPart::decode(&mut input).map_err(|error| fail(error.to_string()))?;
-            input.finish("part of a file sink").map_err(|error| fail(error.to_string()))?;
-            Ok(part)
-        })
-        .collect()
+fn decode(snapshot: &SubtaskSnapshot) -> Result<Vec<StoredPart>, tidemill_state::StateError> {
+    let mut parts = Vec::new();
+    for state in snapshot.operator.iter().filter(|state| state.name == PARTS) {
+        parts.extend(state.read::<StoredPart>()?);
+    }
+    Ok(parts)
 }

@@ -80,10 +80,16 @@ impl CsvOptions {
     /// Flink's defaults: `,` between fields, `"` around them, no header.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new();
-    /// assert!(format!("{changed:?}").contains("header: None"));
+    /// let options = CsvOptions::new();
+    /// assert_eq!(read(options, "JFK,12,\n\"a, b\",,2013-01-31 14:05:00\n")?, [
+    ///     "JFK, 12.0, NULL",
+    ///     "a, b, NULL, 2013-01-31 14:05:00"
+    /// ]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn new() -> Self {
         Self::default()
@@ -92,10 +98,13 @@ impl CsvOptions {
     /// What separates fields: one ASCII character, or its escaped form `\t` (default `,`).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new().field_delimiter(";");
-    /// assert!(format!("{changed:?}").contains(r#"delimiter: ";""#));
+    /// let options = CsvOptions::new().field_delimiter(";");
+    /// assert_eq!(read(options, "JFK;12;\n")?, ["JFK, 12.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn field_delimiter(mut self, delimiter: impl Into<String>) -> Self {
         self.delimiter = delimiter.into();
@@ -105,10 +114,13 @@ impl CsvOptions {
     /// What encloses a field: one ASCII character (default `"`).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new().quote_character('\'');
-    /// assert!(format!("{changed:?}").contains("quote: Some('\\'')"));
+    /// let options = CsvOptions::new().quote_character('\'');
+    /// assert_eq!(read(options, "'a, b',12,\n")?, ["a, b, 12.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn quote_character(mut self, quote: char) -> Self {
         self.quote = Some(quote);
@@ -118,10 +130,13 @@ impl CsvOptions {
     /// No character encloses fields.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new().disable_quote_character();
-    /// assert!(format!("{changed:?}").contains("quote: None"));
+    /// let options = CsvOptions::new().disable_quote_character();
+    /// assert_eq!(read(options, "24\",12,\n")?, ["24\", 12.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn disable_quote_character(mut self) -> Self {
         self.quote = None;
@@ -131,10 +146,13 @@ impl CsvOptions {
     /// Makes the quote character after it, inside of quotes, one of the field (default: none; quotes are doubled).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new().escape_character('~');
-    /// assert!(format!("{changed:?}").contains("escape: Some('~')"));
+    /// let options = CsvOptions::new().escape_character('~');
+    /// assert_eq!(read(options, "\"say ~\"hi~\"\",12,\n")?, ["say \"hi\", 12.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn escape_character(mut self, escape: char) -> Self {
         self.escape = Some(escape);
@@ -144,10 +162,13 @@ impl CsvOptions {
     /// Whether lines that begin with `#` are skipped (default: no).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new().allow_comments(true);
-    /// assert!(format!("{changed:?}").contains("allow_comments: true"));
+    /// let options = CsvOptions::new().allow_comments(true);
+    /// assert_eq!(read(options, "# airports\nJFK,12,\n")?, ["JFK, 12.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn allow_comments(mut self, allow: bool) -> Self {
         self.allow_comments = allow;
@@ -157,10 +178,13 @@ impl CsvOptions {
     /// Whether malformed lines are counted and skipped instead of failing the job (default: no).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new().ignore_parse_errors(true);
-    /// assert!(format!("{changed:?}").contains("ignore_parse_errors: true"));
+    /// let options = CsvOptions::new().ignore_parse_errors(true);
+    /// assert_eq!(read(options, "JFK,late,\nLGA,7,\n")?, ["LGA, 7.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn ignore_parse_errors(mut self, ignore: bool) -> Self {
         self.ignore_parse_errors = ignore;
@@ -170,10 +194,13 @@ impl CsvOptions {
     /// The text that stands for NULL (default: none).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new().null_literal("NA");
-    /// assert!(format!("{changed:?}").contains(r#"null_literal: Some("NA")"#));
+    /// let options = CsvOptions::new().null_literal("NA");
+    /// assert_eq!(read(options, "NA,12,NA\n")?, ["NULL, 12.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn null_literal(mut self, literal: impl Into<String>) -> Self {
         self.null_literal = Some(literal.into());
@@ -183,10 +210,13 @@ impl CsvOptions {
     /// What the first line is (default: a record).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::{CsvHeader, CsvOptions};
     ///
-    /// let changed = CsvOptions::new().header(CsvHeader::Skip);
-    /// assert!(format!("{changed:?}").contains("header: Skip"));
+    /// let options = CsvOptions::new().header(CsvHeader::Skip);
+    /// assert_eq!(read(options, "place,minutes,when\nJFK,12,\n")?, ["JFK, 12.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn header(mut self, header: CsvHeader) -> Self {
         self.header = header;
@@ -197,10 +227,13 @@ impl CsvOptions {
     /// (default: no).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::CsvOptions;
     ///
-    /// let changed = CsvOptions::new().lines_are_records(true);
-    /// assert!(format!("{changed:?}").contains("lines_are_records: true"));
+    /// let options = CsvOptions::new().lines_are_records(true);
+    /// assert_eq!(read(options, "\"a, b\",12,\nLGA,7,\n")?, ["a, b, 12.0, NULL", "LGA, 7.0, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn lines_are_records(mut self, yes: bool) -> Self {
         self.lines_are_records = yes;
@@ -262,6 +295,7 @@ impl CsvOptions {
 
 pub(crate) struct CsvDecoder {
     reader: Reader,
+    delimiter: u8,
     comments: bool,
     null_literal: Option<Vec<u8>>,
     header: CsvHeader,
@@ -292,6 +326,7 @@ impl CsvDecoder {
         let names: Vec<Arc<str>> = schema.fields().iter().map(|field| field.name().as_str().into()).collect();
         Ok(Self {
             reader: options.reader()?,
+            delimiter: options.delimiter_byte()?,
             comments: options.allow_comments,
             null_literal: options.null_literal.as_ref().map(|literal| literal.as_bytes().to_vec()),
             header: options.header,
@@ -373,8 +408,7 @@ impl CsvDecoder {
 
     fn fill_row(&mut self, fields: usize, columns: &mut Columns) -> Result<(), (Option<Arc<str>>, String)> {
         if fields != self.fields {
-            let problem = format!("the line has {fields} fields, but {} are expected", self.fields);
-            return Err((None, problem));
+            return Err((None, self.wrong_count(fields)));
         }
         for (column, place) in columns.columns.iter_mut().zip(&self.places) {
             let start = if *place == 0 { 0 } else { self.ends[*place - 1] };
@@ -399,6 +433,48 @@ impl CsvDecoder {
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with a record that has too few or too many fields.
+    fn wrong_count(&self, fields: usize) -> String {
+        let ends = self.ends.get(..fields).unwrap_or_default();
+        let named = |field: usize| {
+            let name = self.places.iter().position(|place| *place == field).and_then(|at| self.names.get(at));
+            name.map(|name| format!(" ('{name}')")).unwrap_or_default()
+        };
+        let problem = format!(
+            "the line '{}' has {fields} fields, but {} are expected",
+            self.joined(ends, 0),
+            self.fields
+        );
+        if fields > self.fields {
+            return format!(
+                "{problem}: too much is field {}, '{}'",
+                self.fields + 1,
+                self.joined(ends, self.fields)
+            );
+        }
+        format!("{problem}: the first that is missing is field {}{}", fields + 1, named(fields))
+    }
+
+    /// The fields of a record from one on, shortened.
+    fn joined(&self, ends: &[usize], first: usize) -> String {
+        // More than is shown of any text.
+        const ENOUGH: usize = 256;
+        let mut text = Vec::new();
+        let mut start = first.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+        for (index, end) in ends.iter().enumerate().skip(first) {
+            if index > first {
+                text.push(self.delimiter);
+            }
+            let field = self.record.get(start..*end).unwrap_or_default();
+            text.extend_from_slice(field.get(..ENOUGH).unwrap_or(field));
+            start = *end;
+            if text.len() > ENOUGH {
+                break;
+            }
+        }
+        shorten(&text)
     }
 
     fn bind_header(&mut self, fields: usize, input: &ByteInput) -> Result<(), ConnectorError> {

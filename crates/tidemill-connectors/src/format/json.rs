@@ -35,10 +35,13 @@ impl JsonOptions {
     /// Flink's defaults.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::JsonOptions;
     ///
-    /// let changed = JsonOptions::new();
-    /// assert!(format!("{changed:?}").contains("timestamp_format: Sql"));
+    /// let options = JsonOptions::new();
+    /// assert_eq!(read(options, r#"{"airport": "JFK", "at": "2013-01-31 14:05:00"}"#)?, ["JFK, NULL, 2013-01-31 14:05:00"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn new() -> Self {
         Self::default()
@@ -47,10 +50,13 @@ impl JsonOptions {
     /// Whether an object without one of the columns is malformed (default: no).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::JsonOptions;
     ///
-    /// let changed = JsonOptions::new().fail_on_missing_field(true);
-    /// assert!(format!("{changed:?}").contains("fail_on_missing_field: true"));
+    /// let options = JsonOptions::new().fail_on_missing_field(true);
+    /// let problem = read(options, r#"{"airport": "JFK", "delay": 12}"#).unwrap_err();
+    /// assert!(problem.contains("the object has no field 'at'"), "{problem}");
     /// ```
     pub fn fail_on_missing_field(mut self, fail: bool) -> Self {
         self.fail_on_missing_field = fail;
@@ -60,10 +66,13 @@ impl JsonOptions {
     /// Whether malformed lines are counted and skipped instead of failing the job (default: no).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::JsonOptions;
     ///
-    /// let changed = JsonOptions::new().ignore_parse_errors(true);
-    /// assert!(format!("{changed:?}").contains("ignore_parse_errors: true"));
+    /// let options = JsonOptions::new().ignore_parse_errors(true);
+    /// assert_eq!(read(options, "JFK 12\n{\"airport\": \"LGA\"}\n")?, ["LGA, NULL, NULL"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn ignore_parse_errors(mut self, ignore: bool) -> Self {
         self.ignore_parse_errors = ignore;
@@ -73,10 +82,13 @@ impl JsonOptions {
     /// How timestamps are written: `json.timestamp-format.standard` (default: SQL).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::read;
     /// use tidemill_connectors::{JsonOptions, TimestampFormat};
     ///
-    /// let changed = JsonOptions::new().timestamp_format(TimestampFormat::Iso8601);
-    /// assert!(format!("{changed:?}").contains("timestamp_format: Iso8601"));
+    /// let options = JsonOptions::new().timestamp_format(TimestampFormat::Iso8601);
+    /// assert_eq!(read(options, r#"{"at": "2013-01-31T14:05:00"}"#)?, ["NULL, NULL, 2013-01-31 14:05:00"]);
+    /// # Ok::<(), String>(())
     /// ```
     pub fn timestamp_format(mut self, format: TimestampFormat) -> Self {
         self.timestamp_format = format;

@@ -70,10 +70,12 @@ impl CsvOutput {
     /// Flink's conventions: `,` and `"`, NULL is the empty field, no header.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::CsvOutput;
     ///
-    /// let changed = CsvOutput::new();
-    /// assert!(format!("{changed:?}").contains("header: false"));
+    /// let output = CsvOutput::new();
+    /// assert_eq!(written(output), "JFK,12.0,2013-01-31 14:05:00\n\"a;b,~\",,\n");
     /// ```
     pub fn new() -> Self {
         Self::default()
@@ -82,10 +84,12 @@ impl CsvOutput {
     /// What separates fields, one ASCII character.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::CsvOutput;
     ///
-    /// let changed = CsvOutput::new().field_delimiter(';');
-    /// assert!(format!("{changed:?}").contains("delimiter: ';'"));
+    /// let output = CsvOutput::new().field_delimiter(';');
+    /// assert_eq!(written(output), "JFK;12.0;2013-01-31 14:05:00\n\"a;b,~\";;\n");
     /// ```
     pub fn field_delimiter(mut self, delimiter: char) -> Self {
         self.delimiter = delimiter;
@@ -95,10 +99,12 @@ impl CsvOutput {
     /// What encloses fields, one ASCII character.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::CsvOutput;
     ///
-    /// let changed = CsvOutput::new().quote_character('~');
-    /// assert!(format!("{changed:?}").contains("quote: '~'"));
+    /// let output = CsvOutput::new().quote_character('~');
+    /// assert_eq!(written(output), "JFK,12.0,2013-01-31 14:05:00\n~a;b,~~~,,\n");
     /// ```
     pub fn quote_character(mut self, quote: char) -> Self {
         self.quote = quote;
@@ -108,10 +114,12 @@ impl CsvOutput {
     /// What NULL is written as.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::CsvOutput;
     ///
-    /// let changed = CsvOutput::new().null_literal("NA");
-    /// assert!(format!("{changed:?}").contains(r#"null_literal: "NA""#));
+    /// let output = CsvOutput::new().null_literal("NA");
+    /// assert_eq!(written(output), "JFK,12.0,2013-01-31 14:05:00\n\"a;b,~\",NA,NA\n");
     /// ```
     pub fn null_literal(mut self, literal: impl Into<String>) -> Self {
         self.null_literal = literal.into();
@@ -121,10 +129,12 @@ impl CsvOutput {
     /// Whether each file begins with the names of the columns.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::CsvOutput;
     ///
-    /// let changed = CsvOutput::new().header(true);
-    /// assert!(format!("{changed:?}").contains("header: true"));
+    /// let output = CsvOutput::new().header(true);
+    /// assert_eq!(written(output).lines().next(), Some("airport,delay,at"));
     /// ```
     pub fn header(mut self, header: bool) -> Self {
         self.header = header;
@@ -134,10 +144,12 @@ impl CsvOutput {
     /// How floating-point numbers are written.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::{CsvOutput, FloatFormat};
     ///
-    /// let changed = CsvOutput::new().float_format(FloatFormat::Plain);
-    /// assert!(format!("{changed:?}").contains("floats: Plain"));
+    /// let output = CsvOutput::new().float_format(FloatFormat::Plain);
+    /// assert_eq!(written(output).lines().next(), Some("JFK,12,2013-01-31 14:05:00"));
     /// ```
     pub fn float_format(mut self, format: FloatFormat) -> Self {
         self.style.floats = format;
@@ -147,10 +159,12 @@ impl CsvOutput {
     /// How timestamps are written.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::{CsvOutput, InstantFormat};
     ///
-    /// let changed = CsvOutput::new().timestamp_format(InstantFormat::Iso8601);
-    /// assert!(format!("{changed:?}").contains("instants: Iso8601"));
+    /// let output = CsvOutput::new().timestamp_format(InstantFormat::Iso8601);
+    /// assert_eq!(written(output).lines().next(), Some("JFK,12.0,2013-01-31T14:05:00"));
     /// ```
     pub fn timestamp_format(mut self, format: InstantFormat) -> Self {
         self.style.instants = format;
@@ -176,10 +190,12 @@ impl JsonOutput {
     /// Flink's conventions.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::JsonOutput;
     ///
-    /// let changed = JsonOutput::new();
-    /// assert!(format!("{changed:?}").contains("ignore_null_fields: false"));
+    /// let output = JsonOutput::new();
+    /// assert_eq!(written(output).lines().next(), Some(r#"{"airport":"JFK","delay":12.0,"at":"2013-01-31 14:05:00"}"#));
     /// ```
     pub fn new() -> Self {
         Self::default()
@@ -188,10 +204,12 @@ impl JsonOutput {
     /// Leaves fields out that are NULL (`json.encode.ignore-null-fields`).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::JsonOutput;
     ///
-    /// let changed = JsonOutput::new().ignore_null_fields(true);
-    /// assert!(format!("{changed:?}").contains("ignore_null_fields: true"));
+    /// let output = JsonOutput::new().ignore_null_fields(true);
+    /// assert_eq!(written(output).lines().last(), Some(r#"{"airport":"a;b,~"}"#));
     /// ```
     pub fn ignore_null_fields(mut self, ignore: bool) -> Self {
         self.ignore_null_fields = ignore;
@@ -201,10 +219,12 @@ impl JsonOutput {
     /// How timestamps are written (`json.timestamp-format.standard`).
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::{InstantFormat, JsonOutput};
     ///
-    /// let changed = JsonOutput::new().timestamp_format(InstantFormat::Iso8601);
-    /// assert!(format!("{changed:?}").contains("instants: Iso8601"));
+    /// let output = JsonOutput::new().timestamp_format(InstantFormat::Iso8601);
+    /// assert_eq!(written(output).lines().next(), Some(r#"{"airport":"JFK","delay":12.0,"at":"2013-01-31T14:05:00"}"#));
     /// ```
     pub fn timestamp_format(mut self, format: InstantFormat) -> Self {
         self.style.instants = format;
@@ -214,10 +234,12 @@ impl JsonOutput {
     /// How floating-point numbers are written.
     ///
     /// ```
+    /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
+    /// # use lines::written;
     /// use tidemill_connectors::{FloatFormat, JsonOutput};
     ///
-    /// let changed = JsonOutput::new().float_format(FloatFormat::Plain);
-    /// assert!(format!("{changed:?}").contains("floats: Plain"));
+    /// let output = JsonOutput::new().float_format(FloatFormat::Plain);
+    /// assert_eq!(written(output).lines().next(), Some(r#"{"airport":"JFK","delay":12,"at":"2013-01-31 14:05:00"}"#));
     /// ```
     pub fn float_format(mut self, format: FloatFormat) -> Self {
         self.style.floats = format;

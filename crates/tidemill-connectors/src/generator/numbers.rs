@@ -9,7 +9,7 @@ use tidemill_runtime::source::{
     ReaderStatus, SourceOutput, SourceProgress, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator,
 };
 use tidemill_runtime::{OperatorContext, OperatorError};
-use tidemill_serialization::{Data, Input, Record};
+use tidemill_serialization::{Record, pack, unpack};
 
 use crate::error::ConnectorError;
 use crate::rate::RateLimit;
@@ -26,14 +26,11 @@ pub(crate) trait Numbered: Clone + Send + 'static {
 /// Numbers from `next` on, each `step` after the one before, below `end`.
 #[derive(Record, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NumberSplit {
-    version: u8,
     index: u32,
     next: u64,
     step: u64,
     end: u64,
 }
-
-const VERSION: u8 = 1;
 
 /// The end of a source that has none.
 pub(crate) const UNBOUNDED: u64 = u64::MAX;
@@ -62,7 +59,7 @@ impl NumberSplit {
                     Deal::Turns => (part, parts, count),
                     Deal::Ranges => (bound(part), 1, bound(part + 1)),
                 };
-                Self { version: VERSION, index, next, step, end }
+                Self { index, next, step, end }
             })
             .filter(|split| split.left() > 0)
             .collect()
@@ -73,22 +70,12 @@ impl NumberSplit {
     }
 
     fn to_split(&self) -> SourceSplit {
-        let mut state = Vec::new();
-        self.encode(&mut state);
-        SourceSplit { id: format!("{}", self.index).into(), state }
+        SourceSplit { id: format!("{}", self.index).into(), state: pack(self) }
     }
 
     fn from_split(split: &SourceSplit) -> Result<Self, ConnectorError> {
         let fail = |detail: String| ConnectorError::State { what: "generator source", detail };
-        let mut input = Input::new(&split.state);
-        let read = Self::decode(&mut input).map_err(|error| fail(error.to_string()))?;
-        input.finish("split of numbers").map_err(|error| fail(error.to_string()))?;
-        if read.version != VERSION {
-            return Err(fail(format!(
-                "it has version {}, this release reads version {VERSION}",
-                read.version
-            )));
-        }
+        let read: Self = unpack(&split.state).map_err(|error| fail(error.to_string()))?;
         if read.step == 0 {
             return Err(fail("its step is 0".to_owned()));
         }

@@ -132,7 +132,14 @@ fn a_malformed_line_is_named() {
         ("1,,,,2013-02-30,,", "line 3, column 'day': '2013-02-30' is not a date of the form 2013-01-31"),
         ("1,,,,,yes,", "line 3, column 'ok': 'yes' is neither true nor false"),
         ("1,,,,,,?", "line 3, column 'raw': '?' is not Base64, as binaries are written"),
-        ("1,2", "line 3: the line has 2 fields, but 7 are expected"),
+        (
+            "1,2",
+            "line 3: the line '1,2' has 2 fields, but 7 are expected: the first that is missing is field 3 ('name')",
+        ),
+        (
+            "1,,\"a,b\",,,,,x,y",
+            "line 3: the line '1,,a,b,,,,,x,y' has 9 fields, but 7 are expected: too much is field 8, 'x,y'",
+        ),
         ("1,\"2", "line 3: the quote of a field is not closed"),
     ];
     for (line, expected) in cases {

@@ -9,7 +9,10 @@ use tidemill_connectors::{
 };
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch, TypedBatch};
-use tidemill_runtime::OperatorFactory;
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
+use tidemill_serialization::{ArrowRecord, Record};
+use tidemill_state::{SubtaskSnapshot, redistribute};
+use tidemill_testkit::{OperatorHarness, Random, unstamped};
 
 use crate::harness::{SinkDriver, SourceDriver, failure, read_all};
 
@@ -87,7 +90,7 @@ fn a_table_is_printed_when_the_last_subtask_has_ended() {
 #[test]
 fn a_table_fits_the_terminal_and_shows_changes() {
     let (out, target) = screen();
-    let table = TableSink::new("T").target(target).width(20);
+    let table = TableSink::new("T").target(target).width(25);
     let mut one = sink(&table, 0, 1);
     let mut batch = rows(&[Some("a text that is far too long"), Some("b")], &[1_000_000, 2]);
     batch.kinds = Some(vec![RowKind::UpdateBefore, RowKind::UpdateAfter].into());
@@ -97,11 +100,134 @@ fn a_table_fits_the_terminal_and_shows_changes() {
     assert_eq!(
         text,
         "\nT\n\
-         op  name       count\n\
-         ──  ───────  ───────\n\
-         -U  a text…  1000000\n\
-         +U  b              2\n"
+         op  name            count\n\
+         ──  ────────────  ───────\n\
+         -U  a text that…  1000000\n\
+         +U  b                   2\n"
     );
+}
+
+#[derive(Record, Clone, Debug, PartialEq)]
+#[record(arrow)]
+struct Count {
+    name: String,
+    count: i64,
+}
+
+fn counts() -> impl Iterator<Item = Vec<Count>> {
+    let count = |number: i64| Count { name: format!("airport {number}"), count: number * number };
+    (0..12).map(move |batch| (batch * 3..batch * 3 + 3).map(count).collect())
+}
+
+/// Has the rows of a batch come as columns, and remembers what it was given.
+struct AsColumns<F>(F);
+
+struct Columns(Box<dyn Operator>);
+
+impl<F: OperatorFactory> OperatorFactory for AsColumns<F> {
+    fn create(&self, subtask: u32) -> Result<Box<dyn Operator>, OperatorError> {
+        Ok(Box::new(Columns(self.0.create(subtask)?)))
+    }
+}
+
+impl Operator for Columns {
+    fn open(
+        &mut self,
+        context: &OperatorContext,
+        restored: Option<SubtaskSnapshot>,
+    ) -> Result<(), OperatorError> {
+        self.0.open(context, restored)
+    }
+
+    fn process(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        let columns = Count::to_arrow(&batch.downcast_ref::<TypedBatch<Count>>()?.values)?;
+        self.0.process(input, Batch::new(ArrowBatch::inserts(columns)), out)
+    }
+
+    fn finish(&mut self, out: &mut Output) -> Result<Progress, OperatorError> {
+        self.0.finish(out)
+    }
+
+    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+        self.0.snapshot()
+    }
+
+    fn close(&mut self) {
+        self.0.close();
+    }
+}
+
+#[test]
+fn a_table_has_the_rows_from_before_a_restore() {
+    for max_rows in [0, 5, 100] {
+        let run = |snapshots: Option<u64>| {
+            let (out, target) = screen();
+            let table = AsColumns(TableSink::new("Airports").target(target).max_rows(max_rows));
+            let mut harness = OperatorHarness::<u32>::new(table);
+            if let Some(seed) = snapshots {
+                harness = harness.random_snapshots(seed, 3);
+            }
+            for batch in counts() {
+                harness.process(0, unstamped(batch)).unwrap();
+            }
+            harness.finish().unwrap();
+            (shown(&out), harness.restores())
+        };
+        let (straight, _) = run(None);
+        assert_eq!(straight.matches("airport").count(), max_rows.min(36), "{straight}");
+        let mut restores = 0;
+        for seed in Random::seeds(10) {
+            let (text, restored) = run(Some(seed));
+            restores += restored;
+            assert_eq!(text, straight, "seed {seed}");
+        }
+        assert!(restores > 10, "{restores}");
+    }
+}
+
+#[test]
+fn a_table_goes_on_with_more_and_with_fewer_subtasks() {
+    let (out, target) = screen();
+    let table = TableSink::new("T").target(target).max_rows(4);
+    let mut states: Vec<SubtaskSnapshot> = Vec::new();
+    let mut drivers: Vec<SinkDriver> = (0..2).map(|subtask| sink(&table, subtask, 2)).collect();
+    for (number, name) in ["a", "b", "c", "d", "e", "f"].into_iter().enumerate() {
+        drivers[number % 2].write(Batch::new(rows(&[Some(name)], &[number as i64]))).unwrap();
+    }
+    for driver in &mut drivers {
+        states.push(driver.sink.snapshot().unwrap());
+    }
+    for parallelism in [3, 1] {
+        let dealt = redistribute(states.clone(), 128, parallelism).unwrap();
+        let mut drivers: Vec<SinkDriver> = (0..parallelism)
+            .map(|subtask| SinkDriver::new(table.create(subtask).unwrap(), subtask, parallelism))
+            .collect();
+        for (driver, state) in drivers.iter_mut().zip(dealt) {
+            driver.open(Some(state)).unwrap();
+        }
+        drivers[0].write(Batch::new(rows(&[Some("g")], &[6]))).unwrap();
+        drivers.iter_mut().for_each(|driver| driver.finish().unwrap());
+        let text = shown(&out);
+        let firsts: Vec<&str> = text.lines().skip(4).map(|line| &line[..1]).take(4).collect();
+        assert_eq!(firsts, ["a", "b", "c", "d"], "{text}");
+        assert!(text.ends_with("… and 3 more rows\n"), "{text}");
+    }
+}
+
+#[test]
+fn printing_goes_on_after_a_restore() {
+    for seed in Random::seeds(5) {
+        let (out, target) = screen();
+        let print = PrintSink::display::<u32>().target(target);
+        let mut harness = OperatorHarness::<u32>::new(print).random_snapshots(seed, 2);
+        for number in 0..20u32 {
+            harness.process(0, unstamped([number])).unwrap();
+        }
+        harness.finish().unwrap();
+        let expected: String = (0..20).map(|number| format!("{number}\n")).collect();
+        assert_eq!(shown(&out), expected);
+        assert!(harness.restores() > 0);
+    }
 }
 
 #[test]

@@ -96,12 +96,28 @@ pub struct Configuration {
 
 impl Configuration {
     /// With nothing set.
+    ///
+    /// ```
+    /// use tidemill_core::config::Configuration;
+    ///
+    /// assert!(Configuration::new().is_empty());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The value of an option: as set under its key, else under an older spelling, else that of a fallback key, else the
     /// default.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// assert_eq!(configuration.get(&options::PARALLELISM)?, 1, "the default");
+    /// configuration.set(&options::PARALLELISM, &8);
+    /// assert_eq!(configuration.get(&options::PARALLELISM)?, 8);
+    /// # Ok::<(), tidemill_core::config::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// [`ConfigError::InvalidValue`] if the text is no such value, [`ConfigError::Missing`] if it is not set and has no
@@ -147,16 +163,42 @@ impl Configuration {
     }
 
     /// Whether an option is set under any of its spellings.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("execution.buffer-timeout", "5 ms", Origin::Api);
+    /// assert!(configuration.contains(&options::BUFFER_TIMEOUT_INTERVAL), "under an older spelling");
+    /// ```
     pub fn contains(&self, option: &dyn AnyOption) -> bool {
         self.find(option.meta()).is_some()
     }
 
     /// Where the value that [`get`](Self::get) returns was set, and under which key; `None` if it is the default.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// assert_eq!(configuration.origin(&options::PARALLELISM), None);
+    /// configuration.set_raw("parallelism.default", "2", Origin::CommandLine);
+    /// let origin = configuration.origin(&options::PARALLELISM);
+    /// assert_eq!(origin, Some(("parallelism.default", &Origin::CommandLine)));
+    /// ```
     pub fn origin(&self, option: &dyn AnyOption) -> Option<(&str, &Origin)> {
         self.find(option.meta()).map(|found| (found.key, found.origin))
     }
 
     /// The text an option is set to, in canonical spelling if it can be read; `None` if it is the default.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("taskmanager.memory.managed.size", "1024 mb", Origin::CommandLine);
+    /// assert_eq!(configuration.text(&options::MANAGED_SIZE).as_deref(), Some("1 gb"));
+    /// ```
     pub fn text(&self, option: &dyn AnyOption) -> Option<String> {
         let found = self.find(option.meta())?;
         Some(match found.text {
@@ -184,6 +226,15 @@ impl Configuration {
     }
 
     /// Sets an option, in place of whatever any spelling of it was set to.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("execution.buffer-timeout", "5 ms", Origin::CommandLine);
+    /// configuration.set(&options::PARALLELISM, &8);
+    /// assert_eq!(configuration.iter().count(), 2);
+    /// ```
     pub fn set<T: OptionType>(&mut self, option: &ConfigOption<T>, value: &T) {
         self.set_raw(option.key(), value.to_text(), Origin::Api);
     }
@@ -217,6 +268,15 @@ impl Configuration {
 
     /// Sets a key to a text, which [`diagnose`](Self::diagnose) can check. Other spellings of the same option
     /// are forgotten: the last one to be set wins.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("parallelism.default", "many", Origin::CommandLine);
+    /// assert!(configuration.get(&options::PARALLELISM).is_err());
+    /// assert_eq!(configuration.diagnose().errors.len(), 1);
+    /// ```
     pub fn set_raw(&mut self, key: impl Into<String>, value: impl Into<String>, origin: Origin) {
         let key = key.into();
         self.forget(&key);
@@ -227,6 +287,15 @@ impl Configuration {
     /// its older spellings wherever they stand.
     ///
     /// Returns what the same key was set to before.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Entry, Origin};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// let entry = |value: &str| Entry { value: value.into(), origin: Origin::CommandLine };
+    /// assert!(configuration.insert("parallelism.default", entry("2")).is_none());
+    /// assert_eq!(configuration.insert("parallelism.default", entry("4")), Some(entry("2")));
+    /// ```
     pub fn insert(&mut self, key: impl Into<String>, entry: Entry) -> Option<Entry> {
         self.entries.insert(key.into(), entry)
     }
@@ -253,16 +322,43 @@ impl Configuration {
     }
 
     /// What a key is set to, exactly as it was written.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("parallelism.default", " 2 ", Origin::CommandLine);
+    /// assert_eq!(configuration.get_raw("parallelism.default").map(|entry| &*entry.value), Some(" 2 "));
+    /// ```
     pub fn get_raw(&self, key: &str) -> Option<&Entry> {
         self.entries.get(key)
     }
 
     /// All keys and values, ordered by key.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("pipeline.name", "flights", Origin::Api);
+    /// configuration.set_raw("parallelism.default", "2", Origin::Api);
+    /// let keys: Vec<&str> = configuration.iter().map(|(key, _)| key).collect();
+    /// assert_eq!(keys, ["parallelism.default", "pipeline.name"]);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(key, entry)| (key.as_str(), entry))
     }
 
     /// Whether nothing is set.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// assert!(configuration.is_empty());
+    /// configuration.set(&options::PARALLELISM, &8);
+    /// assert!(!configuration.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -57,6 +57,16 @@ pub struct Diagnosis {
 
 impl Configuration {
     /// Checks every key and value. Errors come in the order of the file, as far as there is one.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("parallelism.default", "2", Origin::CommandLine);
+    /// assert!(configuration.diagnose().errors.is_empty());
+    /// configuration.set_raw("parallelism.defalt", "2", Origin::CommandLine);
+    /// assert_eq!(configuration.diagnose().errors.len(), 1);
+    /// ```
     pub fn diagnose(&self) -> Diagnosis {
         let mut diagnosis = Diagnosis::default();
         for (key, entry) in self.iter() {
@@ -142,6 +152,15 @@ fn line(origin: Option<&Origin>) -> usize {
 
 impl ConfigError {
     /// Where the value was set, if it was.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, Origin, options};
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set_raw("parallelism.default", "many", Origin::CommandLine);
+    /// let error = configuration.get(&options::PARALLELISM).unwrap_err();
+    /// assert_eq!(error.origin(), Some(&Origin::CommandLine));
+    /// ```
     pub fn origin(&self) -> Option<&Origin> {
         match self {
             ConfigError::InvalidValue { origin, .. }

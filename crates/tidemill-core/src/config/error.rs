@@ -17,6 +17,12 @@ pub struct BadValue(pub String);
 
 impl BadValue {
     /// With this reason.
+    ///
+    /// ```
+    /// use tidemill_core::config::BadValue;
+    ///
+    /// assert_eq!(BadValue::new("it must be even").to_string(), "it must be even");
+    /// ```
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
     }

@@ -308,12 +308,15 @@ pub fn nearest(key: &str) -> Option<&'static str> {
     if length > 200 {
         return None;
     }
+    // One wrong letter in five is a slip, more is another word.
+    let most = (length / 5).max(1);
     let distances = declared
         .chain(flink)
+        // The distance is at least the difference of the lengths, and takes much longer to find out.
+        .filter(|(spelling, _)| spelling.len().abs_diff(length) <= most)
         .map(|(spelling, current)| (strsim::osa_distance(&key, &spelling.to_lowercase()), current));
     let (distance, current) = distances.min_by_key(|(distance, _)| *distance)?;
-    // One wrong letter in five is a slip, more is another word.
-    (distance <= (length / 5).max(1)).then_some(current)
+    (distance <= most).then_some(current)
 }
 
 /// A known key below a group such as `taskmanager.memory`.

@@ -29,6 +29,12 @@ const UNITS: [(u64, [&str; 3], &str); 4] = [
 
 impl MemorySize {
     /// The largest size: 2^63 - 1 bytes, which stands for "no limit".
+    ///
+    /// ```
+    /// use tidemill_core::config::MemorySize;
+    ///
+    /// assert_eq!(MemorySize::MAX.bytes(), (1 << 63) - 1);
+    /// ```
     pub const MAX: Self = Self(i64::MAX as u64);
 
     /// This many bytes, or [`MAX`](Self::MAX) if there are more.
@@ -55,6 +61,12 @@ impl MemorySize {
     }
 
     /// The number of bytes.
+    ///
+    /// ```
+    /// use tidemill_core::config::MemorySize;
+    ///
+    /// assert_eq!(MemorySize::from_mebibytes(1).bytes(), 1_048_576);
+    /// ```
     pub const fn bytes(self) -> u64 {
         self.0
     }

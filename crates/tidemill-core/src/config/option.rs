@@ -115,6 +115,13 @@ pub struct ConfigOption<T> {
 
 impl<T: OptionType> ConfigOption<T> {
     /// An option of the process, without default.
+    ///
+    /// ```
+    /// use tidemill_core::config::{ConfigError, ConfigOption, Configuration};
+    ///
+    /// static WHEELS: ConfigOption<u32> = ConfigOption::new("car.wheels");
+    /// assert!(matches!(Configuration::new().get(&WHEELS), Err(ConfigError::Missing { key: "car.wheels" })));
+    /// ```
     pub const fn new(key: &'static str) -> Self {
         Self {
             meta: OptionMeta {
@@ -132,30 +139,76 @@ impl<T: OptionType> ConfigOption<T> {
     }
 
     /// With a default, written as a user would write it.
+    ///
+    /// ```
+    /// use tidemill_core::config::{ConfigOption, Configuration};
+    ///
+    /// static WHEELS: ConfigOption<u32> = ConfigOption::new("car.wheels").default("4");
+    /// assert_eq!(Configuration::new().get(&WHEELS), Ok(4));
+    /// ```
     pub const fn default(mut self, text: &'static str) -> Self {
         self.meta.default = Some(text);
         self
     }
 
     /// With older spellings, which work with a warning.
+    ///
+    /// ```
+    /// use tidemill_core::config::{ConfigOption, Configuration, Entry, Origin};
+    ///
+    /// static WHEELS: ConfigOption<u32> = ConfigOption::new("car.wheels").deprecated(&["wheels"]);
+    /// let mut configuration = Configuration::new();
+    /// configuration.insert("wheels", Entry { value: "4".into(), origin: Origin::Api });
+    /// assert_eq!(configuration.get(&WHEELS), Ok(4));
+    /// ```
     pub const fn deprecated(mut self, keys: &'static [&'static str]) -> Self {
         self.meta.deprecated = keys;
         self
     }
 
     /// With other keys to take the value from when this one is not set.
+    ///
+    /// ```
+    /// use tidemill_core::config::{ConfigOption, Configuration, Entry, Origin};
+    ///
+    /// static SPARE: ConfigOption<u32> = ConfigOption::new("car.spare-wheels").fallback(&["car.wheels"]);
+    /// let mut configuration = Configuration::new();
+    /// configuration.insert("car.wheels", Entry { value: "4".into(), origin: Origin::Api });
+    /// assert_eq!(configuration.get(&SPARE), Ok(4));
+    /// ```
     pub const fn fallback(mut self, keys: &'static [&'static str]) -> Self {
         self.meta.fallback = keys;
         self
     }
 
     /// May be set by a job too.
+    ///
+    /// ```
+    /// use tidemill_core::config::{ConfigOption, Configuration};
+    ///
+    /// static WHEELS: ConfigOption<u32> = ConfigOption::new("car.wheels");
+    /// static SPEED: ConfigOption<u32> = ConfigOption::new("car.speed").job();
+    /// let mut configuration = Configuration::new();
+    /// assert!(configuration.set_by_job(&WHEELS, &4).is_err());
+    /// assert!(configuration.set_by_job(&SPEED, &50).is_ok());
+    /// ```
     pub const fn job(mut self) -> Self {
         self.meta.scope = Scope::Job;
         self
     }
 
     /// With a rule that values must follow beyond their type.
+    ///
+    /// ```
+    /// use tidemill_core::config::{BadValue, ConfigOption};
+    ///
+    /// fn even(value: &u32) -> Result<(), BadValue> {
+    ///     if value % 2 == 0 { Ok(()) } else { Err(BadValue::new("it must be even")) }
+    /// }
+    ///
+    /// static WHEELS: ConfigOption<u32> = ConfigOption::new("car.wheels").check(even);
+    /// assert_eq!(WHEELS.parse("3"), Err(BadValue::new("it must be even")));
+    /// ```
     pub const fn check(mut self, check: fn(&T) -> Result<(), BadValue>) -> Self {
         self.check = check;
         self
@@ -163,23 +216,50 @@ impl<T: OptionType> ConfigOption<T> {
 
     /// With what to say of a text that is not of the type, where the rule leaves less than the type: as in `expected a whole
     /// number from 1 to 10`.
+    ///
+    /// ```
+    /// use tidemill_core::config::{BadValue, ConfigOption};
+    ///
+    /// static WHEELS: ConfigOption<u32> = ConfigOption::new("car.wheels").expected("expected 3 or 4");
+    /// assert_eq!(WHEELS.parse("many"), Err(BadValue::new("expected 3 or 4")));
+    /// ```
     pub const fn expected(mut self, reason: &'static str) -> Self {
         self.expected = Some(reason);
         self
     }
 
     /// With the sentence that documents it.
+    ///
+    /// ```
+    /// use tidemill_core::config::{AnyOption, ConfigOption};
+    ///
+    /// static WHEELS: ConfigOption<u32> = ConfigOption::new("car.wheels").describe("How many wheels.");
+    /// assert_eq!(WHEELS.meta().description, "How many wheels.");
+    /// ```
     pub const fn describe(mut self, sentence: &'static str) -> Self {
         self.meta.description = sentence;
         self
     }
 
     /// The key.
+    ///
+    /// ```
+    /// use tidemill_core::config::options;
+    ///
+    /// assert_eq!(options::PARALLELISM.key(), "parallelism.default");
+    /// ```
     pub fn key(&self) -> &'static str {
         self.meta.key
     }
 
     /// Reads a text as a value of this option.
+    ///
+    /// ```
+    /// use tidemill_core::config::options;
+    ///
+    /// assert_eq!(options::PARALLELISM.parse("4"), Ok(4));
+    /// assert!(options::PARALLELISM.parse("0").is_err(), "it has no subtasks");
+    /// ```
     ///
     /// # Errors
     /// The reason why it is none.

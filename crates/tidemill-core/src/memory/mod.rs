@@ -65,6 +65,16 @@ pub struct TaskManagerMemory {
 impl TaskManagerMemory {
     /// Derives every part from a configuration.
     ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, MemorySize, options};
+    /// use tidemill_core::memory::TaskManagerMemory;
+    ///
+    /// let mut configuration = Configuration::new();
+    /// assert!(TaskManagerMemory::derive(&configuration).is_err(), "no total is configured");
+    /// configuration.set(&options::FLINK_SIZE, &MemorySize::from_mebibytes(1024));
+    /// assert!(TaskManagerMemory::derive(&configuration).is_ok());
+    /// ```
+    ///
     /// # Errors
     /// If a value cannot be read, no total is configured, or the parts do not fit each other. The message says which
     /// option to change.
@@ -92,16 +102,49 @@ impl TaskManagerMemory {
     }
 
     /// How many network buffers the network memory holds.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, MemorySize, options};
+    /// use tidemill_core::memory::TaskManagerMemory;
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set(&options::FLINK_SIZE, &MemorySize::from_mebibytes(1024));
+    /// let memory = TaskManagerMemory::derive(&configuration)?;
+    /// assert_eq!(memory.network_buffers(), memory.network.size.bytes() / (32 * 1024));
+    /// # Ok::<(), tidemill_core::memory::MemoryError>(())
+    /// ```
     pub fn network_buffers(&self) -> u64 {
         self.network.size.bytes() / self.segment_size.bytes().max(1)
     }
 
     /// The managed memory of one slot.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, MemorySize, options};
+    /// use tidemill_core::memory::TaskManagerMemory;
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set(&options::FLINK_SIZE, &MemorySize::from_mebibytes(1024));
+    /// let memory = TaskManagerMemory::derive(&configuration)?;
+    /// assert_eq!(memory.managed_per_slot(), memory.managed.size, "there is one slot");
+    /// # Ok::<(), tidemill_core::memory::MemoryError>(())
+    /// ```
     pub fn managed_per_slot(&self) -> MemorySize {
         MemorySize::from_bytes(self.managed.size.bytes() / u64::from(self.slots.max(1)))
     }
 
     /// The task heap of one slot.
+    ///
+    /// ```
+    /// use tidemill_core::config::{Configuration, MemorySize, options};
+    /// use tidemill_core::memory::TaskManagerMemory;
+    ///
+    /// let mut configuration = Configuration::new();
+    /// configuration.set(&options::FLINK_SIZE, &MemorySize::from_mebibytes(1024));
+    /// let memory = TaskManagerMemory::derive(&configuration)?;
+    /// assert_eq!(memory.task_heap_per_slot(), memory.task_heap.size, "there is one slot");
+    /// # Ok::<(), tidemill_core::memory::MemoryError>(())
+    /// ```
     pub fn task_heap_per_slot(&self) -> MemorySize {
         MemorySize::from_bytes(self.task_heap.size.bytes() / u64::from(self.slots.max(1)))
     }
@@ -188,6 +231,12 @@ pub enum PartName {
 
 impl PartName {
     /// The key under which the size is reported. For all but network memory and overhead, setting it sets the size.
+    ///
+    /// ```
+    /// use tidemill_core::memory::PartName;
+    ///
+    /// assert_eq!(PartName::Flink.key(), "taskmanager.memory.flink.size");
+    /// ```
     pub fn key(self) -> &'static str {
         match self {
             PartName::Process => "taskmanager.memory.process.size",
@@ -204,6 +253,12 @@ impl PartName {
     }
 
     /// The options that set the size, for people.
+    ///
+    /// ```
+    /// use tidemill_core::memory::PartName;
+    ///
+    /// assert_eq!(PartName::Network.set_by(), "taskmanager.memory.network.{fraction,min,max}");
+    /// ```
     pub fn set_by(self) -> &'static str {
         match self {
             PartName::Network => "taskmanager.memory.network.{fraction,min,max}",

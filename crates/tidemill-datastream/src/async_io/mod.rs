@@ -113,6 +113,14 @@ pub struct AsyncOptions {
 
 impl AsyncOptions {
     /// How many calls of a subtask are under way at most, if nothing else is said.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::AsyncOptions;
+    ///
+    /// let twice = AsyncOptions::new(Duration::from_secs(10)).with_capacity(2 * AsyncOptions::DEFAULT_CAPACITY);
+    /// assert_ne!(twice, AsyncOptions::new(Duration::from_secs(10)));
+    /// ```
     pub const DEFAULT_CAPACITY: usize = 100;
 
     /// An answer may take up to `timeout`, retries included, rounded to milliseconds; zero means as long as it likes.

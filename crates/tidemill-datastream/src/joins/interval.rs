@@ -87,21 +87,59 @@ pub struct JoinContext<'a> {
 
 impl JoinContext<'_> {
     /// The timestamp of the left record.
+    ///
+    /// ```
+    /// use tidemill_datastream::JoinContext;
+    ///
+    /// /// How long after the left record the right one came, in milliseconds.
+    /// fn delay(context: &JoinContext<'_>) -> i64 {
+    ///     context.right_timestamp() - context.left_timestamp()
+    /// }
+    /// ```
     pub fn left_timestamp(&self) -> Timestamp {
         self.left
     }
 
     /// The timestamp of the right record.
+    ///
+    /// ```
+    /// use tidemill_datastream::JoinContext;
+    ///
+    /// /// Which of the records came first.
+    /// fn is_left_first(context: &JoinContext<'_>) -> bool {
+    ///     context.left_timestamp() < context.right_timestamp()
+    /// }
+    /// ```
     pub fn right_timestamp(&self) -> Timestamp {
         self.right
     }
 
     /// The timestamp of the pair: the later of the two.
+    ///
+    /// ```
+    /// use tidemill_datastream::{Collector, JoinContext};
+    ///
+    /// /// Emits the pair's timestamp, which the emitted record gets, too.
+    /// fn emit_time(context: &JoinContext<'_>, out: &mut Collector<i64>) {
+    ///     out.collect(context.timestamp());
+    /// }
+    /// ```
     pub fn timestamp(&self) -> Timestamp {
         self.left.max(self.right)
     }
 
     /// Emits a record to a side output, with the timestamp of the pair.
+    ///
+    /// ```
+    /// use tidemill_datastream::{JoinContext, OutputTag};
+    /// use tidemill_runtime::BoxError;
+    ///
+    /// /// Tells of pairs that are more than an hour apart.
+    /// fn tell_far(context: &mut JoinContext<'_>, far: &OutputTag<i64>) -> Result<(), BoxError> {
+    ///     let distance = context.right_timestamp() - context.left_timestamp();
+    ///     if distance.abs() > 3_600_000 { context.output(far, distance) } else { Ok(()) }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When another tag of this name has another type.

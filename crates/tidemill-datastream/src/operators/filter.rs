@@ -25,6 +25,17 @@ pub struct FilterOperator<T, F> {
 
 impl<T, F> FilterOperator<T, F> {
     /// Keeps what `passes`.
+    ///
+    /// ```
+    /// use tidemill_datastream::operators::FilterOperator;
+    /// # use tidemill_runtime::operator::boxed;
+    /// # use tidemill_testkit::{OperatorHarness, unstamped};
+    ///
+    /// let mut harness = OperatorHarness::<u64>::new(boxed(|| FilterOperator::new(|number: &u64| number % 2 == 0)));
+    /// harness.process(0, unstamped([1u64, 2, 3, 4]))?;
+    /// assert_eq!(harness.take_values(), [2, 4]);
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     pub fn new(passes: F) -> Self {
         Self { passes, types: PhantomData }
     }

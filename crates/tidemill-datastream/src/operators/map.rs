@@ -25,6 +25,18 @@ pub struct MapOperator<T, U, F> {
 
 impl<T, U, F> MapOperator<T, U, F> {
     /// Applies `function`.
+    ///
+    /// ```
+    /// use tidemill_datastream::operators::MapOperator;
+    /// # use tidemill_runtime::operator::boxed;
+    /// # use tidemill_testkit::{OperatorHarness, unstamped};
+    ///
+    /// let text = boxed(|| MapOperator::new(|number: u64| number.to_string()));
+    /// let mut harness = OperatorHarness::<String>::new(text);
+    /// harness.process(0, unstamped([7u64]))?;
+    /// assert_eq!(harness.take_values(), ["7"]);
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
     pub fn new(function: F) -> Self {
         Self { function, types: PhantomData }
     }

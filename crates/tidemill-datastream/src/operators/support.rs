@@ -76,6 +76,7 @@ pub(crate) fn operator_state(
     restored: Option<&SubtaskSnapshot>,
 ) -> Result<OperatorStateBackend, OperatorError> {
     let mut backend = OperatorStateBackend::new(context.state_budget.clone());
+    backend.set_listener(context.state_listener.clone());
     if let Some(restored) = restored {
         backend.restore(restored)?;
     }

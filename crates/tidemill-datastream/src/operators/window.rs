@@ -62,11 +62,27 @@ impl<T> Default for Lateness<T> {
 
 impl<T> Lateness<T> {
     /// Windows stay for `lateness` after event time has passed their end.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::operators::Lateness;
+    ///
+    /// let minute = Lateness::<u64>::default().allow(Duration::from_secs(60));
+    /// # let _ = minute;
+    /// ```
     pub fn allow(self, lateness: Duration) -> Self {
         Self { allowed: millis(lateness), ..self }
     }
 
     /// What comes later than that goes to a side output.
+    ///
+    /// ```
+    /// use tidemill_datastream::OutputTag;
+    /// use tidemill_datastream::operators::Lateness;
+    ///
+    /// let kept = Lateness::<u64>::default().side_output(OutputTag::new("late"));
+    /// # let _ = kept;
+    /// ```
     pub fn side_output(self, tag: OutputTag<T>) -> Self {
         Self { side: Some(tag), ..self }
     }

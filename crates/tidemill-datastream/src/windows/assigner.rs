@@ -23,11 +23,30 @@ pub struct AssignerContext {
 
 impl AssignerContext {
     /// A context at a time of the machine, in milliseconds since the epoch.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_datastream::windows::{
+    ///     AssignerContext, TimeWindow, TumblingProcessingTimeWindows, WindowAssigner,
+    /// };
+    ///
+    /// let minutes = TumblingProcessingTimeWindows::of(Duration::from_secs(60));
+    /// let mut windows = Vec::new();
+    /// minutes.assign_windows(&"any", 0, &AssignerContext::at(61_000), &mut windows)?;
+    /// assert_eq!(windows, [TimeWindow::new(60_000, 120_000)]);
+    /// # Ok::<(), tidemill_runtime::BoxError>(())
+    /// ```
     pub fn at(processing_time: Timestamp) -> Self {
         Self { processing_time }
     }
 
     /// The time of the machine, in milliseconds since the epoch. One reading serves a whole batch.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::AssignerContext;
+    ///
+    /// assert_eq!(AssignerContext::at(1_000).current_processing_time(), 1_000);
+    /// ```
     pub fn current_processing_time(&self) -> Timestamp {
         self.processing_time
     }

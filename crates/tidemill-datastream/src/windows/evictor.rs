@@ -46,11 +46,30 @@ pub struct EvictorContext {
 
 impl EvictorContext {
     /// How far event time has got.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{EvictorContext, TimestampedValue};
+    ///
+    /// /// Removes what is more than a minute behind event time.
+    /// fn evict<T>(elements: &mut Vec<TimestampedValue<T>>, context: &EvictorContext) {
+    ///     let from = context.current_watermark().0.saturating_sub(60_000);
+    ///     elements.retain(|element| element.timestamp >= from);
+    /// }
+    /// ```
     pub fn current_watermark(&self) -> Watermark {
         self.watermark
     }
 
     /// The time of the machine, in milliseconds since the epoch.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{EvictorContext, TimestampedValue};
+    ///
+    /// /// Removes what is from the future.
+    /// fn evict<T>(elements: &mut Vec<TimestampedValue<T>>, context: &EvictorContext) {
+    ///     elements.retain(|element| element.timestamp <= context.current_processing_time());
+    /// }
+    /// ```
     pub fn current_processing_time(&self) -> Timestamp {
         self.processing_time
     }

@@ -88,16 +88,43 @@ pub struct WindowContext<'a, K, W> {
 
 impl<K: Key, W: Window> WindowContext<'_, K, W> {
     /// The window that the function is called for.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, WindowContext};
+    ///
+    /// /// How long the window is, in milliseconds.
+    /// fn length(context: &WindowContext<'_, String, TimeWindow>) -> i64 {
+    ///     context.window().end - context.window().start
+    /// }
+    /// ```
     pub fn window(&self) -> &W {
         self.window
     }
 
     /// How far event time has got.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, Window, WindowContext};
+    ///
+    /// /// Whether the window fires before event time has passed it.
+    /// fn is_early(context: &WindowContext<'_, String, TimeWindow>) -> bool {
+    ///     context.current_watermark().0 < context.window().max_timestamp()
+    /// }
+    /// ```
     pub fn current_watermark(&self) -> Watermark {
         self.watermark
     }
 
     /// The time of the machine, in milliseconds since the epoch.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, WindowContext};
+    ///
+    /// /// How long after its end the window fires, in milliseconds.
+    /// fn lag(context: &WindowContext<'_, String, TimeWindow>) -> i64 {
+    ///     context.current_processing_time() - context.window().end
+    /// }
+    /// ```
     pub fn current_processing_time(&self) -> Timestamp {
         self.clock.now()
     }
@@ -107,11 +134,43 @@ impl<K: Key, W: Window> WindowContext<'_, K, W> {
     /// State without a namespace is the key's in all windows; state whose namespace is the window is the window's own
     /// and must be removed in [`ProcessWindowFunction::clear`]. Windows that merge should have none of their own, for
     /// it is not merged.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, WindowContext};
+    /// use tidemill_state::{StateError, ValueState};
+    ///
+    /// /// The number of the window among those of its key.
+    /// fn number(
+    ///     windows: ValueState<u64>,
+    ///     context: &mut WindowContext<'_, String, TimeWindow>,
+    /// ) -> Result<u64, StateError> {
+    ///     windows.modify(context.state(), || 0, |number| {
+    ///         *number += 1;
+    ///         *number
+    ///     })
+    /// }
+    /// ```
     pub fn state(&mut self) -> &mut KeyedStateBackend<K> {
         self.backend
     }
 
     /// Emits a record to a side output; it gets the timestamp of the results of the window.
+    ///
+    /// ```
+    /// use tidemill_datastream::OutputTag;
+    /// use tidemill_datastream::windows::{Elements, TimeWindow, WindowContext};
+    /// use tidemill_runtime::BoxError;
+    ///
+    /// /// Tells of windows that have only one element.
+    /// fn tell_lonely(
+    ///     elements: &Elements<u64>,
+    ///     context: &mut WindowContext<'_, String, TimeWindow>,
+    ///     lonely: &OutputTag<TimeWindow>,
+    /// ) -> Result<(), BoxError> {
+    ///     let window = *context.window();
+    ///     if elements.len() == 1 { context.output(lonely, window) } else { Ok(()) }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When another tag of this name has another type.
@@ -199,6 +258,18 @@ pub struct ApplyFunction<F, In> {
 
 impl<F, In> ApplyFunction<F, In> {
     /// Calls `function`.
+    ///
+    /// ```
+    /// use tidemill_datastream::Collector;
+    /// use tidemill_datastream::windows::{ApplyFunction, Elements, ProcessWindowFunction, TimeWindow};
+    ///
+    /// fn sums() -> impl ProcessWindowFunction<u64, u64, String, TimeWindow> {
+    ///     ApplyFunction::new(|_: &String, _: &TimeWindow, elements: Elements<u64>, out: &mut Collector<u64>| {
+    ///         out.collect(elements.sum());
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
     pub fn new(function: F) -> Self {
         Self { function, elements: PhantomData }
     }

@@ -29,11 +29,25 @@ pub enum TriggerResult {
 
 impl TriggerResult {
     /// Whether the function is called.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::TriggerResult;
+    ///
+    /// assert!(TriggerResult::Fire.is_fire() && TriggerResult::FireAndPurge.is_fire());
+    /// assert!(!TriggerResult::Continue.is_fire() && !TriggerResult::Purge.is_fire());
+    /// ```
     pub fn is_fire(self) -> bool {
         matches!(self, TriggerResult::Fire | TriggerResult::FireAndPurge)
     }
 
     /// Whether the contents are dropped.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::TriggerResult;
+    ///
+    /// assert!(TriggerResult::Purge.is_purge() && TriggerResult::FireAndPurge.is_purge());
+    /// assert!(!TriggerResult::Continue.is_purge() && !TriggerResult::Fire.is_purge());
+    /// ```
     pub fn is_purge(self) -> bool {
         matches!(self, TriggerResult::Purge | TriggerResult::FireAndPurge)
     }
@@ -68,21 +82,70 @@ pub struct TriggerContext<'a, K, W> {
 impl<K: Key, W: Window> TriggerContext<'_, K, W> {
     /// The keyed state, to use the handles on that the trigger got when it was opened; the window is the namespace of what
     /// belongs to it.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, TriggerContext, TriggerResult};
+    /// use tidemill_state::{ReducingState, StateError};
+    ///
+    /// /// Fires at the hundredth element of a window.
+    /// fn at_hundred(
+    ///     counts: ReducingState<u64, TimeWindow>,
+    ///     window: &TimeWindow,
+    ///     context: &mut TriggerContext<'_, String, TimeWindow>,
+    /// ) -> Result<TriggerResult, StateError> {
+    ///     counts.add_in(context.state(), window, 1)?;
+    ///     let is_hundred = counts.get_in(context.state(), window)? == Some(100);
+    ///     Ok(if is_hundred { TriggerResult::Fire } else { TriggerResult::Continue })
+    /// }
+    /// ```
     pub fn state(&mut self) -> &mut KeyedStateBackend<K> {
         self.backend
     }
 
     /// How far event time has got.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, TriggerContext, Window};
+    ///
+    /// /// Whether event time has passed the window.
+    /// fn has_passed(window: &TimeWindow, context: &TriggerContext<'_, String, TimeWindow>) -> bool {
+    ///     window.max_timestamp() <= context.current_watermark().0
+    /// }
+    /// ```
     pub fn current_watermark(&self) -> Watermark {
         self.watermark
     }
 
     /// The time of the machine, in milliseconds since the epoch.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, TriggerContext};
+    /// use tidemill_state::StateError;
+    ///
+    /// /// Has the trigger called at the next full second.
+    /// fn next_second(context: &mut TriggerContext<'_, String, TimeWindow>) -> Result<(), StateError> {
+    ///     let now = context.current_processing_time();
+    ///     context.register_processing_time_timer(now - now % 1_000 + 1_000)
+    /// }
+    /// ```
     pub fn current_processing_time(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// Has [`Trigger::on_event_time`] called for this window when event time reaches `timestamp`.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, TriggerContext};
+    /// use tidemill_state::StateError;
+    ///
+    /// /// Has the trigger called in the middle of the window.
+    /// fn halfway(
+    ///     window: &TimeWindow,
+    ///     context: &mut TriggerContext<'_, String, TimeWindow>,
+    /// ) -> Result<(), StateError> {
+    ///     context.register_event_time_timer(window.start + (window.end - window.start) / 2)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When the memory for state is used up.
@@ -92,6 +155,16 @@ impl<K: Key, W: Window> TriggerContext<'_, K, W> {
 
     /// Has [`Trigger::on_processing_time`] called for this window when the machine's time reaches `timestamp`.
     ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, TriggerContext};
+    /// use tidemill_state::StateError;
+    ///
+    /// /// Has the trigger called ten seconds from now.
+    /// fn in_ten_seconds(context: &mut TriggerContext<'_, String, TimeWindow>) -> Result<(), StateError> {
+    ///     context.register_processing_time_timer(context.current_processing_time() + 10_000)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// When the memory for state is used up.
     pub fn register_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
@@ -100,6 +173,19 @@ impl<K: Key, W: Window> TriggerContext<'_, K, W> {
 
     /// Takes back a timer in event time; nothing when there is none.
     ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, TriggerContext, Window};
+    /// use tidemill_state::StateError;
+    ///
+    /// /// Tidies up after a window, as `Trigger::clear` has to.
+    /// fn clear(
+    ///     window: &TimeWindow,
+    ///     context: &mut TriggerContext<'_, String, TimeWindow>,
+    /// ) -> Result<(), StateError> {
+    ///     context.delete_event_time_timer(window.max_timestamp())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// When the state cannot be reached.
     pub fn delete_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
@@ -107,6 +193,17 @@ impl<K: Key, W: Window> TriggerContext<'_, K, W> {
     }
 
     /// Takes back a timer in processing time; nothing when there is none.
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::{TimeWindow, TriggerContext};
+    /// use tidemill_state::StateError;
+    ///
+    /// /// Puts off a call by a second.
+    /// fn put_off(due: i64, context: &mut TriggerContext<'_, String, TimeWindow>) -> Result<(), StateError> {
+    ///     context.delete_processing_time_timer(due)?;
+    ///     context.register_processing_time_timer(due + 1_000)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When the state cannot be reached.

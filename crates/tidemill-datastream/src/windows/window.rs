@@ -37,6 +37,13 @@ pub struct TimeWindow {
 
 impl TimeWindow {
     /// A window from `start` (inclusive) to `end` (exclusive).
+    ///
+    /// ```
+    /// use tidemill_datastream::windows::TimeWindow;
+    ///
+    /// let second = TimeWindow::new(1_000, 2_000);
+    /// assert_eq!((second.start, second.end), (1_000, 2_000));
+    /// ```
     pub fn new(start: Timestamp, end: Timestamp) -> Self {
         Self { start, end }
     }

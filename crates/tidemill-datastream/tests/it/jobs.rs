@@ -79,13 +79,13 @@ impl Source for Numbers {
     }
 }
 
-fn numbers(env: &StreamExecutionEnvironment, limit: u64) -> DataStream<u64> {
+pub(crate) fn numbers(env: &StreamExecutionEnvironment, limit: u64) -> DataStream<u64> {
     let time = WatermarkStrategy::for_monotonous_timestamps()
         .with_timestamp_assigner(|number: &u64, _| *number as i64);
     env.from_source(Numbers(limit), time, "Numbers")
 }
 
-struct Collect<T>(Arc<Mutex<Vec<T>>>);
+pub(crate) struct Collect<T>(pub(crate) Arc<Mutex<Vec<T>>>);
 
 impl<T: Data> Operator for Collect<T> {
     fn process(

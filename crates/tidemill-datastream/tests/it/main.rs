@@ -5,6 +5,8 @@
 mod async_io;
 mod broadcast;
 mod connected;
+mod evolution;
+mod generic_types;
 mod interval_join;
 mod jobs;
 mod operators;

@@ -14,9 +14,9 @@ use tidemill_network::{
     BufferTimeout, Event, GateSnapshot, InFlight, InputChannelSnapshot, NetworkError, PartitionSnapshot,
     Router, RouterSnapshot, SubpartitionSnapshot, Written,
 };
-use tidemill_serialization::{TypedBatchSerializer, decode_batch};
+use tidemill_serialization::{BatchSerializer, SerializerSnapshot, TypedBatchSerializer, decode_batch};
 
-use crate::support::{Exchange, SEGMENT, Shape, batch, drain, exchange, values};
+use crate::support::{Exchange, SEGMENT, Shape, batch, drain, exchange, exchange_of, values};
 
 pub(crate) fn serializer() -> TypedBatchSerializer<u32> {
     TypedBatchSerializer::default()
@@ -283,9 +283,9 @@ fn what_does_not_belong_is_refused() {
         .partition
         .restore(partition.clone(), &TypedBatchSerializer::<String>::default(), now)
         .unwrap_err();
-    assert_eq!(error.code(), "TM-NETWORK-SERIALIZATION");
+    assert_eq!(error.code(), "TM-SERIALIZATION-INCOMPATIBLE");
     assert_eq!((fresh.pool.used(), fresh.gates[0].has_input()), (0, false), "nothing was restored by half");
-    let empty = GateSnapshot { channels: vec![] };
+    let empty = GateSnapshot { serializer: serializer().snapshot(), channels: vec![] };
     assert_eq!(fresh.gates[0].restore(empty).map_err(code), Err("TM-NETWORK-SNAPSHOT-MISMATCH"));
     // What is in use.
     assert_eq!(one.gates[0].restore(gate).map_err(code), Err("TM-NETWORK-RESTORED-TOO-LATE"));
@@ -304,8 +304,50 @@ fn what_does_not_belong_is_refused() {
 }
 
 #[test]
+fn what_was_on_its_way_is_migrated() {
+    let wide = TypedBatchSerializer::<i64>::default();
+    let old = filled(false, ROOMY);
+    let (partition, gates) = snapshot(&old, None);
+    let mut gate = GateSnapshot::decode(&gates[0]).unwrap();
+    let numbers = |serializer: &dyn BatchSerializer, bytes: &[u8]| {
+        let batch = serializer.decode(bytes).unwrap();
+        let wide = batch.downcast_ref::<TypedBatch<i64>>().map(|batch| batch.values.clone());
+        wide.unwrap_or_else(|_| {
+            batch.downcast_ref::<TypedBatch<u32>>().unwrap().values.iter().map(|n| i64::from(*n)).collect()
+        })
+    };
+    let queued = |gate: &GateSnapshot, serializer: &dyn BatchSerializer| {
+        let items = gate.channels[0].queued.iter();
+        items
+            .map(|item| match item {
+                InFlight::Buffer(bytes) => numbers(serializer, bytes),
+                InFlight::Event(_) => vec![],
+            })
+            .collect::<Vec<_>>()
+    };
+    let before = queued(&gate, &serializer());
+    assert!(before.len() > 2);
+    // The consumer and producer of the next release.
+    let router = Box::new(SingleRouter::<i64>::new(0, SEGMENT));
+    let mut next = exchange_of::<i64>(router, ROOMY);
+    next.gates[0].restore(gate.clone()).unwrap();
+    gate = next.gates[0].snapshot().unwrap();
+    assert_eq!(gate.serializer, wide.snapshot());
+    assert_eq!(queued(&gate, &wide), before);
+    let stored = PartitionSnapshot::decode(&partition).unwrap();
+    next.partition.restore(stored.clone(), &wide, Instant::now()).unwrap();
+    let again = next.partition.snapshot(None, &wide).unwrap();
+    let builder = |snapshot: &PartitionSnapshot| snapshot.router.builders[0].clone().unwrap();
+    assert_eq!(numbers(&wide, &builder(&again)), numbers(&serializer(), &builder(&stored)));
+}
+
+#[test]
 fn the_bytes_are_frozen() {
+    // The snapshot of the serializer: its version, the type (an unsigned integer of 32 bits), no definitions.
+    let u32s = "0800000000000000 01 0300 20 00000000".replace(' ', "");
+    let serializer = SerializerSnapshot::of::<u32>();
     let gate = GateSnapshot {
+        serializer: serializer.clone(),
         channels: vec![InputChannelSnapshot {
             queued: vec![
                 InFlight::Buffer(vec![7, 8]),
@@ -318,10 +360,11 @@ fn the_bytes_are_frozen() {
         }],
     };
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let body = "544d43480101 0100000000000000 01 0500000000000000 00 0200000000000000 0708 01 feffffffffffffff 02 03 04";
+    let body = "544d43480101 U32S 0100000000000000 01 0500000000000000 00 0200000000000000 0708 01 feffffffffffffff 02 03 04";
     let bytes = gate.encode();
-    assert_eq!(hex(&bytes[..bytes.len() - 8]), body.replace(' ', ""));
+    assert_eq!(hex(&bytes[..bytes.len() - 8]), body.replace("U32S", &u32s).replace(' ', ""));
     let partition = PartitionSnapshot {
+        serializer,
         channels: vec![SubpartitionSnapshot {
             waiting: vec![InFlight::Buffer(vec![9])],
             riders: vec![Event::Idle(true)],
@@ -334,7 +377,7 @@ fn the_bytes_are_frozen() {
         },
     };
     let bytes = partition.encode();
-    let body = "544d43480102 0100000000000000 0100000000000000 00 0100000000000000 09 0100000000000000 02                 0200000000000000 00 01 0100000000000000 05 0300000000000000 01 0100000000000000 06                 0100000000000000 01000000";
-    assert_eq!(hex(&bytes[..bytes.len() - 8]), body.replace(' ', ""));
-    assert_eq!(hex(&bytes[bytes.len() - 8..]), "58274bb6f22be472");
+    let body = "544d43480102 U32S 0100000000000000 0100000000000000 00 0100000000000000 09 0100000000000000 02                 0200000000000000 00 01 0100000000000000 05 0300000000000000 01 0100000000000000 06                 0100000000000000 01000000";
+    assert_eq!(hex(&bytes[..bytes.len() - 8]), body.replace("U32S", &u32s).replace(' ', ""));
+    assert_eq!(hex(&bytes[bytes.len() - 8..]), "0b7f606274dfade0");
 }

@@ -6,7 +6,7 @@ use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_network::{
     BufferTimeout, GateItem, InputGate, LocalBufferPool, NetworkBufferPool, ResultPartition, Router,
 };
-use tidemill_serialization::TypedBatchSerializer;
+use tidemill_serialization::{Data, TypedBatchSerializer};
 
 pub(crate) const SEGMENT: usize = 64;
 
@@ -48,11 +48,15 @@ pub(crate) struct Exchange {
 }
 
 pub(crate) fn exchange(router: Box<dyn Router>, shape: Shape) -> Exchange {
+    exchange_of::<u32>(router, shape)
+}
+
+pub(crate) fn exchange_of<T: Data>(router: Box<dyn Router>, shape: Shape) -> Exchange {
     let global = NetworkBufferPool::new(1 << 20, SEGMENT);
     let pool = global
         .create_pool(0, shape.partition_buffers, shape.partition_buffers, shape.overdraft, Arc::default())
         .unwrap();
-    let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    let serializer = Arc::new(TypedBatchSerializer::<T>::default());
     let (mut gates, mut senders, mut gate_pools) = (vec![], vec![], vec![]);
     for _ in 0..shape.channels {
         let floating =

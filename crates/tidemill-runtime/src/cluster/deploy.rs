@@ -13,6 +13,7 @@ use crate::cluster::EmbeddedCluster;
 use crate::cluster::job::{JobHandle, JobShared, SubtaskAddress};
 use crate::context::OperatorContext;
 use crate::error::{JobError, OperatorFailure};
+use crate::generic_types::GenericTypes;
 use crate::graph::{ExecutionPlan, NodeKind, Place, RouterContext, reached_subtasks};
 use crate::metrics::{JobMetrics, OperatorMetrics, TaskMetrics};
 use crate::operator::{OperatorError, OperatorWaker};
@@ -60,11 +61,16 @@ pub(super) fn deploy(cluster: &EmbeddedCluster, plan: ExecutionPlan) -> Result<J
     let slots = slots(cluster, &plan);
     let coordinators = coordinate(&plan)?;
     let groups = AlignmentGroups::default();
+    let generic_types = Arc::new(GenericTypes::new(plan.settings.generic_types, drafts.len()));
+    for edge in &plan.graph.edges {
+        let name = |node: usize| plan.graph.nodes[node].name.as_str();
+        generic_types.edge(name(edge.source), name(edge.target), &edge.edge.serializer().snapshot());
+    }
     let mut tasks = Vec::new();
     for draft in drafts {
-        tasks.push(assemble(cluster, &plan, draft, &coordinators, &groups, &slots)?);
+        tasks.push(assemble(cluster, &plan, draft, &coordinators, &groups, &slots, &generic_types)?);
     }
-    start(cluster, plan, tasks)
+    start(cluster, plan, tasks, generic_types)
 }
 
 fn check_slots(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), JobError> {
@@ -264,6 +270,7 @@ fn assemble(
     coordinators: &[Option<Arc<SourceCoordinator>>],
     groups: &AlignmentGroups,
     slots: &BTreeMap<&str, Vec<MemoryBudget>>,
+    generic_types: &Arc<GenericTypes>,
 ) -> Result<Task, JobError> {
     let vertex_plan = &plan.vertices[draft.vertex];
     let vertex = &plan.job.vertices[draft.vertex];
@@ -294,6 +301,7 @@ fn assemble(
             subtask: draft.subtask,
             parallelism: vertex.parallelism,
             max_parallelism: vertex.max_parallelism,
+            state_listener: Some(generic_types.listener(Arc::clone(&name))),
             state_budget: cluster.task_heap.clone(),
             managed_memory: slots
                 .get(vertex.slot_sharing_group.as_str())
@@ -335,6 +343,7 @@ fn assemble(
         waker: draft.waker,
         cancel: Arc::default(),
         clock: Arc::clone(&cluster.clock),
+        generic_types: Arc::clone(generic_types),
     })
 }
 
@@ -370,7 +379,12 @@ fn links(plan: &ExecutionPlan, vertex: usize, place: usize) -> Vec<Link> {
     chained.chain(sent).collect()
 }
 
-fn start(cluster: &EmbeddedCluster, plan: ExecutionPlan, tasks: Vec<Task>) -> Result<JobHandle, JobError> {
+fn start(
+    cluster: &EmbeddedCluster,
+    plan: ExecutionPlan,
+    tasks: Vec<Task>,
+    generic_types: Arc<GenericTypes>,
+) -> Result<JobHandle, JobError> {
     let addresses = tasks
         .iter()
         .map(|task| SubtaskAddress {
@@ -380,7 +394,7 @@ fn start(cluster: &EmbeddedCluster, plan: ExecutionPlan, tasks: Vec<Task>) -> Re
         })
         .collect();
     let wakers = tasks.iter().map(|task| Arc::clone(&task.waker)).collect();
-    let shared = Arc::new(JobShared::new(plan.job.name.clone(), wakers, addresses));
+    let shared = Arc::new(JobShared::new(plan.job.name.clone(), wakers, addresses, generic_types));
     let metrics =
         Arc::new(JobMetrics { tasks: tasks.iter().map(|task| Arc::clone(&task.metrics)).collect() });
     let handle = JobHandle {

@@ -9,6 +9,7 @@ use tidemill_core::graph::JobGraph;
 use tidemill_network::{TaskWaker, Wake};
 
 use crate::error::{JobError, OperatorFailure};
+use crate::generic_types::GenericTypes;
 use crate::metrics::JobMetrics;
 
 /// Where a job is in its life, by Flink's names.
@@ -73,6 +74,7 @@ pub(crate) struct JobShared {
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) wakers: Vec<Arc<TaskWaker>>,
     pub(crate) addresses: Vec<SubtaskAddress>,
+    generic_types: Arc<GenericTypes>,
     state: Mutex<JobState>,
     changed: Condvar,
 }
@@ -85,13 +87,19 @@ struct JobState {
 }
 
 impl JobShared {
-    pub(crate) fn new(name: String, wakers: Vec<Arc<TaskWaker>>, addresses: Vec<SubtaskAddress>) -> Self {
+    pub(crate) fn new(
+        name: String,
+        wakers: Vec<Arc<TaskWaker>>,
+        addresses: Vec<SubtaskAddress>,
+        generic_types: Arc<GenericTypes>,
+    ) -> Self {
         let running = vec![true; wakers.len()];
         Self {
             name,
             cancel: Arc::new(AtomicBool::new(false)),
             wakers,
             addresses,
+            generic_types,
             state: Mutex::new(JobState { running, failure: None, cancelled_at: None, by_user: false }),
             changed: Condvar::new(),
         }
@@ -114,6 +122,7 @@ impl JobShared {
         for waker in &self.wakers {
             waker.wake(Wake::Command);
         }
+        self.generic_types.wake();
         self.changed.notify_all();
     }
 
@@ -136,8 +145,11 @@ impl JobShared {
         self.changed.notify_all();
     }
 
-    fn status(state: &JobState) -> JobStatus {
+    fn status(&self, state: &JobState) -> JobStatus {
         let ended = !state.running.contains(&true);
+        if !self.generic_types.forbidden().is_empty() {
+            return if ended { JobStatus::Failed } else { JobStatus::Failing };
+        }
         match (ended, &state.failure, state.cancelled_at) {
             (false, Some(_), _) => JobStatus::Failing,
             (false, None, Some(_)) => JobStatus::Cancelling,
@@ -205,47 +217,178 @@ pub struct JobCanceller(Arc<JobShared>);
 
 impl JobCanceller {
     /// Stops all tasks of the job as soon as they come by.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("endless");
+    /// # let source = job.source("numbers", Log::<u32>::new(1).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::JobError;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// let canceller = job.canceller();
+    /// canceller.cancel();
+    /// assert!(matches!(job.wait(), Err(JobError::Cancelled(_))));
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn cancel(&self) {
         self.0.cancel(true);
     }
 
     /// Waits until all tasks of the job have ended, however long they take, and says how the job ended.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// assert_eq!(job.canceller().wait_ended(), JobStatus::Finished);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn wait_ended(&self) -> JobStatus {
         let mut state = self.0.state.lock();
         while state.running.contains(&true) {
             self.0.changed.wait(&mut state);
         }
-        JobShared::status(&state)
+        self.0.status(&state)
     }
 }
 
 impl JobHandle {
     /// The job as data.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+    /// assert_eq!(job.graph().name, "numbers");
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn graph(&self) -> &JobGraph {
         &self.graph
     }
 
     /// What the job counts; stays readable after its end.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+    /// let source = &job.metrics().tasks[0].operators[0].2;
+    /// assert_eq!(source.records_out.get(), 2);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn metrics(&self) -> &Arc<JobMetrics> {
         &self.metrics
     }
 
     /// Something that can cancel the job from elsewhere.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("endless");
+    /// # let source = job.source("numbers", Log::<u32>::new(1).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::JobError;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// let canceller = job.canceller();
+    /// std::thread::spawn(move || canceller.cancel());
+    /// assert!(matches!(job.wait(), Err(JobError::Cancelled(_))));
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn canceller(&self) -> JobCanceller {
         JobCanceller(Arc::clone(&self.shared))
     }
 
     /// Stops all tasks as soon as they come by; [`wait`](Self::wait) tells when they have.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("endless");
+    /// # let source = job.source("numbers", Log::<u32>::new(1).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::JobError;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// job.cancel();
+    /// assert!(matches!(job.wait(), Err(JobError::Cancelled(_))));
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn cancel(&self) {
         self.shared.cancel(true);
     }
 
     /// Where the job is in its life.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// job.wait()?;
+    /// assert_eq!(job.status(), JobStatus::Finished);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn status(&self) -> JobStatus {
-        JobShared::status(&self.shared.state.lock())
+        self.shared.status(&self.shared.state.lock())
     }
 
     /// Waits for the end of the job.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, JobStatus, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).submit(plan)?;
+    /// job.wait()?;
+    /// assert_eq!(job.status(), JobStatus::Finished);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     ///
     /// # Errors
     /// When an operator failed, the job was cancelled, or a cancelled task does not stop.
@@ -309,6 +452,10 @@ impl JobHandle {
             };
             state.failure = Some(copy);
             return Err(JobError::Operator(Box::new(failure)));
+        }
+        let uses = self.shared.generic_types.forbidden();
+        if !uses.is_empty() {
+            return Err(JobError::GenericTypes { job: self.shared.name.clone(), uses });
         }
         if state.cancelled_at.is_some() {
             return Err(JobError::Cancelled(self.shared.name.clone()));

@@ -125,6 +125,13 @@ impl EmbeddedCluster {
     }
 
     /// What the cluster has.
+    ///
+    /// ```
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let resources = TaskManagerResources { slots: Some(4), ..TaskManagerResources::default() };
+    /// assert_eq!(EmbeddedCluster::new(resources).resources().slots, Some(4));
+    /// ```
     pub fn resources(&self) -> &TaskManagerResources {
         &self.resources
     }
@@ -135,6 +142,13 @@ impl EmbeddedCluster {
     }
 
     /// The memory that state in memory is taken from.
+    ///
+    /// ```
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let cluster = EmbeddedCluster::new(TaskManagerResources::default());
+    /// assert_eq!(cluster.task_heap().used(), 0, "no job, no state");
+    /// ```
     pub fn task_heap(&self) -> &MemoryBudget {
         &self.task_heap
     }

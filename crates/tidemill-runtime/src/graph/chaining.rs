@@ -140,6 +140,18 @@ impl ExecutionPlan {
     }
 
     /// How many slots the job needs: in each slot sharing group as many as its widest vertex has subtasks.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// assert_eq!(plan.slots_by_group().into_iter().collect::<Vec<_>>(), [("default", 1)]);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn slots_by_group(&self) -> BTreeMap<&str, u32> {
         let mut groups = BTreeMap::new();
         for vertex in &self.job.vertices {

@@ -99,6 +99,12 @@ pub struct TypedEdge<T, H = (), C = ()> {
 
 impl<T: Data> TypedEdge<T> {
     /// An edge without a key.
+    ///
+    /// ```
+    /// use tidemill_runtime::graph::{EdgeType, TypedEdge};
+    ///
+    /// assert_eq!(TypedEdge::<u64>::new().serializer().type_name(), "u64");
+    /// ```
     pub fn new() -> Self {
         Self { hash: (), custom: (), records: PhantomData }
     }

@@ -6,6 +6,14 @@ use std::path::{Component, Path, PathBuf};
 
 /// Shows a place in a program without the detours that paths of packages may have: `examples/job.rs:3:5` instead of
 /// `crates/one/../../examples/job.rs:3:5`.
+///
+/// ```
+/// use std::panic::Location;
+/// use tidemill_runtime::graph::Place;
+///
+/// let here = Location::caller();
+/// assert!(Place(here).to_string().ends_with(&format!(":{}:{}", here.line(), here.column())));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a>(pub &'a Location<'a>);
 

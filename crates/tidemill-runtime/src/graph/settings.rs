@@ -39,6 +39,8 @@ pub struct JobSettings {
     pub auto_watermark_interval: Duration,
     /// `pipeline.watermark-alignment.buffer-size`.
     pub alignment_buffer_size: usize,
+    /// `pipeline.generic-types`.
+    pub generic_types: bool,
     /// Whether all exchanges encode their batches, as between processes. For tests and measurements.
     pub encoded_edges: bool,
 }
@@ -57,6 +59,7 @@ impl Default for JobSettings {
             buffer_timeout: BufferTimeout::default(),
             auto_watermark_interval: Duration::from_millis(200),
             alignment_buffer_size: 3,
+            generic_types: true,
             encoded_edges: false,
         }
     }
@@ -105,6 +108,7 @@ impl JobSettings {
             buffer_timeout,
             auto_watermark_interval: configuration.get(&options::AUTO_WATERMARK_INTERVAL)?,
             alignment_buffer_size: configuration.get(&options::WATERMARK_ALIGNMENT_BUFFER_SIZE)? as usize,
+            generic_types: configuration.get(&options::GENERIC_TYPES)?,
             encoded_edges: false,
         })
     }

@@ -110,6 +110,19 @@ impl StreamNode {
     }
 
     /// Whether it keeps state that a restart would lose without a uid.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// let is_stateful = |node: usize| plan.graph.nodes[node].is_stateful();
+    /// assert!(is_stateful(0), "a source remembers how far it has read");
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn is_stateful(&self) -> bool {
         match &self.kind {
             NodeKind::Source(_) => true,
@@ -190,11 +203,37 @@ impl StreamGraph {
     }
 
     /// The edges that lead to a node.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// let sources: Vec<usize> = plan.graph.inputs(1).map(|(_, edge)| edge.source).collect();
+    /// assert_eq!(sources, [0]);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn inputs(&self, node: NodeId) -> impl Iterator<Item = (usize, &StreamEdge)> {
         self.edges.iter().enumerate().filter(move |(_, edge)| edge.target == node)
     }
 
     /// The edges that leave a node.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// let targets: Vec<usize> = plan.graph.outputs(0).map(|(_, edge)| edge.target).collect();
+    /// assert_eq!(targets, [1]);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn outputs(&self, node: NodeId) -> impl Iterator<Item = (usize, &StreamEdge)> {
         self.edges.iter().enumerate().filter(move |(_, edge)| edge.source == node)
     }

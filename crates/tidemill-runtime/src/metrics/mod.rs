@@ -26,18 +26,42 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     /// Adds to the count.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::Counter;
+    ///
+    /// let records = Counter::default();
+    /// records.add(2);
+    /// records.add(3);
+    /// assert_eq!(records.get(), 5);
+    /// ```
     #[inline]
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Replaces the count by one that was kept elsewhere.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::Counter;
+    ///
+    /// let bytes = Counter::default();
+    /// bytes.add(2);
+    /// bytes.set(100);
+    /// assert_eq!(bytes.get(), 100);
+    /// ```
     #[inline]
     pub fn set(&self, count: u64) {
         self.0.store(count, Ordering::Relaxed);
     }
 
     /// The count.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::Counter;
+    ///
+    /// assert_eq!(Counter::default().get(), 0);
+    /// ```
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -57,17 +81,38 @@ pub struct Gauge(AtomicI64);
 
 impl Gauge {
     /// A gauge that starts at `value`.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::Gauge;
+    ///
+    /// assert_eq!(Gauge::new(7).get(), 7);
+    /// ```
     pub const fn new(value: i64) -> Self {
         Self(AtomicI64::new(value))
     }
 
     /// Sets the value.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::Gauge;
+    ///
+    /// let open = Gauge::default();
+    /// open.set(7);
+    /// open.set(5);
+    /// assert_eq!(open.get(), 5);
+    /// ```
     #[inline]
     pub fn set(&self, value: i64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
     /// The value.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::Gauge;
+    ///
+    /// assert_eq!(Gauge::new(-1).get(), -1);
+    /// ```
     pub fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -123,6 +168,15 @@ impl Default for OperatorMetrics {
 
 impl OperatorMetrics {
     /// A counter of the operator's own. Asking twice for one name gives the same counter.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::OperatorMetrics;
+    ///
+    /// let metrics = OperatorMetrics::default();
+    /// let retries = metrics.counter("numRetries");
+    /// retries.add(1);
+    /// assert_eq!(metrics.counter("numRetries").get(), 1, "it is the same counter");
+    /// ```
     pub fn counter(&self, name: &str) -> Arc<Counter> {
         let mut own = self.own.lock();
         for (known, metric) in own.iter() {
@@ -136,6 +190,15 @@ impl OperatorMetrics {
     }
 
     /// A gauge of the operator's own. Asking twice for one name gives the same gauge.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::OperatorMetrics;
+    ///
+    /// let metrics = OperatorMetrics::default();
+    /// let length = metrics.gauge("queueLength");
+    /// length.set(7);
+    /// assert_eq!(metrics.gauge("queueLength").get(), 7, "it is the same gauge");
+    /// ```
     pub fn gauge(&self, name: &str) -> Arc<Gauge> {
         let mut own = self.own.lock();
         for (known, metric) in own.iter() {
@@ -149,11 +212,28 @@ impl OperatorMetrics {
     }
 
     /// The value of a counter or gauge of the operator's own.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::OperatorMetrics;
+    ///
+    /// let metrics = OperatorMetrics::default();
+    /// metrics.gauge("queueLength").set(7);
+    /// assert_eq!((metrics.own_value("queueLength"), metrics.own_value("numRetries")), (Some(7), None));
+    /// ```
     pub fn own_value(&self, name: &str) -> Option<i64> {
         self.own_values().into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// All counters and gauges of the operator's own.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::OperatorMetrics;
+    ///
+    /// let metrics = OperatorMetrics::default();
+    /// metrics.counter("numRetries").add(2);
+    /// metrics.gauge("queueLength").set(7);
+    /// assert_eq!(metrics.own_values(), [("numRetries".to_owned(), 2), ("queueLength".to_owned(), 7)]);
+    /// ```
     pub fn own_values(&self) -> Vec<(String, i64)> {
         let own = self.own.lock();
         own.iter()

@@ -229,6 +229,14 @@ pub struct Metric {
 
 impl TaskMetrics {
     /// The metrics of a task that has not started.
+    ///
+    /// ```
+    /// use tidemill_core::JobVertexId;
+    /// use tidemill_runtime::metrics::{TaskMetrics, TaskState};
+    ///
+    /// let task = TaskMetrics::new(JobVertexId::from_name("count"), "count".into(), 0, Vec::new());
+    /// assert_eq!((task.state(), task.records_in.get()), (TaskState::Created, 0));
+    /// ```
     pub fn new(
         vertex: JobVertexId,
         name: Arc<str>,
@@ -268,6 +276,14 @@ impl TaskMetrics {
     }
 
     /// The state of the task.
+    ///
+    /// ```
+    /// use tidemill_core::JobVertexId;
+    /// use tidemill_runtime::metrics::{TaskMetrics, TaskState};
+    ///
+    /// let task = TaskMetrics::new(JobVertexId::from_name("count"), "count".into(), 0, Vec::new());
+    /// assert_eq!(task.state(), TaskState::Created);
+    /// ```
     pub fn state(&self) -> TaskState {
         TaskState::ALL[usize::from(self.state.load(Ordering::Relaxed)).min(5)]
     }
@@ -284,6 +300,15 @@ impl TaskMetrics {
     }
 
     /// Takes a reading for the rates; to be called every five seconds.
+    ///
+    /// ```
+    /// use tidemill_core::JobVertexId;
+    /// use tidemill_runtime::metrics::TaskMetrics;
+    ///
+    /// let task = TaskMetrics::new(JobVertexId::from_name("count"), "count".into(), 0, Vec::new());
+    /// task.sample();
+    /// assert!(task.recent_times().elapsed <= task.times.totals().elapsed);
+    /// ```
     pub fn sample(&self) {
         let mut readings = self.readings.lock();
         if readings.len() > 12 {
@@ -307,11 +332,28 @@ impl TaskMetrics {
     }
 
     /// The times of the last minute: since the oldest reading that is kept, or since the start.
+    ///
+    /// ```
+    /// use tidemill_core::JobVertexId;
+    /// use tidemill_runtime::metrics::TaskMetrics;
+    ///
+    /// let task = TaskMetrics::new(JobVertexId::from_name("count"), "count".into(), 0, Vec::new());
+    /// let recent = task.recent_times();
+    /// assert_eq!(recent.busy(), recent.elapsed, "it has never waited");
+    /// ```
     pub fn recent_times(&self) -> TimeTotals {
         self.recent().times
     }
 
     /// A reading of this moment.
+    ///
+    /// ```
+    /// use tidemill_core::JobVertexId;
+    /// use tidemill_runtime::metrics::TaskMetrics;
+    ///
+    /// let task = TaskMetrics::new(JobVertexId::from_name("count"), "count".into(), 0, Vec::new());
+    /// assert_eq!(task.view().input_queue_length, 0);
+    /// ```
     pub fn view(&self) -> TaskView {
         let probes = self.probes.lock();
         let gates: Vec<_> = probes.gates.iter().map(GateProbe::usage).collect();
@@ -362,6 +404,22 @@ impl JobMetrics {
     }
 
     /// Every metric of the job at this moment.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
+    /// let metrics = job.metrics().collect();
+    /// assert!(metrics.iter().any(|metric| metric.name == "numRecordsOut" && metric.value == 2.0));
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
     pub fn collect(&self) -> Vec<Metric> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         self.tasks.iter().flat_map(|task| collect_task(task, now)).collect()

@@ -78,37 +78,87 @@ pub struct TimeTotals {
 
 impl TimeTotals {
     /// Nanoseconds without input.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TimeTotals;
+    ///
+    /// let totals = TimeTotals { elapsed: 1_000, in_state: [500, 300, 100, 100, 0] };
+    /// assert_eq!(totals.idle(), 300);
+    /// ```
     pub fn idle(&self) -> u64 {
         self.in_state[Waiting::Input as usize]
     }
 
     /// Nanoseconds without a buffer for the output, before or within a batch.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TimeTotals;
+    ///
+    /// let totals = TimeTotals { elapsed: 1_000, in_state: [500, 300, 150, 50, 0] };
+    /// assert_eq!(totals.back_pressured(), totals.soft_back_pressured() + totals.hard_back_pressured());
+    /// ```
     pub fn back_pressured(&self) -> u64 {
         self.soft_back_pressured() + self.hard_back_pressured()
     }
 
     /// Nanoseconds without a buffer, before the next input was taken.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TimeTotals;
+    ///
+    /// let totals = TimeTotals { elapsed: 1_000, in_state: [500, 300, 150, 50, 0] };
+    /// assert_eq!(totals.soft_back_pressured(), 150);
+    /// ```
     pub fn soft_back_pressured(&self) -> u64 {
         self.in_state[Waiting::Output as usize]
     }
 
     /// Nanoseconds without a buffer, in the middle of some output.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TimeTotals;
+    ///
+    /// let totals = TimeTotals { elapsed: 1_000, in_state: [500, 300, 150, 50, 0] };
+    /// assert_eq!(totals.hard_back_pressured(), 50);
+    /// ```
     pub fn hard_back_pressured(&self) -> u64 {
         self.in_state[Waiting::OutputWithin as usize]
     }
 
     /// Nanoseconds that an operator waited for something outside.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TimeTotals;
+    ///
+    /// let totals = TimeTotals { elapsed: 1_000, in_state: [500, 300, 0, 0, 200] };
+    /// assert_eq!((totals.outside(), totals.busy()), (200, 700), "a wait for the outside is work");
+    /// ```
     pub fn outside(&self) -> u64 {
         self.in_state[Waiting::Outside as usize]
     }
 
     /// Nanoseconds at work: all that are neither idle nor back-pressured. As in Flink, a task that waits for the outside
     /// counts as busy: it is the bottleneck.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TimeTotals;
+    ///
+    /// let totals = TimeTotals { elapsed: 1_000, in_state: [500, 300, 100, 100, 0] };
+    /// assert_eq!(totals.busy(), 500);
+    /// ```
     pub fn busy(&self) -> u64 {
         self.elapsed.saturating_sub(self.idle() + self.back_pressured())
     }
 
     /// What has come since an earlier reading.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TimeTotals;
+    ///
+    /// let minute = TimeTotals { elapsed: 60_000, in_state: [40_000, 20_000, 0, 0, 0] };
+    /// let later = TimeTotals { elapsed: 70_000, in_state: [41_000, 29_000, 0, 0, 0] };
+    /// assert_eq!((later.since(&minute).elapsed, later.since(&minute).idle()), (10_000, 9_000));
+    /// ```
     pub fn since(&self, earlier: &TimeTotals) -> TimeTotals {
         let mut in_state = [0; 5];
         for (index, total) in in_state.iter_mut().enumerate() {
@@ -118,6 +168,14 @@ impl TimeTotals {
     }
 
     /// Milliseconds per second of a part of the elapsed time, 0 to 1000.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TimeTotals;
+    ///
+    /// let totals = TimeTotals { elapsed: 2_000, in_state: [500, 1_500, 0, 0, 0] };
+    /// assert_eq!(totals.ms_per_second(totals.idle()), 750);
+    /// assert_eq!(TimeTotals::default().ms_per_second(7), 0, "no time has passed");
+    /// ```
     pub fn ms_per_second(&self, part: u64) -> u64 {
         (part.saturating_mul(1000)).checked_div(self.elapsed).unwrap_or(0).min(1000)
     }
@@ -143,11 +201,27 @@ impl TaskTimes {
     }
 
     /// The task has ended: no time passes for it any more.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::TaskTimes;
+    ///
+    /// let times = TaskTimes::default();
+    /// times.finish();
+    /// assert_eq!(times.totals().elapsed, times.totals().elapsed);
+    /// ```
     pub fn finish(&self) {
         self.end.store(self.now(), Ordering::Relaxed);
     }
 
     /// The task's thread begins something else.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::{TaskTimes, Waiting};
+    ///
+    /// let times = TaskTimes::default();
+    /// times.enter(Waiting::Input);
+    /// assert_eq!(times.current().0, Waiting::Input);
+    /// ```
     pub fn enter(&self, state: Waiting) {
         let old = self.state.load(Ordering::Relaxed) as usize;
         if old == state as usize {
@@ -166,12 +240,28 @@ impl TaskTimes {
     }
 
     /// What the task is doing at this moment, and for how many nanoseconds it has.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::{TaskTimes, Waiting};
+    ///
+    /// assert_eq!(TaskTimes::default().current().0, Waiting::No);
+    /// ```
     pub fn current(&self) -> (Waiting, u64) {
         let (state, since, _) = self.consistent();
         (Waiting::ALL[state], self.now().saturating_sub(since))
     }
 
     /// All times up to this moment.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::{TaskTimes, Waiting};
+    ///
+    /// let times = TaskTimes::default();
+    /// times.enter(Waiting::Input);
+    /// times.enter(Waiting::No);
+    /// let totals = times.totals();
+    /// assert_eq!(totals.in_state.iter().sum::<u64>(), totals.elapsed);
+    /// ```
     pub fn totals(&self) -> TimeTotals {
         let (state, since, mut in_state) = self.consistent();
         let now = self.now();

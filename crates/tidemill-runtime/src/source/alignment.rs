@@ -28,6 +28,20 @@ pub struct AlignmentGroups(Mutex<HashMap<String, Arc<AlignmentGroup>>>);
 
 impl AlignmentGroups {
     /// The group that these settings name. The first source to ask decides about drift and interval.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use tidemill_runtime::source::{AlignmentGroups, WatermarkAlignment};
+    ///
+    /// let settings = |group: &str| WatermarkAlignment {
+    ///     group: group.to_owned(),
+    ///     max_drift: Duration::from_secs(30),
+    ///     update_interval: Duration::from_secs(1),
+    /// };
+    /// let groups = AlignmentGroups::default();
+    /// assert!(!Arc::ptr_eq(&groups.group(&settings("clicks")), &groups.group(&settings("views"))));
+    /// ```
     pub fn group(&self, settings: &WatermarkAlignment) -> Arc<AlignmentGroup> {
         let mut groups = self.0.lock();
         let group = groups.entry(settings.group.clone()).or_insert_with(|| {
@@ -73,6 +87,19 @@ struct GroupState {
 
 impl AlignmentGroup {
     /// Adds a source subtask; its number is used to [`report`](Self::report).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_runtime::source::{AlignmentGroups, WatermarkAlignment};
+    ///
+    /// let settings = WatermarkAlignment {
+    ///     group: "clicks".to_owned(),
+    ///     max_drift: Duration::from_millis(30),
+    ///     update_interval: Duration::from_secs(1),
+    /// };
+    /// let group = AlignmentGroups::default().group(&settings);
+    /// assert_eq!((group.join(), group.join()), (0, 1));
+    /// ```
     pub fn join(&self) -> usize {
         let mut state = self.state.lock();
         state.reported.push(None);
@@ -81,6 +108,21 @@ impl AlignmentGroup {
 
     /// Reports the watermark of a member (`i64::MAX` when it is idle or has ended) and answers up to which watermark
     /// it may go on: the slowest member's plus the drift, as of the last update.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use tidemill_runtime::source::{AlignmentGroups, WatermarkAlignment};
+    ///
+    /// let settings = WatermarkAlignment {
+    ///     group: "clicks".to_owned(),
+    ///     max_drift: Duration::from_millis(30),
+    ///     update_interval: Duration::from_secs(1),
+    /// };
+    /// let group = AlignmentGroups::default().group(&settings);
+    /// let (member, start) = (group.join(), Instant::now());
+    /// assert_eq!(group.report(member, 100, start), i64::MAX, "the first update is yet to come");
+    /// assert_eq!(group.report(member, 100, start + Duration::from_secs(1)), 130);
+    /// ```
     pub fn report(&self, member: usize, watermark: i64, now: Instant) -> i64 {
         let mut state = self.state.lock();
         state.reported[member] = Some(watermark);

@@ -290,16 +290,46 @@ pub struct SourceOutput {
 
 impl SourceOutput {
     /// An output for steps of at most `max_records`.
+    ///
+    /// ```
+    /// use tidemill_runtime::source::SourceOutput;
+    ///
+    /// let (batches, finished) = SourceOutput::new(1000).take();
+    /// assert!(batches.is_empty() && finished.is_empty());
+    /// ```
     pub fn new(max_records: usize) -> Self {
         Self { batches: Vec::new(), finished: Vec::new(), max_records: max_records.max(1) }
     }
 
     /// How many records one step should read at most.
+    ///
+    /// ```
+    /// use tidemill_runtime::source::SourceOutput;
+    ///
+    /// /// As much of the numbers as one step may read.
+    /// fn step<'a>(numbers: &'a [u32], out: &SourceOutput) -> &'a [u32] {
+    ///     &numbers[..numbers.len().min(out.max_records())]
+    /// }
+    ///
+    /// assert_eq!(step(&[1, 2, 3], &SourceOutput::new(2)), [1, 2]);
+    /// ```
     pub fn max_records(&self) -> usize {
         self.max_records
     }
 
     /// Adds records of a split.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_core::{Batch, TypedBatch};
+    /// use tidemill_runtime::source::SourceOutput;
+    ///
+    /// let mut out = SourceOutput::new(1000);
+    /// let split: Arc<str> = "numbers".into();
+    /// out.emit(&split, Batch::new(TypedBatch::from_values(vec![1u32, 2])));
+    /// let (batches, _) = out.take();
+    /// assert_eq!((&*batches[0].0, batches[0].1.len()), ("numbers", 2));
+    /// ```
     pub fn emit(&mut self, split: &Arc<str>, batch: Batch) {
         if !batch.is_empty() {
             self.batches.push((Arc::clone(split), batch));
@@ -307,11 +337,30 @@ impl SourceOutput {
     }
 
     /// Says that a split has been read to its end: it does not hold back event time any more.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::source::SourceOutput;
+    ///
+    /// let mut out = SourceOutput::new(1000);
+    /// let split: Arc<str> = "numbers".into();
+    /// out.finish_split(&split);
+    /// assert_eq!(out.take().1, [split]);
+    /// ```
     pub fn finish_split(&mut self, split: &Arc<str>) {
         self.finished.push(Arc::clone(split));
     }
 
     /// Takes what was added, batches and the splits that have ended after them.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::source::SourceOutput;
+    ///
+    /// let mut out = SourceOutput::new(1000);
+    /// out.finish_split(&Arc::from("numbers"));
+    /// assert_eq!((out.take().1.len(), out.take().1.len()), (1, 0));
+    /// ```
     pub fn take(&mut self) -> (Vec<(Arc<str>, Batch)>, Vec<Arc<str>>) {
         (std::mem::take(&mut self.batches), std::mem::take(&mut self.finished))
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemill_core::time::Watermark;
-use tidemill_serialization::{Data, Input};
 use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
 use crate::context::OperatorContext;
@@ -315,12 +314,8 @@ impl SourceOperator {
     /// The splits at hand, with how far they have been read.
     pub fn snapshot(&self) -> SubtaskSnapshot {
         let splits = self.reader.as_ref().map(|reader| reader.snapshot()).unwrap_or_default();
-        let state = OperatorSnapshot {
-            name: SPLITS.to_owned(),
-            mode: OperatorStateMode::Split,
-            types: vec!["split".to_owned()],
-            items: splits.iter().map(encode_split).collect(),
-        };
+        let splits: Vec<StoredSplit> = splits.into_iter().map(|split| (split.id, split.state)).collect();
+        let state = OperatorSnapshot::of(SPLITS, OperatorStateMode::Split, &splits);
         SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() }
     }
 
@@ -340,22 +335,13 @@ fn pass_on(out: &mut Output, update: Option<WatermarkUpdate>) {
     }
 }
 
-fn encode_split(split: &SourceSplit) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    split.id.encode(&mut bytes);
-    split.state.encode(&mut bytes);
-    bytes
-}
+/// The id of a split, and its state as its source encodes it.
+type StoredSplit = (Arc<str>, Vec<u8>);
 
 fn decode_splits(snapshot: &SubtaskSnapshot) -> Result<Vec<SourceSplit>, OperatorError> {
-    let states = snapshot.operator.iter().filter(|state| state.name == SPLITS);
-    states
-        .flat_map(|state| &state.items)
-        .map(|bytes| {
-            let mut input = Input::new(bytes);
-            let id = Arc::<str>::decode(&mut input)?;
-            let state = Vec::<u8>::decode(&mut input)?;
-            Ok(SourceSplit { id, state })
-        })
-        .collect()
+    let mut splits = Vec::new();
+    for state in snapshot.operator.iter().filter(|state| state.name == SPLITS) {
+        splits.extend(state.read::<StoredSplit>()?);
+    }
+    Ok(splits.into_iter().map(|(id, state)| SourceSplit { id, state }).collect())
 }

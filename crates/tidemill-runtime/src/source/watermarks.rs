@@ -61,6 +61,13 @@ pub struct SplitWatermarks {
 
 impl SplitWatermarks {
     /// Splits without records for `idleness` do not count.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::source::SplitWatermarks;
+    ///
+    /// assert_eq!(SplitWatermarks::new(None).current(), Watermark::MIN);
+    /// ```
     pub fn new(idleness: Option<Duration>) -> Self {
         Self {
             splits: Vec::new(),
@@ -77,11 +84,33 @@ impl SplitWatermarks {
     }
 
     /// Whether all splits are idle.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_runtime::source::SplitWatermarks;
+    ///
+    /// let mut splits = SplitWatermarks::new(Some(Duration::from_secs(1)));
+    /// splits.add("a".into());
+    /// splits.check_idleness(Duration::from_secs(2));
+    /// splits.check_idleness(Duration::from_secs(2));
+    /// assert!(splits.is_idle());
+    /// ```
     pub fn is_idle(&self) -> bool {
         self.idle
     }
 
     /// A split begins. It holds event time back until it has a watermark.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::source::SplitWatermarks;
+    ///
+    /// let mut splits = SplitWatermarks::new(None);
+    /// splits.add("a".into());
+    /// splits.advance("a", Watermark(50));
+    /// splits.add("b".into());
+    /// assert_eq!(splits.advance("a", Watermark(60)), None, "b holds event time back");
+    /// ```
     pub fn add(&mut self, id: Arc<str>) {
         self.splits.push(Split {
             id,
@@ -93,6 +122,18 @@ impl SplitWatermarks {
     }
 
     /// A split has ended. When it was the last one, what it had reached stands.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::source::SplitWatermarks;
+    ///
+    /// let mut splits = SplitWatermarks::new(None);
+    /// splits.add("a".into());
+    /// splits.add("b".into());
+    /// splits.advance("a", Watermark(50));
+    /// splits.remove("b");
+    /// assert_eq!(splits.current(), Watermark(50));
+    /// ```
     pub fn remove(&mut self, id: &str) -> Option<WatermarkUpdate> {
         let index = self.splits.iter().position(|split| &*split.id == id)?;
         if self.splits.len() == 1 {
@@ -105,6 +146,18 @@ impl SplitWatermarks {
     }
 
     /// Records of a split have been read: it is active. Updates to pass on come first.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_runtime::source::SplitWatermarks;
+    ///
+    /// let mut splits = SplitWatermarks::new(Some(Duration::from_secs(1)));
+    /// splits.add("a".into());
+    /// splits.check_idleness(Duration::from_secs(2));
+    /// splits.check_idleness(Duration::from_secs(2));
+    /// assert!(splits.records("a").is_some(), "it is active again");
+    /// assert!(!splits.is_idle());
+    /// ```
     pub fn records(&mut self, id: &str) -> Option<WatermarkUpdate> {
         let split = self.splits.iter_mut().find(|split| &*split.id == id)?;
         split.had_records = true;
@@ -114,6 +167,17 @@ impl SplitWatermarks {
     }
 
     /// The watermark of a split has advanced; one that goes back is ignored.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::source::SplitWatermarks;
+    ///
+    /// let mut splits = SplitWatermarks::new(None);
+    /// splits.add("a".into());
+    /// splits.advance("a", Watermark(50));
+    /// splits.advance("a", Watermark(40));
+    /// assert_eq!(splits.current(), Watermark(50), "time does not go back");
+    /// ```
     pub fn advance(&mut self, id: &str, watermark: Watermark) -> Option<WatermarkUpdate> {
         let split = self.splits.iter_mut().find(|split| &*split.id == id)?;
         if watermark <= split.watermark {
@@ -125,6 +189,17 @@ impl SplitWatermarks {
 
     /// Checks for idleness, at every periodic call. `active` is how long, since the last check, the source was read or
     /// waited for records; back pressure and pauses for alignment do not count.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_runtime::source::SplitWatermarks;
+    ///
+    /// let mut splits = SplitWatermarks::new(Some(Duration::from_secs(1)));
+    /// splits.add("a".into());
+    /// splits.records("a");
+    /// splits.check_idleness(Duration::from_secs(2));
+    /// assert!(!splits.is_idle(), "it has just had records");
+    /// ```
     pub fn check_idleness(&mut self, active: Duration) -> Vec<WatermarkUpdate> {
         let Some(timeout) = self.idleness else { return Vec::new() };
         for split in &mut self.splits {

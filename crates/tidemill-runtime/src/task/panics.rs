@@ -60,6 +60,13 @@ pub fn enter_task() {
 }
 
 /// A panic as the failure of an operator, and where it was.
+///
+/// ```
+/// use tidemill_runtime::panics;
+///
+/// let panic = panics::catch(|| panic!("no such airport")).err().unwrap();
+/// assert_eq!(panic.error.code(), "TM-USER-PANIC");
+/// ```
 pub struct Panic {
     /// What is told of it.
     pub error: OperatorError,
@@ -76,6 +83,14 @@ impl Panic {
 }
 
 /// Calls a function of the user on a thread that is no task's.
+///
+/// ```
+/// use tidemill_runtime::panics;
+///
+/// assert_eq!(panics::catch(|| 7).ok(), Some(7));
+/// let panic = panics::catch(|| panic!("no such airport")).err().unwrap();
+/// assert!(panic.error.to_string().contains("no such airport"));
+/// ```
 pub fn catch<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
     let before = IN_TASK.replace(true);
     let called = catch_unwind(AssertUnwindSafe(call));

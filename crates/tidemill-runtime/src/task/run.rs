@@ -10,6 +10,7 @@ use tidemill_network::{TaskWaker, Wake};
 use tidemill_state::{Clock, SubtaskSnapshot};
 
 use crate::context::OperatorContext;
+use crate::generic_types::GenericTypes;
 use crate::metrics::{TaskMetrics, TaskState, Waiting};
 use crate::operator::OperatorError;
 use crate::source::SourcePoll;
@@ -29,6 +30,7 @@ pub(crate) struct Task {
     pub(crate) waker: Arc<TaskWaker>,
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) generic_types: Arc<GenericTypes>,
 }
 
 /// How a task ended.
@@ -115,6 +117,9 @@ impl Task {
                 Work::Source(source) => source.open(context, restored),
             };
             opened.map_err(|error| NodeFailure { node: index, error })?;
+        }
+        if !self.generic_types.opened(&self.cancel) {
+            return Ok(TaskEnd::Cancelled);
         }
         self.metrics.set_state(TaskState::Running);
         self.process()

@@ -100,6 +100,10 @@ fn a_batch_of_four_gibibytes_is_refused_before_it_is_written() {
         }
     }
     impl Data for Large {
+        fn describe(_: &mut tidemill_serialization::SchemaBuilder) -> tidemill_serialization::schema::Type {
+            tidemill_serialization::schema::Type::Unit
+        }
+
         fn encode(&self, _: &mut Vec<u8>) {
             unreachable!("the batch is refused before")
         }

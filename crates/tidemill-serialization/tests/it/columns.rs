@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tidemill_core::{Classified, Fault};
 use tidemill_serialization::{ArrowField, ArrowRecord, Date, Record, SerializationError, TimestampMs};
 
-use crate::records::{decoded, encoded};
+use crate::records::{Everything, Tree, decoded, encoded};
 
 #[derive(Record, Clone, Debug, PartialEq)]
 #[record(arrow)]
@@ -256,4 +256,42 @@ fn dates_and_instants_can_be_read_by_people() {
     assert_eq!(Date(15_706).to_string(), "2013-01-01");
     assert_eq!(Date(-1).to_string(), "1969-12-31");
     assert_eq!(TimestampMs(1_357_034_400_000).to_string(), "2013-01-01T10:00:00.000Z");
+}
+
+#[test]
+fn every_record_has_columns() {
+    let of = |schema: tidemill_serialization::Schema| {
+        let table = schema.to_arrow()?;
+        Some(table.fields().iter().map(|field| field.to_string()).collect::<Vec<_>>())
+    };
+    let columns = of(tidemill_serialization::Schema::of::<Everything>()).unwrap();
+    assert_eq!(columns.len(), 13);
+    assert!(
+        columns.iter().any(|column| column.contains("\"bytes\"") && column.contains("Binary")),
+        "{columns:#?}"
+    );
+    assert!(
+        columns.iter().any(|column| column.contains("\"list\"") && column.contains("Union")),
+        "{columns:#?}"
+    );
+    // The same columns as the records of the derive for flat types have.
+    let flat = tidemill_serialization::Schema::of::<Flat>().to_arrow().unwrap();
+    assert_eq!(&flat, <Flat as tidemill_serialization::ArrowRecord>::schema().as_ref());
+    // No table holds what contains itself.
+    assert_eq!(of(tidemill_serialization::Schema::of::<Tree>()), None);
+}
+
+#[derive(tidemill_serialization::Record, Clone)]
+#[record(arrow)]
+struct Flat {
+    a: i8,
+    b: Option<u64>,
+    c: String,
+    d: Option<Vec<u8>>,
+    e: tidemill_serialization::TimestampMs,
+    f: Option<tidemill_serialization::Decimal<9, 2>>,
+    g: tidemill_serialization::TimeOfDay,
+    h: f32,
+    i: bool,
+    j: tidemill_serialization::Date,
 }

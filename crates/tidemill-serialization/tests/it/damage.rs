@@ -5,7 +5,8 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proptest::prelude::*;
-use tidemill_serialization::Data;
+use tidemill_serialization::schema::{Body, Definition, Field, Type};
+use tidemill_serialization::{Compatibility, Data, Generic, Input, Schema, SerializerSnapshot};
 
 use crate::records::*;
 
@@ -118,4 +119,90 @@ fn wrong_counts_allocate_little() {
     bytes.extend([2; 900]);
     assert!(largest_allocation::<Vec<Option<[u64; 100]>>>(&bytes) <= 3616);
     assert!(largest_allocation::<HashMap<u8, Option<[u64; 100]>>>(&bytes) < 10_000);
+}
+
+#[test]
+fn claims_within_generic_values_allocate_little() {
+    // Lists within lists, each of which claims to have 16,777,215 elements. `serde` would believe each for a megabyte.
+    let lists = [0xdd, 0, 0xff, 0xff, 0xff].repeat(4);
+    let framed = [&(lists.len() as u32).to_le_bytes()[..], &lists].concat();
+    assert!(largest_allocation::<Generic<Vec<Vec<Vec<Vec<u64>>>>>>(&framed) <= 1000);
+}
+
+fn field(name: &str, ty: Type) -> Field {
+    Field { name: name.into(), aliases: vec![], ty, default: None }
+}
+
+/// Schemas of a struct `Node`, each holding the next.
+fn chain(length: u32, last: Type) -> Schema {
+    let each = |position: u32| {
+        let next = if position + 1 < length { Type::Named(position + 1) } else { last.clone() };
+        let next = if next == last { next } else { Type::Option(Box::new(next)) };
+        let body = Body::Struct(vec![field("next", next), field("number", Type::Int(16))]);
+        Definition { name: "Node".into(), aliases: vec![], body }
+    };
+    Schema { root: Type::Named(0), definitions: (0..length).map(each).collect() }
+}
+
+#[derive(tidemill_serialization::Record, Clone)]
+struct Node {
+    number: i32,
+    next: Option<Box<Node>>,
+}
+
+#[test]
+fn long_ways_to_a_difference_are_cut_short() {
+    LARGEST.set(0);
+    let stored = chain(5000, Type::Text);
+    let Compatibility::Incompatible(why) = Schema::of::<Node>().read_from(&stored) else { panic!() };
+    assert_eq!(why.0.len(), 1);
+    assert_eq!(why.0[0].path, format!("Node…{}", ".next".repeat(16)));
+    assert!(LARGEST.get() < 5_000_000, "{}", LARGEST.get());
+}
+
+#[test]
+fn no_more_differences_are_looked_for_than_somebody_reads() {
+    let mut stored = chain(1000, Type::Named(0));
+    for definition in &mut stored.definitions {
+        let Body::Struct(fields) = &mut definition.body else { panic!() };
+        fields[1].ty = Type::Text;
+    }
+    let Compatibility::Incompatible(why) = Schema::of::<Node>().read_from(&stored) else { panic!() };
+    assert_eq!(why.0.len(), 64);
+}
+
+#[test]
+fn long_names_are_cut_short() {
+    let long = Definition { name: "é".repeat(100_000), aliases: vec![], body: Body::Struct(vec![]) };
+    let schema = Schema { root: Type::Tuple(vec![Type::Named(0); 10_000]), definitions: vec![long] };
+    assert_eq!(schema.to_string(), format!("({}…", "é".repeat(499)), "at most 1,000 bytes");
+    assert!(schema.describe().len() < 21_000);
+}
+
+/// Types that take no bytes are not gone over, however many of them there are.
+#[test]
+fn nothing_takes_no_time() {
+    let nothing = Type::Array(Box::new(Type::Text), 0);
+    let twice = |next: Type| Body::Struct(vec![field("a", next.clone()), field("b", next)]);
+    let gone = [Type::Array(Box::new(nothing.clone()), u32::MAX), Type::Named(1)];
+    for gone in gone {
+        let mut definitions = Schema::of::<Node>().definitions;
+        let Body::Struct(fields) = &mut definitions[0].body else { panic!() };
+        fields[0].ty = Type::Int(16);
+        fields.push(field("gone", gone));
+        // 2^64 of nothing.
+        for position in 1..=64 {
+            let next = if position < 64 { Type::Named(position + 1) } else { nothing.clone() };
+            definitions.push(Definition { name: "Twice".into(), aliases: vec![], body: twice(next) });
+        }
+        let stored = SerializerSnapshot { schema: Schema { root: Type::Named(0), definitions } };
+        let stored = SerializerSnapshot::decode(&stored.encode()).unwrap();
+        let Compatibility::AfterMigration(migration) = SerializerSnapshot::of::<Node>().read_from(&stored)
+        else {
+            panic!()
+        };
+        let mut migrated = Vec::new();
+        migration.value(&mut Input::new(&[7, 0, 0]), &mut migrated).unwrap();
+        assert_eq!(migrated, [7, 0, 0, 0, 0]);
+    }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use tidemill_serialization::Data;
+use tidemill_serialization::{
+    Data, Date, Decimal, Generic, Record, SerializerSnapshot, TimeOfDay, TimestampMs,
+};
 
 use crate::records::*;
 
@@ -53,5 +55,67 @@ fn derived() {
     golden(
         Tree::Binary(Box::new(Tree::Leaf), Box::new(Tree::Many(vec![Tree::Leaf]))),
         &[1, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0, 0],
+    );
+}
+
+/// What stands beside stored values: a record, an enum and what is in them, byte by byte.
+#[test]
+fn snapshots_of_serializers() {
+    #[derive(Record, Clone)]
+    #[record(alias = "Old")]
+    #[allow(dead_code)]
+    struct Order {
+        #[record(default = 7)]
+        id: i32,
+        #[record(alias = "b")]
+        kind: Option<Kind>,
+    }
+    #[derive(Record, Clone)]
+    #[allow(dead_code)]
+    enum Kind {
+        A,
+        B(Vec<String>),
+    }
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    // Version 1; the type, by its position in the enum of types, with what belongs to it; the definitions.
+    let expected = "
+        01 1200 00000000 02000000
+            05000000 4f72646572 01000000 03000000 4f6c64 0000 02000000
+                02000000 6964 00000000 0200 20 01 04000000 07000000
+                04000000 6b696e64 01000000 01000000 62 0c00 1200 01000000 01 01000000 00
+            04000000 4b696e64 00000000 0100 02000000
+                01000000 41 00000000 00000000
+                01000000 42 00000000 01000000
+                    01000000 30 00000000 0f00 0600 01 04000000 00000000";
+    let snapshot = SerializerSnapshot::of::<Order>();
+    assert_eq!(hex(snapshot.encode()), expected.split_whitespace().collect::<String>());
+    let text = "Order, where Order { id: i32, kind: Option<Kind> }, Kind = A | B { 0: Vec<String> }";
+    assert_eq!(SerializerSnapshot::decode(&snapshot.encode()).unwrap().schema.describe(), text);
+
+    // Of every other type, by its position.
+    let of = |snapshot: SerializerSnapshot| hex(snapshot.encode());
+    assert_eq!(of(SerializerSnapshot::of::<()>()), "01000000000000");
+    assert_eq!(of(SerializerSnapshot::of::<bool>()), "01010000000000");
+    assert_eq!(of(SerializerSnapshot::of::<u128>()), "0103008000000000");
+    assert_eq!(of(SerializerSnapshot::of::<f64>()), "0104004000000000");
+    assert_eq!(of(SerializerSnapshot::of::<char>()), "01050000000000");
+    assert_eq!(of(SerializerSnapshot::of::<Duration>()), "01070000000000");
+    assert_eq!(of(SerializerSnapshot::of::<Date>()), "01080000000000");
+    assert_eq!(of(SerializerSnapshot::of::<TimeOfDay>()), "0109000600000000");
+    assert_eq!(of(SerializerSnapshot::of::<TimestampMs>()), "010a000300000000");
+    assert_eq!(of(SerializerSnapshot::of::<Decimal<9, 2>>()), "010b00090200000000");
+    assert_eq!(
+        of(SerializerSnapshot::of::<(u8, i8)>()),
+        "010d0002000000030008020008 00000000".replace(' ', "")
+    );
+    assert_eq!(of(SerializerSnapshot::of::<[bool; 3]>()), "010e000100 03000000 00000000".replace(' ', ""));
+    assert_eq!(of(SerializerSnapshot::of::<HashSet<u8>>()), "0110000300 08 00000000".replace(' ', ""));
+    assert_eq!(
+        of(SerializerSnapshot::of::<BTreeMap<u8, bool>>()),
+        "011100030008 0100 00000000".replace(' ', "")
+    );
+    assert_eq!(
+        of(SerializerSnapshot::of::<Generic<u8>>()),
+        "011300 07000000 67656e65726963 02000000 7538 01000000 00000000 00000000".replace(' ', "")
     );
 }

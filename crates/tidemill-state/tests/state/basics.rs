@@ -184,7 +184,7 @@ fn a_name_stands_for_one_state() {
     let mut restored = backend::<u64>();
     restored.restore([&snapshot]).unwrap();
     let error = restored.register_value::<(), i32>(ValueStateDescriptor::new("s")).unwrap_err();
-    assert_eq!(error.code(), "TM-STATE-RESTORED-DIFFERENTLY");
+    assert_eq!(error.code(), "TM-STATE-INCOMPATIBLE");
     // What nobody has asked for yet is not lost.
     assert_eq!(restored.snapshot().unwrap(), snapshot);
     let value = restored.register_value::<(), u64>(ValueStateDescriptor::new("s")).unwrap();

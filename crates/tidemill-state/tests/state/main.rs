@@ -1,8 +1,9 @@
 //! The state crate through its public face.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests, which the configuration does not see.
+#![allow(clippy::unwrap_used, clippy::panic)] // The helpers of tests are tests, which the configuration does not see.
 
 mod basics;
+mod evolution;
 mod footprint;
 mod model;
 mod operator;

@@ -33,7 +33,7 @@ fn lists_and_maps_by_name() {
     restored.restore(&snapshot).unwrap();
     assert_eq!(restored.snapshot(), snapshot, "what nobody has asked for yet is not lost");
     let wrong = restored.register_broadcast(MapStateDescriptor::<u32, u32>::new("rules")).unwrap_err();
-    assert_eq!(wrong.code(), "TM-STATE-RESTORED-DIFFERENTLY");
+    assert_eq!(wrong.code(), "TM-STATE-INCOMPATIBLE");
     let rules = restored.register_broadcast(MapStateDescriptor::<u32, String>::new("rules")).unwrap();
     assert_eq!(offsets.get(&restored).unwrap().len(), 2);
     assert_eq!(rules.get(&restored, &2).unwrap().unwrap(), "deux");

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tidemill_core::{Classified, hash};
+use tidemill_serialization::SerializerSnapshot;
 use tidemill_state::*;
 
 use crate::basics::{at, backend};
@@ -78,7 +79,7 @@ fn snapshots_that_do_not_belong_together_are_refused() {
     assert!(redistribute(vec![one.clone()], 128, 0).is_err());
     let mut other = one.clone();
     other.keyed.iter_mut().for_each(|state| state.groups.clear());
-    other.keyed[0].schema.types[0] = "String".to_owned();
+    other.keyed[0].schema.types[0] = SerializerSnapshot::of::<Vec<u8>>();
     assert!(redistribute(vec![one, other], 128, 2).is_err());
 }
 

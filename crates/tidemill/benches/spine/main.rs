@@ -1,4 +1,4 @@
-//! What the engine costs over hand-written loops, measured in one run. `cargo bench --bench spine [chain|count|latency|memory]`.
+//! What the engine costs over hand-written loops, measured in one run. `cargo bench --bench spine [chain|count|latency|memory|serialization]`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -6,6 +6,7 @@ mod chain;
 mod count;
 mod latency;
 mod memory;
+mod serialization;
 mod source;
 
 fn main() {
@@ -16,6 +17,9 @@ fn main() {
     }
     if wants("count") {
         count::run();
+    }
+    if wants("serialization") {
+        serialization::run();
     }
     if wants("memory") {
         memory::run();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidemill::core::Element;
 use tidemill::core::batch::{Batch, TypedBatch};
 use tidemill::runtime::source::{
     ReaderStatus, Source, SourceOutput, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator,
@@ -9,8 +10,8 @@ use tidemill::runtime::source::{
 use tidemill::runtime::{OperatorContext, OperatorError};
 
 /// Each subtask emits `batches` batches, one after the other, taken in turn from `templates`.
-pub(crate) struct TemplateSource {
-    pub(crate) templates: Arc<Vec<Vec<u64>>>,
+pub(crate) struct TemplateSource<T> {
+    pub(crate) templates: Arc<Vec<Vec<T>>>,
     pub(crate) batches: usize,
 }
 
@@ -27,13 +28,13 @@ impl SplitEnumerator for Enumerator {
     }
 }
 
-struct Reader {
-    templates: Arc<Vec<Vec<u64>>>,
+struct Reader<T> {
+    templates: Arc<Vec<Vec<T>>>,
     left: usize,
     split: Option<Arc<str>>,
 }
 
-impl SourceReader for Reader {
+impl<T: Element> SourceReader for Reader<T> {
     fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
         self.split = Some(split.id);
         Ok(())
@@ -57,7 +58,7 @@ impl SourceReader for Reader {
     }
 }
 
-impl Source for TemplateSource {
+impl<T: Element> Source for TemplateSource<T> {
     fn create_enumerator(
         &self,
         _parallelism: u32,

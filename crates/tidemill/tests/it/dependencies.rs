@@ -20,6 +20,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("tidemill-datastream", above.clone()),
         ("tidemill-connectors", above.clone()),
         ("tidemill-testkit", above.clone()),
+        ("tidemill-fuzz", runtime.to_vec()),
         ("tidemill", [above.as_slice(), &["tidemill-datastream", "tidemill-connectors"]].concat()),
     ])
 }

@@ -29,6 +29,10 @@ declare_options! {
     /// Whether operators with state may do without a uid given by the program.
     AUTO_GENERATE_UIDS: bool = ConfigOption::new("pipeline.auto-generate-uids").default("true").job();
 
+    /// Whether records and state may be of types that only the slow generic fallback can write; `false` keeps a job that
+    /// uses one anywhere from starting.
+    GENERIC_TYPES: bool = ConfigOption::new("pipeline.generic-types").default("true").job();
+
     /// How many watermarks a source in an alignment group keeps before the oldest is compared: more means fewer pauses.
     WATERMARK_ALIGNMENT_BUFFER_SIZE: u32 =
         ConfigOption::new("pipeline.watermark-alignment.buffer-size").default("3").job().check(at_least_one).expected(AT_LEAST_ONE);
