@@ -44,11 +44,11 @@ impl RateLimit {
         }
         let passed = now.saturating_sub(self.since).as_secs_f64();
         // The first is due at once.
-        ((passed * self.per_second) as u64 + 1).saturating_sub(self.emitted)
+        ((passed * self.per_second) as u64).saturating_add(1).saturating_sub(self.emitted)
     }
 
     pub(crate) fn emit(&mut self, records: u64) {
-        self.emitted += records;
+        self.emitted = self.emitted.saturating_add(records);
     }
 
     /// When to look again, after nothing was due.
@@ -80,6 +80,18 @@ mod tests {
         assert_eq!(rate.due(Duration::from_millis(500)), 50);
         rate.emit(50);
         assert_eq!(rate.due(Duration::from_secs(60)), 101);
+    }
+
+    #[test]
+    fn a_rate_beyond_all_counting_has_always_something_due() {
+        for per_second in [1e19, 1e300, f64::MAX] {
+            let mut rate = RateLimit::new(per_second);
+            for millis in 0..5_000 {
+                let due = rate.due(Duration::from_millis(millis * 3));
+                assert!(due > 0, "{per_second} a second, after {millis} steps");
+                rate.emit(due.min(1_000));
+            }
+        }
     }
 
     proptest! {

@@ -21,12 +21,15 @@ pub enum NetworkError {
     /// The network memory has fewer buffers than the job's channels need to start.
     #[error(
         "Insufficient number of network buffers: required {required}, but only {available} available of {total} \
-         (each of {segment_size} bytes). Raise the network memory by 'taskmanager.memory.network.fraction', \
-         'taskmanager.memory.network.min' and 'taskmanager.memory.network.max', or lower 'taskmanager.memory.segment-size' or the parallelism"
+         (each of {segment_size} bytes); {by} needs {} bytes of network memory. Raise the network memory by \
+         'taskmanager.memory.network.fraction', 'taskmanager.memory.network.min' and 'taskmanager.memory.network.max', or lower 'taskmanager.memory.segment-size' or the parallelism",
+        *required as u128 * *segment_size as u128
     )]
     InsufficientBuffers {
         /// Buffers that must be there for the new channels.
         required: usize,
+        /// Whose channels those are.
+        by: &'static str,
         /// Buffers that are not yet spoken for.
         available: usize,
         /// Buffers there are in all.

@@ -24,7 +24,7 @@ pub use error::NetworkError;
 pub use event::{Buffer, Event};
 pub use gate::{ChannelSender, GateItem, InputGate};
 pub use partition::{ResultPartition, Written};
-pub use pool::{GateBuffers, LocalBufferPool, NetworkBufferPool, PartitionBuffers, Permit};
+pub use pool::{DealLater, GateBuffers, LocalBufferPool, NetworkBufferPool, PartitionBuffers, Permit};
 pub use router::{RouteTarget, Routed, Router};
 pub use snapshot::{
     GateSnapshot, InFlight, InputChannelSnapshot, PartitionSnapshot, RouterSnapshot, SubpartitionSnapshot,

@@ -510,7 +510,8 @@ impl ResultPartition {
     }
 
     /// Puts a snapshot back into a new partition, whose gates have been restored. Answers the rest of a batch that was
-    /// partly written, which has to be written next. `now` begins the buffer timeout anew.
+    /// partly written, which has to be written next. `now` begins the buffer timeout anew; builders that may not wait are due
+    /// at once.
     ///
     /// Builders get their buffers whatever the pool's size is; of what waits for credit, those that find no buffer in the
     /// pool are held outside it, and the partition is not available until they have credit. What was
@@ -579,10 +580,13 @@ impl ResultPartition {
                 channel.send_riders();
             }
         }
-        if let BufferTimeout::After(timeout) = self.timeout
-            && self.router.has_pending()
-        {
-            self.deadline = now.checked_add(timeout);
+        if self.router.has_pending() {
+            self.deadline = match self.timeout {
+                BufferTimeout::Disabled => None,
+                // The first [`flush_due`](Self::flush_due) sends them.
+                BufferTimeout::Immediate => Some(now),
+                BufferTimeout::After(timeout) => now.checked_add(timeout),
+            };
         }
         Ok(rest)
     }

@@ -4,6 +4,7 @@
 //! What is left after all required ones are given is dealt out in proportion to how much more each pool could
 //! use, anew whenever a pool comes or goes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,9 +26,48 @@ pub struct NetworkBufferPool {
     total: usize,
     segment_size: usize,
     in_use: AtomicUsize,
-    pools: Mutex<Vec<Arc<Share>>>,
+    pools: Mutex<Pools>,
     /// Exclusive buffers, which belong to gates and are not dealt out.
     fixed: AtomicUsize,
+    /// Who will deal the buffers out anew in a moment: whoever comes before need not.
+    coming: AtomicUsize,
+}
+
+/// The pools there are.
+#[derive(Debug, Default)]
+struct Pools {
+    /// In the order in which they were made.
+    shares: BTreeMap<u64, Arc<Share>>,
+    next: u64,
+    /// What they require together, and how many more they could use.
+    required: usize,
+    wished: u128,
+    /// Whether each of them has all that it could use.
+    are_sated: bool,
+}
+
+/// Puts dealing out off until it is dropped: a job makes its pools, and the buffers are dealt out once for all of them. Pools
+/// that are made meanwhile have what they require, and more only while there is enough for all.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tidemill_network::{NetworkBufferPool, TaskWaker};
+///
+/// let all = NetworkBufferPool::new(1 << 20, 32 * 1024);
+/// let later = all.deal_later();
+/// let pool = all.create_pool(0, 1, 100, 0, Arc::new(TaskWaker::new()))?;
+/// assert_eq!(pool.size(), 1);
+/// drop(later);
+/// assert_eq!(pool.size(), 32);
+/// # Ok::<(), tidemill_network::NetworkError>(())
+/// ```
+#[derive(Debug)]
+pub struct DealLater(Arc<NetworkBufferPool>);
+
+impl Drop for DealLater {
+    fn drop(&mut self) {
+        self.0.deal(&mut self.0.pools.lock());
+    }
 }
 
 /// How many buffers an input gate takes (memory model: "Network memory to buffers").
@@ -129,8 +169,9 @@ impl NetworkBufferPool {
             total,
             segment_size,
             in_use: AtomicUsize::new(0),
-            pools: Mutex::new(Vec::new()),
+            pools: Mutex::new(Pools { are_sated: true, ..Pools::default() }),
             fixed: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
         })
     }
 
@@ -162,6 +203,39 @@ impl NetworkBufferPool {
         self.segment_size
     }
 
+    /// Whether all pools of a job, which require `required` buffers together with those set aside, could be made now.
+    ///
+    /// # Errors
+    /// [`NetworkError::InsufficientBuffers`] when there are fewer that are not spoken for.
+    pub fn check(&self, required: usize) -> Result<(), NetworkError> {
+        let available = self.available(&self.pools.lock());
+        if required > available {
+            return Err(self.insufficient(required, available, "the whole job"));
+        }
+        Ok(())
+    }
+
+    /// Buffers that nobody requires.
+    fn available(&self, pools: &Pools) -> usize {
+        self.total.saturating_sub(pools.required + self.fixed.load(Ordering::Relaxed))
+    }
+
+    /// Deals nothing out until the answer is dropped.
+    pub fn deal_later(self: &Arc<Self>) -> DealLater {
+        self.coming.fetch_add(1, Ordering::SeqCst);
+        DealLater(Arc::clone(self))
+    }
+
+    fn insufficient(&self, required: usize, available: usize, by: &'static str) -> NetworkError {
+        NetworkError::InsufficientBuffers {
+            required,
+            available,
+            total: self.total,
+            segment_size: self.segment_size,
+            by,
+        }
+    }
+
     /// Makes a pool that has at least `required` and at most `max` buffers, and sets `fixed` ones aside besides.
     ///
     /// ```
@@ -185,16 +259,12 @@ impl NetworkBufferPool {
         overdraft: usize,
         waker: Arc<TaskWaker>,
     ) -> Result<Arc<LocalBufferPool>, NetworkError> {
+        self.coming.fetch_add(1, Ordering::SeqCst);
         let mut pools = self.pools.lock();
-        let spoken_for: usize = pools.iter().map(|pool| pool.required).sum();
-        let available = self.total.saturating_sub(spoken_for + self.fixed.load(Ordering::Relaxed));
+        let available = self.available(&pools);
         if required + fixed > available {
-            return Err(NetworkError::InsufficientBuffers {
-                required: required + fixed,
-                available,
-                total: self.total,
-                segment_size: self.segment_size,
-            });
+            self.deal(&mut pools);
+            return Err(self.insufficient(required + fixed, available, "the channels of one task"));
         }
         self.fixed.fetch_add(fixed, Ordering::Relaxed);
         let share = Arc::new(Share {
@@ -204,11 +274,21 @@ impl NetworkBufferPool {
             size: AtomicUsize::new(required),
             waker,
         });
-        pools.push(Arc::clone(&share));
-        self.redistribute(&pools);
+        let number = pools.next;
+        pools.next += 1;
+        pools.required += required;
+        pools.wished += share.wish();
+        if pools.are_sated && pools.wished <= self.available(&pools) as u128 {
+            share.size.store(share.max, Ordering::Relaxed);
+        } else {
+            pools.are_sated = false;
+        }
+        pools.shares.insert(number, Arc::clone(&share));
+        self.deal(&mut pools);
         drop(pools);
         Ok(Arc::new(LocalBufferPool {
             global: Arc::clone(self),
+            number,
             share,
             overdraft,
             used: AtomicUsize::new(0),
@@ -216,13 +296,21 @@ impl NetworkBufferPool {
         }))
     }
 
-    fn redistribute(&self, pools: &[Arc<Share>]) {
-        let required: usize = pools.iter().map(|pool| pool.required).sum();
-        let free = self.total.saturating_sub(self.fixed.load(Ordering::Relaxed) + required);
-        let wishes: Vec<usize> = pools.iter().map(|pool| free.min(pool.max - pool.required)).collect();
-        for (pool, extra) in pools.iter().zip(surplus(free, &wishes)) {
-            pool.size.store(pool.required + extra, Ordering::Relaxed);
-            pool.waker.wake(Wake::Output);
+    /// Deals out what nobody requires, for one of those who were [coming](Self::coming), unless another is about to do it:
+    /// of many tasks that end together only the last ones do.
+    fn deal(&self, pools: &mut Pools) {
+        if self.coming.fetch_sub(1, Ordering::SeqCst) > 1 || pools.are_sated {
+            return;
+        }
+        let free = self.available(pools);
+        pools.are_sated = pools.wished <= free as u128;
+        let shares = pools.shares.values();
+        let wishes: Vec<usize> = shares.clone().map(|pool| free.min(pool.max - pool.required)).collect();
+        for (pool, extra) in shares.zip(surplus(free, &wishes)) {
+            let size = pool.required + extra;
+            if pool.size.swap(size, Ordering::Relaxed) < size {
+                pool.waker.wake(Wake::Output);
+            }
         }
     }
 }
@@ -235,6 +323,13 @@ struct Share {
     max: usize,
     size: AtomicUsize,
     waker: Arc<TaskWaker>,
+}
+
+impl Share {
+    /// How many buffers it could use beyond those that it requires.
+    fn wish(&self) -> u128 {
+        (self.max - self.required) as u128
+    }
 }
 
 /// Deals `free` buffers to pools in proportion to what each could still use, in whole buffers, without losing any
@@ -273,6 +368,7 @@ fn surplus(free: usize, wishes: &[usize]) -> Vec<usize> {
 #[derive(Debug)]
 pub struct LocalBufferPool {
     global: Arc<NetworkBufferPool>,
+    number: u64,
     share: Arc<Share>,
     overdraft: usize,
     used: AtomicUsize,
@@ -420,10 +516,14 @@ impl LocalBufferPool {
 
 impl Drop for LocalBufferPool {
     fn drop(&mut self) {
+        self.global.coming.fetch_add(1, Ordering::SeqCst);
         let mut pools = self.global.pools.lock();
         self.global.fixed.fetch_sub(self.share.fixed, Ordering::Relaxed);
-        pools.retain(|share| !Arc::ptr_eq(share, &self.share));
-        self.global.redistribute(&pools);
+        if pools.shares.remove(&self.number).is_some() {
+            pools.required -= self.share.required;
+            pools.wished -= self.share.wish();
+        }
+        self.global.deal(&mut pools);
     }
 }
 

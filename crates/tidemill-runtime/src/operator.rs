@@ -139,7 +139,8 @@ pub trait Operator: Send {
     }
 
     /// All that this subtask would need to go on from here. May be called between any two other calls, also while
-    /// the operator has *more* to say; the batch that it kept is stored by the runtime.
+    /// the operator has *more* to say; the batch that it [kept](Output::keep) is no part of it, and whoever asks for the
+    /// snapshot has to store that batch beside it.
     fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
         Ok(SubtaskSnapshot::default())
     }

@@ -75,6 +75,8 @@ struct Ordered<K, N> {
 
 /// Buckets up to this size are searched from end to end; larger ones have an index.
 const SEARCHED: usize = 16;
+/// Buckets give memory back when they are made for more timers than these, and for four times as many as they have.
+const ROOMY: usize = 4 * SEARCHED;
 
 /// The timers of one time stamp, in the order in which they were registered.
 struct Bucket<K, N> {
@@ -147,6 +149,18 @@ impl<K: Key, N: Key> Bucket<K, N> {
         self.indexed = 0;
     }
 
+    /// Gives memory back that few timers are left to use. The next time comes when three quarters of those are gone, so
+    /// that moving them is paid for.
+    #[inline]
+    fn shrink(&mut self) {
+        let capacity = self.timers.capacity();
+        if capacity > ROOMY && self.live < capacity / 4 {
+            self.compact();
+            self.timers.shrink_to(2 * self.live);
+            self.index = HashTable::new();
+        }
+    }
+
     fn remove(&mut self, place: usize) -> Option<(K, N)> {
         let timer = self.timers[place].timer.take();
         self.live -= usize::from(timer.is_some());
@@ -162,6 +176,12 @@ impl<K: Key, N: Key> Bucket<K, N> {
             }
         }
         None
+    }
+
+    /// Bytes that the bucket has asked the allocator for, however many timers there are.
+    #[inline]
+    fn allocated(&self) -> usize {
+        self.timers.capacity() * size_of::<Ordered<K, N>>() + self.index.allocation_size()
     }
 
     fn live(&self) -> impl Iterator<Item = (u64, &K, &N)> {
@@ -203,7 +223,7 @@ pub struct TimerService<K, N> {
 }
 
 impl<K: Key, N: Key> TimerService<K, N> {
-    /// Bytes that a time stamp is counted with, apart from its timers: its place in the tree, whose nodes are little more than
+    /// Bytes that a time stamp is counted with, apart from what its bucket has allocated: its place in the tree, whose nodes are little more than
     /// half full when time only goes on.
     const BUCKET: usize = 2 * size_of::<(Timestamp, Bucket<K, N>)>();
 
@@ -294,22 +314,23 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
         missing: impl FnOnce(&mut Bucket<K, N>) -> bool,
     ) -> Result<bool, StateError> {
-        let mut grown = weight(key, namespace);
-        match self.queues[domain as usize].entry(timestamp) {
-            Entry::Occupied(mut bucket) => {
-                if !missing(bucket.get_mut()) {
-                    return Ok(false);
-                }
-                bucket.get_mut().push(hash, key, namespace);
+        let (bucket, is_missing, mut grown, shrunk) = match self.queues[domain as usize].entry(timestamp) {
+            Entry::Occupied(bucket) => {
+                let bucket = bucket.into_mut();
+                let before = bucket.allocated();
+                // Looking for it may make an index.
+                let is_missing = missing(bucket);
+                (bucket, is_missing, 0, before)
             }
-            Entry::Vacant(place) => {
-                grown += Self::BUCKET;
-                place.insert(Bucket::new()).push(hash, key, namespace);
-            }
+            Entry::Vacant(place) => (place.insert(Bucket::new()), true, Self::BUCKET, 0),
+        };
+        if is_missing {
+            bucket.push(hash, key, namespace);
+            self.count[domain as usize] += 1;
+            grown += variable(key, namespace);
         }
-        self.count[domain as usize] += 1;
-        self.account.change(grown, 0)?;
-        Ok(true)
+        self.account.change(grown + bucket.allocated(), shrunk)?;
+        Ok(is_missing)
     }
 
     /// Deletes a timer. Returns whether it was there.
@@ -340,14 +361,24 @@ impl<K: Key, N: Key> TimerService<K, N> {
     ) -> bool {
         let queue = &mut self.queues[domain as usize];
         let Some(bucket) = queue.get_mut(&timestamp) else { return false };
-        let Some(place) = bucket.find(hash, key, namespace) else { return false };
-        bucket.remove(place);
-        let is_last = bucket.live == 0;
-        if is_last {
-            queue.remove(&timestamp);
+        let before = bucket.allocated();
+        let found = bucket.find(hash, key, namespace);
+        let mut shrunk = before;
+        if let Some(place) = found {
+            bucket.remove(place);
+            bucket.shrink();
+            self.count[domain as usize] -= 1;
+            shrunk += variable(key, namespace);
         }
-        self.removed(domain, key, namespace, is_last);
-        true
+        let mut left = bucket.allocated();
+        if bucket.live == 0 {
+            queue.remove(&timestamp);
+            left = 0;
+            shrunk += Self::BUCKET;
+        }
+        // An index that was made for this may exceed the budget; the next timer that is registered says so.
+        let _ = self.account.change(left, shrunk);
+        found.is_some()
     }
 
     /// Takes the next timer that is due at `up_to` (inclusive).
@@ -374,13 +405,23 @@ impl<K: Key, N: Key> TimerService<K, N> {
         if timestamp > up_to {
             return None;
         }
-        let popped = first.get_mut().pop();
-        let is_last = first.get().live == 0;
-        if is_last {
+        let bucket = first.get_mut();
+        let mut shrunk = bucket.allocated();
+        let popped = bucket.pop();
+        bucket.shrink();
+        let mut left = bucket.allocated();
+        if bucket.live == 0 {
             first.remove();
+            left = 0;
+            shrunk += Self::BUCKET;
         }
+        if let Some((_, key, namespace)) = &popped {
+            self.count[domain as usize] -= 1;
+            shrunk += variable(key, namespace);
+        }
+        // Less memory in use cannot exceed a budget.
+        let _ = self.account.change(left, shrunk);
         let (hash, key, namespace) = popped?;
-        self.removed(domain, &key, &namespace, is_last);
         Some(Timer { timestamp, key, hash, namespace })
     }
 
@@ -439,22 +480,12 @@ impl<K: Key, N: Key> TimerService<K, N> {
             bucket.live().for_each(|(_, key, namespace)| f(*timestamp, key, namespace));
         }
     }
-
-    /// Counts a timer out, and its bucket with it if it was the last one in there.
-    fn removed(&mut self, domain: TimeDomain, key: &K, namespace: &N, is_last: bool) {
-        self.count[domain as usize] -= 1;
-        let shrunk = weight(key, namespace) + if is_last { Self::BUCKET } else { 0 };
-        // Less memory in use cannot exceed a budget.
-        let _ = self.account.change(0, shrunk);
-    }
 }
 
-/// Bytes that a timer is counted with.
-fn weight<K: Key, N: Key>(key: &K, namespace: &N) -> usize {
+/// Bytes that a timer is counted with besides its place in the bucket.
+fn variable<K: Key, N: Key>(key: &K, namespace: &N) -> usize {
     let variable = |fixed: Option<usize>, logical: usize| if fixed.is_some() { 0 } else { logical };
-    // Half as much again for the index and for room to grow.
-    size_of::<Ordered<K, N>>() * 3 / 2
-        + variable(K::FIXED_BYTES, Element::logical_bytes(key))
+    variable(K::FIXED_BYTES, Element::logical_bytes(key))
         + variable(N::FIXED_BYTES, Element::logical_bytes(namespace))
 }
 

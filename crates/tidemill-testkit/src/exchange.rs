@@ -131,7 +131,9 @@ pub struct ExchangeHarness {
 fn create(edge: &dyn EdgeType, shape: &ExchangeShape) -> Result<Live, NetworkError> {
     let buffers = NetworkBufferPool::new(1 << 30, shape.segment_size);
     let reached: Vec<Vec<u32>> = (0..shape.producers)
-        .map(|producer| reached_subtasks(shape.strategy, producer, shape.producers, shape.consumers))
+        .map(|producer| {
+            reached_subtasks(shape.strategy, producer, shape.producers, shape.consumers).collect()
+        })
         .collect();
     let mut live = Live {
         partitions: Vec::new(),

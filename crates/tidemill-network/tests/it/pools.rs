@@ -106,6 +106,52 @@ fn buffers_that_are_taken_stay_taken_when_a_pool_shrinks() {
     assert_eq!(first.size(), 10);
 }
 
+/// Tasks that end together leave the dealing out to the last of them; after it everybody has what is due.
+#[test]
+fn pools_that_go_together_are_dealt_out_among_those_who_stay() {
+    let global = NetworkBufferPool::new(1000 * 128, 128);
+    let stays = global.create_pool(0, 1, 1000, 0, Arc::default()).unwrap();
+    for _ in 0..20 {
+        let later = global.deal_later();
+        let create = |_| global.create_pool(1, 3, 50, 0, Arc::default()).unwrap();
+        let go: Vec<Arc<LocalBufferPool>> = (0..200).map(create).collect();
+        drop(later);
+        let sizes: usize = go.iter().map(|pool| pool.size()).sum();
+        assert_eq!(sizes + 200 + stays.size(), 1000);
+        let start = std::sync::Barrier::new(4);
+        let mut go = go.into_iter();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let (mine, start): (Vec<_>, _) = (go.by_ref().take(50).collect(), &start);
+                scope.spawn(move || {
+                    start.wait();
+                    drop(mine);
+                });
+            }
+        });
+        assert_eq!(stays.size(), 1000);
+    }
+}
+
+/// The size that pools are dealt depends on who is there, not on whether there was ever enough for all.
+#[test]
+fn what_is_enough_for_all_is_given_to_all() {
+    let global = NetworkBufferPool::new(20 * 128, 128);
+    let create = |fixed, required, max| global.create_pool(fixed, required, max, 0, Arc::default()).unwrap();
+    let (first, second) = (create(0, 1, 8), create(2, 2, 10));
+    assert_eq!((first.size(), second.size()), (8, 10));
+    let third = create(0, 4, 12);
+    assert_eq!(first.size() + second.size() + third.size(), 18);
+    assert!(global.check(11).is_ok());
+    let error = global.check(12).unwrap_err().to_string();
+    assert!(error.contains("required 12, but only 11 available of 20"), "{error}");
+    assert!(error.contains("the whole job needs 1536 bytes"), "{error}");
+    drop(second);
+    assert_eq!((first.size(), third.size()), (8, 12));
+    let second = create(0, 0, 0);
+    assert_eq!((first.size(), second.size(), third.size()), (8, 0, 12));
+}
+
 #[test]
 fn the_message_of_too_few_buffers_names_what_to_change() {
     let global = NetworkBufferPool::new(4 * 128, 128);

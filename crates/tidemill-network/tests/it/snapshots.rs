@@ -264,6 +264,20 @@ fn the_buffer_timeout_begins_anew() {
 }
 
 #[test]
+fn what_may_not_wait_is_due_at_once() {
+    let mut before = exchange(single(), Shape { timeout: BufferTimeout::Disabled, ..ROOMY });
+    before.partition.write(batch(0..4), Instant::now()).unwrap();
+    let partition = before.partition.snapshot(None, &serializer()).unwrap();
+    let mut after = exchange(single(), Shape { timeout: BufferTimeout::Immediate, ..ROOMY });
+    let now = Instant::now();
+    after.partition.restore(partition, &serializer(), now).unwrap();
+    assert_eq!(after.partition.deadline(), Some(now));
+    after.partition.flush_due(now).unwrap();
+    assert_eq!(drain(&mut after.gates[0]), ["0,1,2,3"]);
+    assert_eq!(after.partition.deadline(), None);
+}
+
+#[test]
 fn what_does_not_belong_is_refused() {
     let code = |error: NetworkError| error.code();
     let (mut one, mut two) = (filled(false, ROOMY), exchange(round_robin(2), Shape::of(2)));

@@ -1,20 +1,24 @@
 //! From a plan to running threads: slots, gates, partitions, chains.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tidemill_core::budget::MemoryBudget;
+use tidemill_core::graph::ShipStrategy;
 use tidemill_network::{
     ChannelSender, GateBuffers, InputGate, LocalBufferPool, PartitionBuffers, ResultPartition, TaskWaker,
 };
 
-use crate::cluster::EmbeddedCluster;
 use crate::cluster::job::{JobHandle, JobShared, SubtaskAddress};
+use crate::cluster::{EmbeddedCluster, TaskManagerResources};
 use crate::context::OperatorContext;
 use crate::error::{JobError, OperatorFailure};
 use crate::generic_types::GenericTypes;
-use crate::graph::{ExecutionPlan, NodeKind, Place, RouterContext, reached_subtasks};
+use crate::graph::{
+    Exchange, ExecutionPlan, NodeKind, Place, RouterContext, reached_subtasks, reaching_subtasks,
+};
 use crate::metrics::{JobMetrics, OperatorMetrics, TaskMetrics};
 use crate::operator::{OperatorError, OperatorWaker};
 use crate::source::{AlignmentGroups, SourceCoordinator, SourceOperator, SourceSpec};
@@ -31,8 +35,14 @@ struct Draft {
     partitions: Vec<ResultPartition>,
 }
 
-pub(super) fn deploy(cluster: &EmbeddedCluster, plan: ExecutionPlan) -> Result<JobHandle, JobError> {
+pub(super) fn deploy(
+    cluster: &EmbeddedCluster,
+    plan: ExecutionPlan,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<JobHandle, JobError> {
+    let go_on = || if is_cancelled() { Err(JobError::Cancelled(plan.job.name.clone())) } else { Ok(()) };
     check_slots(cluster, &plan)?;
+    check_buffers(cluster, &plan)?;
     panics::install_hook();
     let first_task: Vec<usize> = plan
         .job
@@ -56,8 +66,7 @@ pub(super) fn deploy(cluster: &EmbeddedCluster, plan: ExecutionPlan) -> Result<J
             });
         }
     }
-    connect(cluster, &plan, &first_task, &mut drafts)
-        .map_err(|source| JobError::Network { job: plan.job.name.clone(), source })?;
+    connect(cluster, &plan, &first_task, &mut drafts, &go_on)?;
     let slots = slots(cluster, &plan);
     let coordinators = coordinate(&plan)?;
     let groups = AlignmentGroups::default();
@@ -68,9 +77,10 @@ pub(super) fn deploy(cluster: &EmbeddedCluster, plan: ExecutionPlan) -> Result<J
     }
     let mut tasks = Vec::new();
     for draft in drafts {
+        go_on()?;
         tasks.push(assemble(cluster, &plan, draft, &coordinators, &groups, &slots, &generic_types)?);
     }
-    start(cluster, plan, tasks, generic_types)
+    start(cluster, plan, tasks, generic_types, is_cancelled)
 }
 
 fn check_slots(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), JobError> {
@@ -86,6 +96,70 @@ fn check_slots(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), Jo
         }
         _ => Ok(()),
     }
+}
+
+/// Says what the whole job needs before anything of its size is made: channels are as many as the square of parallelism.
+fn check_buffers(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), JobError> {
+    let mut needed = 0usize;
+    for exchange in &plan.exchanges {
+        let ends = Ends::of(plan, exchange);
+        for target in 0..ends.targets {
+            let channels = ends.reaching(target).len();
+            let buffers = gate_buffers(&cluster.resources, channels);
+            needed = needed
+                .saturating_add(buffers.exclusive_per_channel.saturating_mul(channels))
+                .saturating_add(buffers.required_floating);
+        }
+        for source in 0..ends.sources {
+            let channels = ends.reached(source).len();
+            needed = needed.saturating_add(partition_buffers(&cluster.resources, channels).required);
+        }
+    }
+    cluster.buffers.check(needed).map_err(|source| JobError::Network { job: plan.job.name.clone(), source })
+}
+
+/// The subtasks at both ends of an exchange, and who has channels to whom.
+struct Ends {
+    strategy: ShipStrategy,
+    sources: u32,
+    targets: u32,
+}
+
+impl Ends {
+    fn of(plan: &ExecutionPlan, exchange: &Exchange) -> Self {
+        Self {
+            strategy: exchange.strategy,
+            sources: plan.job.vertices[exchange.source].parallelism,
+            targets: plan.job.vertices[exchange.target].parallelism,
+        }
+    }
+
+    fn reached(&self, source: u32) -> Range<u32> {
+        reached_subtasks(self.strategy, source, self.sources, self.targets)
+    }
+
+    fn reaching(&self, target: u32) -> Range<u32> {
+        reaching_subtasks(self.strategy, target, self.sources, self.targets)
+    }
+}
+
+fn gate_buffers(resources: &TaskManagerResources, channels: usize) -> GateBuffers {
+    GateBuffers::of(
+        channels,
+        resources.exclusive_buffers_per_channel,
+        resources.floating_buffers_per_gate,
+        resources.required_per_gate_max,
+    )
+}
+
+fn partition_buffers(resources: &TaskManagerResources, channels: usize) -> PartitionBuffers {
+    PartitionBuffers::of(
+        channels,
+        resources.exclusive_buffers_per_channel,
+        resources.floating_buffers_per_gate,
+        resources.max_overdraft_buffers,
+        resources.max_buffers_per_channel,
+    )
 }
 
 /// The managed memory of each slot: subtask i of every vertex of a slot sharing group runs in slot i of the group.
@@ -112,78 +186,65 @@ fn connect(
     plan: &ExecutionPlan,
     first_task: &[usize],
     drafts: &mut [Draft],
-) -> Result<(), tidemill_network::NetworkError> {
+    go_on: &dyn Fn() -> Result<(), JobError>,
+) -> Result<(), JobError> {
+    let refused = |source| JobError::Network { job: plan.job.name.clone(), source };
     let resources = &cluster.resources;
+    let _once_for_all = cluster.buffers.deal_later();
     for exchange in &plan.exchanges {
         let edge = &plan.graph.edges[exchange.edge];
-        let sources = plan.job.vertices[exchange.source].parallelism;
-        let parallelism = plan.job.vertices[exchange.target].parallelism;
+        let ends = Ends::of(plan, exchange);
         let serializer = edge.edge.serializer();
-        let reached: Vec<Vec<u32>> = (0..sources)
-            .map(|source| reached_subtasks(exchange.strategy, source, sources, parallelism))
-            .collect();
         // Gates first: a partition is made of their senders.
         let mut gates = Vec::new();
-        for target in 0..parallelism {
-            let channels: Vec<u32> =
-                (0..sources).filter(|source| reached[*source as usize].contains(&target)).collect();
-            let buffers = GateBuffers::of(
-                channels.len(),
-                resources.exclusive_buffers_per_channel,
-                resources.floating_buffers_per_gate,
-                resources.required_per_gate_max,
-            );
+        for target in 0..ends.targets {
+            let producers = ends.reaching(target);
+            let buffers = gate_buffers(resources, producers.len());
             // Floating buffers never block the consumer, so nobody has to be woken when they are freed.
-            let floating = cluster.buffers.create_pool(
-                buffers.exclusive_per_channel * channels.len(),
-                buffers.required_floating,
-                buffers.total_floating,
-                0,
-                Arc::new(TaskWaker::new()),
-            )?;
+            let floating = cluster
+                .buffers
+                .create_pool(
+                    buffers.exclusive_per_channel * producers.len(),
+                    buffers.required_floating,
+                    buffers.total_floating,
+                    0,
+                    Arc::new(TaskWaker::new()),
+                )
+                .map_err(refused)?;
             let waker = Arc::clone(&drafts[first_task[exchange.target] + target as usize].waker);
             let gate = InputGate::new(
-                channels.len(),
+                producers.len(),
                 buffers.exclusive_per_channel,
                 floating,
                 Arc::clone(&serializer),
                 waker,
             );
-            gates.push((gate, channels));
+            gates.push((gate, producers.start));
         }
-        for source in 0..sources {
+        for source in 0..ends.sources {
+            go_on()?;
             let draft = &mut drafts[first_task[exchange.source] + source as usize];
-            let channels = &reached[source as usize];
-            let buffers = PartitionBuffers::of(
-                channels.len(),
-                resources.exclusive_buffers_per_channel,
-                resources.floating_buffers_per_gate,
-                resources.max_overdraft_buffers,
-                resources.max_buffers_per_channel,
-            );
-            let pool = cluster.buffers.create_pool(
-                0,
-                buffers.required,
-                buffers.max,
-                buffers.overdraft,
-                Arc::clone(&draft.waker),
-            )?;
-            let senders: Vec<ChannelSender> = channels
-                .iter()
-                .filter_map(|target| {
-                    let (gate, producers) = &gates[*target as usize];
-                    let channel = producers.iter().position(|producer| *producer == source)?;
-                    Some(gate.sender(channel, Arc::clone(&pool), buffers.max_per_channel))
+            let reached = ends.reached(source);
+            let buffers = partition_buffers(resources, reached.len());
+            let pool = cluster
+                .buffers
+                .create_pool(0, buffers.required, buffers.max, buffers.overdraft, Arc::clone(&draft.waker))
+                .map_err(refused)?;
+            let senders: Vec<ChannelSender> = reached
+                .map(|target| {
+                    let (gate, first_producer) = &gates[target as usize];
+                    let channel = (source - first_producer) as usize;
+                    gate.sender(channel, Arc::clone(&pool), buffers.max_per_channel)
                 })
                 .collect();
             let context = RouterContext {
                 channels: senders.len(),
                 subtask: source,
-                parallelism,
+                parallelism: ends.targets,
                 max_parallelism: plan.job.vertices[exchange.target].max_parallelism,
                 segment_size: resources.segment_size,
             };
-            let router = edge.edge.router(exchange.strategy, &context)?;
+            let router = edge.edge.router(exchange.strategy, &context).map_err(refused)?;
             let timeout =
                 plan.graph.nodes[edge.source].buffer_timeout.unwrap_or(plan.settings.buffer_timeout);
             let encoder = plan.settings.encoded_edges.then(|| Arc::clone(&serializer));
@@ -384,6 +445,7 @@ fn start(
     plan: ExecutionPlan,
     tasks: Vec<Task>,
     generic_types: Arc<GenericTypes>,
+    is_cancelled: &dyn Fn() -> bool,
 ) -> Result<JobHandle, JobError> {
     let addresses = tasks
         .iter()
@@ -403,7 +465,17 @@ fn start(
         metrics,
         cancellation_timeout: cluster.resources.cancellation_timeout,
     };
+    // Those that did start must not outlive the answer.
+    let stop = |from: usize, by_user: bool| {
+        shared.never_started(from);
+        shared.cancel(by_user);
+        let _ = handle.wait();
+    };
     for (index, mut task) in tasks.into_iter().enumerate() {
+        if is_cancelled() {
+            stop(index, true);
+            return Err(JobError::Cancelled(shared.name.clone()));
+        }
         task.cancel = Arc::clone(&shared.cancel);
         let address = shared.addresses[index].clone();
         let job = Arc::clone(&shared);
@@ -433,10 +505,7 @@ fn start(
             job.task_ended(index, failure);
         });
         if let Err(source) = spawned {
-            shared.never_started(index);
-            shared.cancel(false);
-            // Those that did start must not outlive the answer.
-            let _ = handle.wait();
+            stop(index, false);
             return Err(JobError::Thread { task: name, source });
         }
     }

@@ -81,6 +81,8 @@ pub(crate) struct JobShared {
 
 struct JobState {
     running: Vec<bool>,
+    /// How many of them run.
+    left: usize,
     failure: Option<OperatorFailure>,
     cancelled_at: Option<Instant>,
     by_user: bool,
@@ -93,14 +95,14 @@ impl JobShared {
         addresses: Vec<SubtaskAddress>,
         generic_types: Arc<GenericTypes>,
     ) -> Self {
-        let running = vec![true; wakers.len()];
+        let (running, left) = (vec![true; wakers.len()], wakers.len());
         Self {
             name,
             cancel: Arc::new(AtomicBool::new(false)),
             wakers,
             addresses,
             generic_types,
-            state: Mutex::new(JobState { running, failure: None, cancelled_at: None, by_user: false }),
+            state: Mutex::new(JobState { running, left, failure: None, cancelled_at: None, by_user: false }),
             changed: Condvar::new(),
         }
     }
@@ -109,7 +111,7 @@ impl JobShared {
     pub(crate) fn cancel(&self, by_user: bool) {
         {
             let mut state = self.state.lock();
-            if !state.running.contains(&true) {
+            if state.left == 0 {
                 // What has come to its end stays as it ended.
                 return;
             }
@@ -129,24 +131,30 @@ impl JobShared {
     /// A task has ended; its failure, if it is the first, is the job's.
     pub(crate) fn task_ended(&self, task: usize, failure: Option<OperatorFailure>) {
         let failed = failure.is_some();
-        {
+        let left = {
             let mut state = self.state.lock();
-            state.running[task] = false;
+            if std::mem::take(&mut state.running[task]) {
+                state.left -= 1;
+            }
             if let Some(failure) = failure
                 && state.failure.is_none()
                 && state.cancelled_at.is_none()
             {
                 state.failure = Some(failure);
             }
-        }
+            state.left
+        };
         if failed {
             self.cancel(false);
         }
-        self.changed.notify_all();
+        // Whoever waits, waits for all of them, and is not to be woken thousands of times.
+        if left == 0 {
+            self.changed.notify_all();
+        }
     }
 
     fn status(&self, state: &JobState) -> JobStatus {
-        let ended = !state.running.contains(&true);
+        let ended = state.left == 0;
         if !self.generic_types.forbidden().is_empty() {
             return if ended { JobStatus::Failed } else { JobStatus::Failing };
         }
@@ -162,8 +170,11 @@ impl JobShared {
 
     /// Marks tasks that were never started as ended.
     pub(crate) fn never_started(&self, from: usize) {
-        for running in &mut self.state.lock().running[from..] {
-            *running = false;
+        {
+            let mut state = self.state.lock();
+            let JobState { running, left, .. } = &mut *state;
+            *left -= running[from..].iter().filter(|running| **running).count();
+            running[from..].fill(false);
         }
         self.changed.notify_all();
     }
@@ -257,7 +268,7 @@ impl JobCanceller {
     /// ```
     pub fn wait_ended(&self) -> JobStatus {
         let mut state = self.0.state.lock();
-        while state.running.contains(&true) {
+        while state.left > 0 {
             self.0.changed.wait(&mut state);
         }
         self.0.status(&state)
@@ -422,7 +433,7 @@ impl JobHandle {
     pub fn wait_for(&self, timeout: Duration) -> Result<bool, JobError> {
         let deadline = after(Instant::now(), timeout);
         let mut state = self.shared.state.lock();
-        while state.running.contains(&true) {
+        while state.left > 0 {
             let stuck_at = state
                 .cancelled_at
                 .filter(|_| !self.cancellation_timeout.is_zero())
@@ -487,7 +498,7 @@ fn after(at: Instant, time: Duration) -> Instant {
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        if self.shared.state.lock().running.contains(&true) {
+        if self.shared.state.lock().left > 0 {
             self.shared.cancel(true);
         }
     }

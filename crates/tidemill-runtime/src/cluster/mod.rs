@@ -173,7 +173,36 @@ impl EmbeddedCluster {
     /// # Errors
     /// When there are too few slots or network buffers, a source does not exist, or a thread cannot be started.
     pub fn submit(&self, plan: ExecutionPlan) -> Result<JobHandle, JobError> {
-        deploy::deploy(self, plan)
+        self.submit_unless(plan, &|| false)
+    }
+
+    /// Starts a job, for somebody who may change his mind: `is_cancelled` is asked between one task and the next, for to
+    /// deploy many of them takes its time. Once all run, the job is [cancelled](JobHandle::cancel) as any other.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// use tidemill_runtime::JobError;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    ///
+    /// let cluster = EmbeddedCluster::new(TaskManagerResources::default());
+    /// assert!(matches!(cluster.submit_unless(plan, &|| true), Err(JobError::Cancelled(_))));
+    /// # Ok::<(), JobError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), and [`JobError::Cancelled`] once `is_cancelled` says so: no task runs then.
+    pub fn submit_unless(
+        &self,
+        plan: ExecutionPlan,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<JobHandle, JobError> {
+        deploy::deploy(self, plan, is_cancelled)
     }
 
     /// Starts a job and waits for its end.

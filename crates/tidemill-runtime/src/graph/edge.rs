@@ -1,6 +1,7 @@
 //! What an edge knows of its records: how to deal them to channels, and how to encode them.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tidemill_core::graph::ShipStrategy;
@@ -41,16 +42,45 @@ pub struct RouterContext {
 /// use tidemill_core::graph::ShipStrategy;
 /// use tidemill_runtime::graph::reached_subtasks;
 ///
-/// assert_eq!(reached_subtasks(ShipStrategy::Forward, 1, 2, 2), [1]);
-/// assert_eq!(reached_subtasks(ShipStrategy::Hash, 1, 2, 3), [0, 1, 2]);
+/// assert_eq!(reached_subtasks(ShipStrategy::Forward, 1, 2, 2), 1..2);
+/// assert_eq!(reached_subtasks(ShipStrategy::Hash, 1, 2, 3), 0..3);
 /// ```
-pub fn reached_subtasks(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Vec<u32> {
+pub fn reached_subtasks(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Range<u32> {
     match strategy {
-        ShipStrategy::Forward => vec![index],
-        ShipStrategy::Rescale if sources >= targets => vec![index * targets / sources],
-        // Flink's pointwise distribution: target t reads from source t * sources / targets.
-        ShipStrategy::Rescale => (0..targets).filter(|target| target * sources / targets == index).collect(),
-        _ => (0..targets).collect(),
+        ShipStrategy::Forward => index..index + 1,
+        ShipStrategy::Rescale => pointwise(index, sources, targets),
+        _ => 0..targets,
+    }
+}
+
+/// The subtasks of a producer of parallelism `sources` that have channels to subtask `index` of `targets` consumers: the
+/// other end of [`reached_subtasks`].
+///
+/// ```
+/// use tidemill_core::graph::ShipStrategy;
+/// use tidemill_runtime::graph::reaching_subtasks;
+///
+/// assert_eq!(reaching_subtasks(ShipStrategy::Rescale, 1, 4, 2), 2..4);
+/// assert_eq!(reaching_subtasks(ShipStrategy::Hash, 1, 4, 2), 0..4);
+/// ```
+pub fn reaching_subtasks(strategy: ShipStrategy, index: u32, sources: u32, targets: u32) -> Range<u32> {
+    match strategy {
+        ShipStrategy::Forward => index..index + 1,
+        ShipStrategy::Rescale => pointwise(index, targets, sources),
+        _ => 0..sources,
+    }
+}
+
+/// Flink's pointwise distribution: of `here` and `there` subtasks, number i of the more goes with number
+/// i * fewer / more of the fewer. Those of `there` that number `index` of `here` goes with.
+fn pointwise(index: u32, here: u32, there: u32) -> Range<u32> {
+    let (index, here, there) = (u64::from(index), u64::from(here.max(1)), u64::from(there));
+    // None is beyond `there`, which is 32 bits.
+    if here >= there {
+        let only = (index * there / here) as u32;
+        only..only + 1
+    } else {
+        (index * there).div_ceil(here) as u32..((index + 1) * there).div_ceil(here) as u32
     }
 }
 
@@ -220,5 +250,35 @@ where
 
     fn serializer(&self) -> Arc<dyn BatchSerializer> {
         Arc::new(TypedBatchSerializer::<T>::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_know_the_same_channels() {
+        for (sources, targets) in (1..20).flat_map(|sources| (1..20).map(move |targets| (sources, targets))) {
+            for strategy in [ShipStrategy::Rescale, ShipStrategy::Rebalance, ShipStrategy::Hash] {
+                for (source, target) in (0..sources).flat_map(|s| (0..targets).map(move |t| (s, t))) {
+                    let reached = reached_subtasks(strategy, source, sources, targets).contains(&target);
+                    let reaching = reaching_subtasks(strategy, target, sources, targets).contains(&source);
+                    let is_channel = strategy != ShipStrategy::Rescale
+                        || if sources >= targets {
+                            source * targets / sources == target
+                        } else {
+                            target * sources / targets == source
+                        };
+                    assert_eq!(
+                        (reached, reaching),
+                        (is_channel, is_channel),
+                        "{source}-{target} of {sources}-{targets}"
+                    );
+                }
+            }
+        }
+        let most = 1 << 15;
+        assert_eq!(reached_subtasks(ShipStrategy::Rescale, most - 1, most, most - 1), most - 2..most - 1);
     }
 }

@@ -8,7 +8,7 @@ mod settings;
 mod stream_graph;
 
 pub use chaining::{Exchange, ExecutionPlan, VertexPlan};
-pub use edge::{EdgeType, RouterContext, TypedEdge, reached_subtasks};
+pub use edge::{EdgeType, RouterContext, TypedEdge, reached_subtasks, reaching_subtasks};
 pub use explain::{explain_json, explain_text};
 pub use place::Place;
 pub use settings::JobSettings;

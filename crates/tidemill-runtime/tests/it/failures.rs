@@ -1,6 +1,7 @@
 //! An operator that fails, and what becomes of the others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tidemill_core::graph::ShipStrategy;
@@ -345,7 +346,9 @@ fn too_few_buffers_are_told_before_anything_runs() {
     let text = error.to_string();
     for part in [
         "job 'wide' cannot be deployed",
-        "Insufficient number of network buffers",
+        // For 40 gates of 2 * 40 + 1 and 40 partitions of 40 + 1.
+        "Insufficient number of network buffers: required 4880, but only",
+        "the whole job needs",
         "taskmanager.memory.network.fraction",
         "taskmanager.memory.network.min",
         "taskmanager.memory.network.max",
@@ -354,5 +357,50 @@ fn too_few_buffers_are_told_before_anything_runs() {
     }
     assert_eq!(log.read_in_all(), 0);
     assert_clean(&cluster);
+    runs_another(&cluster);
+}
+
+/// What a thousand million channels would need is told at once, and not after they have been made.
+#[test]
+fn too_few_buffers_of_the_widest_job_are_told_too() {
+    let mut job = Job::new("widest").parallelism(32_768);
+    let source = job.source("in", Log::bounded([numbers(0..10)]).source());
+    let (sink, _) = collect::<u32>();
+    let sink = job.sink("out", sink);
+    job.connect_by::<u32>(source, sink, ShipStrategy::Rebalance);
+    let error = job.submit_to(&small_cluster()).err().unwrap();
+    assert_eq!(error.code(), "TM-NETWORK-INSUFFICIENT-BUFFERS");
+    // Of each subtask a gate of 2 * 32,768 + 1 and a partition of 32,768 + 1.
+    assert!(error.to_string().contains("required 3221291008, but only"), "{error}");
+}
+
+#[test]
+fn a_job_that_is_cancelled_while_it_is_deployed_leaves_nothing_behind() {
+    let cluster = small_cluster();
+    let mut before = 0;
+    // Whichever task it is that the cancellation comes before.
+    for allowed in 0.. {
+        let (asked, log) = (AtomicU64::new(0), Log::<u32>::new(2));
+        let mut job = Job::new("hasty").parallelism(2).unchained();
+        let source = job.source("in", log.source());
+        let (sink, _) = collect::<u32>();
+        let sink = job.sink("out", sink);
+        job.connect_by::<u32>(source, sink, ShipStrategy::Rebalance);
+        let is_cancelled = || asked.fetch_add(1, Ordering::SeqCst) >= allowed;
+        match cluster.submit_unless(job.plan().unwrap(), &is_cancelled) {
+            Err(error) => assert!(matches!(error, JobError::Cancelled(_)), "{error}"),
+            Ok(handle) => {
+                before = allowed;
+                handle.cancel();
+                assert!(matches!(handle.wait(), Err(JobError::Cancelled(_))));
+            }
+        }
+        assert_clean(&cluster);
+        if before > 0 {
+            break;
+        }
+    }
+    // Two partitions, four tasks to put together, four to start.
+    assert_eq!(before, 10);
     runs_another(&cluster);
 }

@@ -73,6 +73,54 @@ fn timers(times: impl Iterator<Item = (Timestamp, u64)>) -> (f64, f64) {
     (counted as f64, taken as f64)
 }
 
+/// One time stamp with very many timers, most of which are deleted, or fire, or are looked for by an index.
+#[test]
+fn a_bucket_that_has_got_thin_is_counted_with_what_it_takes() {
+    const COUNT: u64 = 100_000;
+    for (name, by_pop, left) in [
+        ("deleted", false, COUNT * 3 / 4),
+        ("deleted", false, COUNT / 3),
+        ("deleted", false, COUNT / 100),
+        ("deleted", false, 3),
+        ("fired", true, COUNT / 3),
+        ("fired", true, COUNT / 100),
+    ] {
+        let clock = Arc::new(ManualClock::at(0));
+        let budget = MemoryBudget::unlimited("test");
+        let mut backend: Backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, clock, budget);
+        let timers = backend.register_timers::<(i64, i64)>("timers").unwrap();
+        let before = BYTES.get();
+        let service = timers.service(&mut backend).unwrap();
+        for key in 0..COUNT {
+            let key = (&key, key.routing_hash());
+            service.register_new(TimeDomain::Event, 7, key, &(0, 7)).unwrap();
+        }
+        for key in 0..COUNT - left {
+            if by_pop {
+                assert!(service.pop_due(TimeDomain::Event, 7).is_some());
+            } else {
+                assert!(service.delete(TimeDomain::Event, 7, (&key, key.routing_hash()), &(0, 7)));
+            }
+        }
+        assert_eq!(service.len(TimeDomain::Event), left as usize);
+        let taken = (BYTES.get() - before) as f64;
+        let counted = backend.bytes() as f64;
+        // One time stamp alone has a node of the tree to itself.
+        assert!(
+            (0.65 * counted..1.25 * counted + 2_048.0).contains(&taken),
+            "{left} left, the others {name}: {counted} for {taken} bytes"
+        );
+        // And what is no longer needed is given back.
+        let needed = (left as usize * size_of::<(u64, Option<(u64, (i64, i64))>)>()) as f64;
+        assert!(taken < 6.0 * needed + 4_096.0, "{left} left, the others {name}: {taken} bytes for {needed}");
+        let service = timers.service(&mut backend).unwrap();
+        for key in COUNT - left..COUNT {
+            assert_eq!(service.pop_due(TimeDomain::Event, 7).unwrap().key, key);
+        }
+        assert_eq!(backend.bytes(), 0);
+    }
+}
+
 #[test]
 fn timers_are_counted_with_about_what_they_take() {
     const COUNT: u64 = 50_000;

@@ -301,7 +301,7 @@ fn check(strategy: ShipStrategy, shape: &ExchangeShape, acts: &[Act]) -> u64 {
     for consumer in 0..shape.consumers {
         for (channel, producer) in exchange.producers(consumer).iter().enumerate() {
             let reached = reached_subtasks(strategy, *producer, shape.producers, shape.consumers);
-            let index = reached.iter().position(|other| *other == consumer).unwrap();
+            let index = reached.clone().position(|other| other == consumer).unwrap();
             let seen = exchange.seen(consumer, channel);
             let what = format!("{strategy} from {producer} to {consumer}");
             if strategy != ShipStrategy::Shuffle {
