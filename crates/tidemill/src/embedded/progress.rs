@@ -323,8 +323,8 @@ mod tests {
         );
         for (width, expected) in [
             (125, "[█████████···········]  46 %  1,234,567 records/s  watermark"),
-            (107, "[█████·····]  46 %  1,234,567 records/s  watermark"),
-            (97, " 46 %  1,234,567 records/s  watermark 2013-01-01T00:26:40.123Z  busiest: Source: "),
+            (111, "[█████·····]  46 %  1,234,567 records/s  watermark"),
+            (100, " 46 %  1,234,567 records/s  watermark 2013-01-01T00:26:40.123Z  busiest: Source: "),
             (77, " 46 %  1.2M/s  wm 2013-01-01T00:26:40.123Z  Source: "),
             (57, " 46 %  1.2M/s  wm 2013-01-01T00:26:40  Source: "),
         ] {
