@@ -89,6 +89,15 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A program that has ended well, but is no job.
+    #[error(
+        "{} has ended without showing a plan: is it a job, whose main begins with tidemill::environment() and executes something?",
+        program.display()
+    )]
+    NoPlan {
+        /// The program.
+        program: PathBuf,
+    },
     /// Output that cannot be written.
     #[error("cannot write: {0}")]
     Write(#[from] std::io::Error),
@@ -113,6 +122,7 @@ impl Classified for Error {
             Error::Memory(error) => error.code(),
             Error::MachineMemory { .. } => "TM-MEMORY-MACHINE",
             Error::Start { .. } => "TM-START",
+            Error::NoPlan { .. } => "TM-NO-PLAN",
             Error::Write(_) => "TM-WRITE",
         }
     }

@@ -1,6 +1,7 @@
 //! The command line. Each subcommand is a file here: its arguments, and a `run` that writes to the output it is given.
 //!
-//! The exit code is 0 if all went well, 1 if there was a problem, 2 if the command line made no sense.
+//! The exit code is 0 if all went well, 1 if there was a problem, 2 if the command line made no sense; for `explain`, it is that of
+//! the program.
 
 mod config;
 mod explain;
@@ -44,6 +45,10 @@ enum Outcome {
     Good,
     /// What it was asked to judge is wrong; it has said so.
     Problem,
+    /// The command line makes no sense; it has said so.
+    Usage,
+    /// It ran a program that has ended with this code.
+    Code(u8),
 }
 
 /// Runs the command line of this process.
@@ -58,6 +63,8 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Problem) => ExitCode::from(1),
+        Ok(Outcome::Usage) => ExitCode::from(2),
+        Ok(Outcome::Code(code)) => ExitCode::from(code),
         // Whoever reads has enough, as in `tidemill config list | head`.
         Err(Error::Write(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -74,7 +81,7 @@ fn run(command: Command, out: &mut dyn Write, err: &mut dyn Write) -> Result<Out
     match command {
         Command::Config(command) => config::run(command, out, err),
         Command::Memory(command) => memory::run(command, out, err),
-        Command::Explain(command) => explain::run(&command),
+        Command::Explain(command) => explain::run(&command, out, err),
     }
 }
 

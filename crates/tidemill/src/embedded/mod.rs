@@ -7,7 +7,7 @@ mod signals;
 mod summary;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use tidemill_core::Classified;
@@ -18,6 +18,7 @@ use tidemill_runtime::JobError;
 use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, TaskManagerResources};
 use tidemill_runtime::graph::{ExecutionPlan, explain_json, explain_text};
 
+use crate::cli::style::{error_tag, warning_tag};
 use crate::config::{LoadedConfiguration, load, load_args};
 use crate::memory::prepare;
 use crate::{Error, cli};
@@ -137,9 +138,9 @@ impl Executor for EmbeddedExecutor {
         let mut configuration = configuration.clone();
         let prepared =
             prepare(&mut configuration).map_err(|error| JobError::Environment(error.to_string()))?;
-        for line in
-            [prepared.embedded.as_ref().map(ToString::to_string), prepared.warning].into_iter().flatten()
-        {
+        let chosen = prepared.embedded.as_ref().map(ToString::to_string);
+        let warning = prepared.warning.map(|warning| format!("{} {warning}", warning_tag()));
+        for line in [chosen, warning].into_iter().flatten() {
             // A closed stderr must not stop a job.
             let _ = writeln!(anstream::stderr(), "{line}");
         }
@@ -198,8 +199,17 @@ fn show_plan(plan: &ExecutionPlan, format: Explain) -> ! {
         Explain::Json => format!("{:#}\n", explain_json(plan)),
     };
     // Like `--help`: whoever asked for the plan does not want what the program does after its job.
-    let written = anstream::stdout().write_all(text.as_bytes());
-    std::process::exit(i32::from(written.is_err()));
+    let mut out = anstream::stdout();
+    let code = match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => 0,
+        // Whoever reads has enough, as in `job --explain | head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            let _ = writeln!(anstream::stderr(), "{} {}", error_tag(), Error::Write(error));
+            1
+        }
+    };
+    std::process::exit(code);
 }
 
 fn resources(

@@ -11,6 +11,8 @@ use tidemill_runtime::cluster::JobHandle;
 use tidemill_runtime::console;
 use tidemill_runtime::metrics::{TaskState, TimeTotals};
 
+use crate::cli::table::shorten;
+
 /// How often a line is printed where no terminal can show a live one.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -113,25 +115,116 @@ impl LiveLine {
             None => records as f64 / now.duration_since(self.started).as_secs_f64().max(1e-3),
         };
         let busiest = busiest(job, self.last.as_ref().map(|last| last.times.as_slice()), &times);
-        let mut parts = vec![job.graph().name.clone()];
-        match fraction(job) {
-            Some(fraction) => parts.push(format!("{} {:>3.0} %", bar(fraction), fraction * 100.0)),
-            None => parts.push(HumanDuration(now.duration_since(self.started)).to_string()),
-        }
-        parts.push(format!("{} records/s", HumanCount(rate as u64)));
-        parts.push(format!("watermark {}", watermark(job)));
-        if let Some((name, busy)) = busiest {
-            parts.push(format!("busiest: {name} {busy:.0} %"));
-        }
+        let state = State {
+            job: &job.graph().name,
+            fraction: fraction(job),
+            elapsed: now.duration_since(self.started),
+            rate: rate as u64,
+            watermark: watermark(job),
+            busiest,
+        };
+        let line = state.line(self.width());
         self.last = Some(Reading { at: now, records, times, rate });
+        line
+    }
+
+    /// How many characters there are for the line.
+    fn width(&self) -> usize {
+        match &self.style {
+            // The spinner and a blank stand before it, and the last place stays free: some terminals break the line there.
+            Style::Live(_) => terminal_size::terminal_size_of(std::io::stderr())
+                .map_or(usize::MAX, |(width, _)| usize::from(width.0).saturating_sub(3)),
+            _ => usize::MAX,
+        }
+    }
+}
+
+/// What the line says.
+struct State<'a> {
+    job: &'a str,
+    fraction: Option<f64>,
+    elapsed: Duration,
+    rate: u64,
+    watermark: Watermark,
+    /// A vertex, and how busy it is in percent.
+    busiest: Option<(&'a str, f64)>,
+}
+
+impl State<'_> {
+    /// At most `width` characters. Where there is less room than all takes, the least important goes first: the end of the
+    /// busiest vertex's name, the job's name, the bar, words that can be guessed, digits. Down to 57 characters, the line has
+    /// how far the job is, how fast, its watermark, and who is busiest.
+    fn line(&self, width: usize) -> String {
+        const STEPS: u32 = 6;
+        for step in 0..=STEPS {
+            let before = self.before(step);
+            let room = width.saturating_sub(before.chars().count());
+            let Some((name, busy)) = self.busiest else {
+                if room > 0 || step == STEPS {
+                    return shorten(&before, width).into_owned();
+                }
+                continue;
+            };
+            let (label, busy) = (if step < 4 { "  busiest: " } else { "  " }, format!(" {busy:.0} %"));
+            let room = room.saturating_sub(label.len() + busy.len());
+            // Before anything else is given up, the name is made short, but not too short to be known.
+            let enough = name.chars().count().min(if step == STEPS { 6 } else { 20 });
+            if room >= enough {
+                return format!("{before}{label}{}{busy}", shorten(name, room.min(40)));
+            }
+        }
+        shorten(&self.before(STEPS), width).into_owned()
+    }
+
+    /// What stands before the busiest vertex, after so many steps of making it shorter.
+    fn before(&self, step: u32) -> String {
+        let mut parts = Vec::new();
+        if step < 1 {
+            parts.push(self.job.to_owned());
+        }
+        let bar_places = [20, 20, 10].get(step as usize).copied().unwrap_or(0);
+        parts.push(match self.fraction {
+            Some(fraction) if bar_places > 0 => {
+                format!("{} {:>3.0} %", bar(fraction, bar_places), fraction * 100.0)
+            }
+            Some(fraction) => format!("{:>3.0} %", fraction * 100.0),
+            None if step < 3 => HumanDuration(self.elapsed).to_string(),
+            None => format!("{} s", self.elapsed.as_secs()),
+        });
+        let rate = HumanCount(self.rate).to_string();
+        parts.push(if step < 4 {
+            format!("{rate} records/s")
+        } else {
+            format!("{}/s", short_count(self.rate))
+        });
+        let watermark = self.watermark.to_string();
+        parts.push(match step {
+            0..4 => format!("watermark {watermark}"),
+            4 => format!("wm {watermark}"),
+            _ => format!("wm {}", without_fraction(&watermark)),
+        });
         parts.join("  ")
     }
 }
 
-/// A bar of twenty places.
-fn bar(fraction: f64) -> String {
-    let full = (fraction.clamp(0.0, 1.0) * 20.0).round() as usize;
-    format!("[{}{}]", "█".repeat(full), "·".repeat(20 - full))
+/// A count of at most six characters: `27004`, `1.23M`.
+fn short_count(count: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+    match UNITS.iter().find(|(unit, _)| count >= *unit && count >= 100_000) {
+        Some((unit, name)) => format!("{:.1}{name}", count as f64 / *unit as f64),
+        None => count.to_string(),
+    }
+}
+
+/// A time without milliseconds.
+fn without_fraction(time: &str) -> &str {
+    time.split_once('.').map_or(time, |(seconds, _)| seconds)
+}
+
+fn bar(fraction: f64, places: usize) -> String {
+    let full = (fraction.clamp(0.0, 1.0) * places as f64).round() as usize;
+    format!("[{}{}]", "█".repeat(full), "·".repeat(places.saturating_sub(full)))
 }
 
 /// Records that the sources have read, and the times of all tasks.
@@ -178,7 +271,11 @@ fn watermark(job: &JobHandle) -> Watermark {
 }
 
 /// The vertex whose busiest subtask was busiest since the last reading, with that share in percent.
-fn busiest(job: &JobHandle, before: Option<&[TimeTotals]>, now: &[TimeTotals]) -> Option<(String, f64)> {
+fn busiest<'a>(
+    job: &'a JobHandle,
+    before: Option<&[TimeTotals]>,
+    now: &[TimeTotals],
+) -> Option<(&'a str, f64)> {
     let zero = TimeTotals::default();
     let tasks = &job.metrics().tasks;
     let shares = tasks.iter().zip(now).enumerate().map(|(index, (task, totals))| {
@@ -187,17 +284,55 @@ fn busiest(job: &JobHandle, before: Option<&[TimeTotals]>, now: &[TimeTotals]) -
         (task, recent.busy() as f64 * 100.0 / recent.elapsed.max(1) as f64)
     });
     let running = shares.filter(|(task, _)| task.state() == TaskState::Running);
-    running
-        .max_by(|(_, one), (_, other)| one.total_cmp(other))
-        .map(|(task, busy)| (shorten(&task.name, 40), busy))
+    running.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(task, busy)| (&*task.name, busy))
 }
 
-/// At most `limit` characters of a name.
-pub(super) fn shorten(name: &str, limit: usize) -> String {
-    if name.chars().count() <= limit {
-        return name.to_owned();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State<'static> {
+        State {
+            job: "Flights from New York",
+            fraction: Some(0.456),
+            elapsed: Duration::from_secs(83),
+            rate: 1_234_567,
+            watermark: Watermark(1_357_000_000_123),
+            busiest: Some(("Source: flights -> timestamps -> by airport and hour", 97.4)),
+        }
     }
-    let mut short: String = name.chars().take(limit - 1).collect();
-    short.push('…');
-    short
+
+    #[test]
+    fn every_width_from_sixty_shows_the_four_that_matter() {
+        for width in 57..200 {
+            let line = state().line(width);
+            assert!(line.chars().count() <= width, "{width}: {line}");
+            for part in [" 46 %", "/s  ", "2013-01-01", " 97 %", "  busiest: So", "  So"].iter().take(4) {
+                assert!(line.contains(part), "{width}: '{part}' is missing in {line}");
+            }
+            assert!(line.contains("Source: fl") || width < 65, "{width}: {line}");
+        }
+    }
+
+    #[test]
+    fn the_least_important_goes_first() {
+        assert_eq!(
+            state().line(usize::MAX),
+            "Flights from New York  [█████████···········]  46 %  1,234,567 records/s  \
+             watermark 2013-01-01T00:26:40.123Z  busiest: Source: flights -> timestamps -> by air… 97 %"
+        );
+        for (width, expected) in [
+            (125, "[█████████···········]  46 %  1,234,567 records/s  watermark"),
+            (111, "[█████·····]  46 %  1,234,567 records/s  watermark"),
+            (100, " 46 %  1,234,567 records/s  watermark 2013-01-01T00:26:40.123Z  busiest: Source: "),
+            (77, " 46 %  1.2M/s  wm 2013-01-01T00:26:40.123Z  Source: "),
+            (57, " 46 %  1.2M/s  wm 2013-01-01T00:26:40  Source: "),
+        ] {
+            let line = state().line(width);
+            assert!(line.starts_with(expected), "{width}: {line}");
+        }
+        assert_eq!(state().line(10), " 46 %  1.…");
+        let unknown = State { fraction: None, busiest: None, rate: 99_999, ..state() };
+        assert_eq!(unknown.line(50), "83 s  99999/s  wm 2013-01-01T00:26:40.123Z");
+    }
 }

@@ -1,11 +1,11 @@
-//! Ctrl-C and SIGTERM cancel the running job and end the program; a second one, or one while no job runs, ends it at once.
+//! Ctrl-C, SIGTERM and SIGHUP cancel the running job and end the program; a second one, or one while no job runs, ends it at once.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tidemill_runtime::cluster::{JobCanceller, JobStatus};
 use tidemill_runtime::console;
@@ -35,7 +35,11 @@ pub(super) struct Signal(i32);
 
 impl Signal {
     pub(super) fn name(self) -> &'static str {
-        if self.0 == SIGINT { "Ctrl-C (SIGINT)" } else { "SIGTERM" }
+        match self.0 {
+            SIGINT => "Ctrl-C (SIGINT)",
+            SIGHUP => "SIGHUP",
+            _ => "SIGTERM",
+        }
     }
 
     /// The number that shells give a process that a signal has ended.
@@ -54,7 +58,7 @@ pub(super) fn listen() -> Listening {
     *target() = Target::Starting(None);
     // Once heard, signals have no effect of their own any more, so the thread listens for as long as the process lives.
     LISTEN.call_once(|| {
-        let listening = Signals::new([SIGINT, SIGTERM]).and_then(|signals| {
+        let listening = Signals::new(heard()).and_then(|signals| {
             std::thread::Builder::new().name("signals".to_owned()).spawn(|| serve(signals))
         });
         if let Err(error) = listening {
@@ -91,6 +95,23 @@ impl Drop for Listening {
     fn drop(&mut self) {
         *target() = Target::Program;
     }
+}
+
+/// The signals that cancel a job. A program that was started with `nohup` goes on when its terminal is closed.
+fn heard() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !is_ignored(SIGHUP, &status) {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+/// Whether a process ignores a signal, by what the system says of it.
+fn is_ignored(signal: i32, status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
 }
 
 fn target() -> MutexGuard<'static, Target> {
@@ -134,5 +155,17 @@ fn cancel(job: JobCanceller, signal: i32) {
 fn aside(run: impl FnOnce() + Send + 'static) {
     if let Err(error) = std::thread::Builder::new().name("signal".to_owned()).spawn(run) {
         tracing::debug!(%error, "cannot start a thread");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_has_set_is_seen() {
+        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\tffffffffffffffff\n";
+        assert!(is_ignored(SIGHUP, status) && !is_ignored(SIGTERM, status));
+        assert!(!is_ignored(SIGHUP, ""));
     }
 }

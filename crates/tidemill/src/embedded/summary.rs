@@ -8,10 +8,9 @@ use tidemill_core::graph::JobVertex;
 use tidemill_runtime::cluster::JobHandle;
 use tidemill_runtime::metrics::TaskMetrics;
 
-use crate::cli::table::{Align, Column, Table};
-use crate::embedded::progress::shorten;
+use crate::cli::table::{Align, Column, Table, shorten};
 
-/// Writes the table.
+/// Writes the table, to standard error: as wide as its terminal allows.
 pub(super) fn write(job: &JobHandle, out: &mut dyn Write) -> io::Result<()> {
     let column = |heading, align| Column { heading, align, style: Style::new() };
     let mut table = Table::new(vec![
@@ -32,8 +31,11 @@ pub(super) fn write(job: &JobHandle, out: &mut dyn Write) -> io::Result<()> {
         table.row(row(vertex, &tasks));
     }
     writeln!(out)?;
-    table.write(out)?;
-    writeln!(out, "Shares of time: of the median subtask, and of the one with the most.")
+    match terminal_size::terminal_size_of(io::stderr()) {
+        Some((width, _)) => table.write_within(usize::from(width.0), out)?,
+        None => table.write(out)?,
+    }
+    writeln!(out, "Shares of time: of the median subtask, then the highest.")
 }
 
 fn row(vertex: &JobVertex, tasks: &[&TaskMetrics]) -> Vec<String> {
@@ -61,7 +63,7 @@ fn row(vertex: &JobVertex, tasks: &[&TaskMetrics]) -> Vec<String> {
     };
     let both = |(median, max): (f64, f64)| format!("{median:.0}, {max:.0}");
     vec![
-        shorten(&vertex.name, 48),
+        shorten(&vertex.name, 48).into_owned(),
         vertex.parallelism.to_string(),
         HumanCount(records_in).to_string(),
         HumanCount(records_out).to_string(),

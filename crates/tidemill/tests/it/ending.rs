@@ -60,9 +60,20 @@ fn said(child: &mut Child) -> String {
     text
 }
 
+/// Whether these tests were started with `nohup`: then so are the programs.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    u64::from_str_radix(mask, 16).unwrap() & 1 == 1
+}
+
 #[test]
 fn signals_cancel_a_job_whose_output_nobody_reads() {
-    for (signal, name, code) in [("-TERM", "SIGTERM", 143), ("-INT", "SIGINT", 130)] {
+    for (signal, name, code) in [("-TERM", "SIGTERM", 143), ("-INT", "SIGINT", 130), ("-HUP", "SIGHUP", 129)]
+    {
+        if signal == "-HUP" && ignores_hangup() {
+            continue;
+        }
         for arguments in [&[][..], &["-D", "parallelism.default=3"]] {
             let mut child = printing(arguments).spawn().unwrap();
             until_printing(&child);
@@ -143,4 +154,44 @@ fn tables_that_nobody_reads_do_not_cost_the_results() {
     for file in ["hourly.csv", "worst_routes.csv", "plane_gaps.csv"] {
         assert!(output.path().join(file).exists(), "{file}");
     }
+}
+
+/// Runs a program to its end, with what it prints going nowhere else.
+fn run(arguments: &[&str], stdout: Stdio) -> (Option<i32>, String) {
+    let mut child = printing(arguments).stdout(stdout).spawn().unwrap();
+    let said = said(&mut child);
+    (child.wait().unwrap().code(), said)
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told_once() {
+    let log = ["--count", "100", "-D", "tidemill.log.file=/dev/full", "-D", "tidemill.log.level=debug"];
+    let (code, said) = run(&log, Stdio::null());
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        said.matches("warning: cannot write the log to /dev/full (tidemill.log.file): ").count(),
+        1,
+        "{said}"
+    );
+    assert!(!said.contains("tracing"), "{said}");
+}
+
+#[test]
+fn a_plan_that_cannot_be_written_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, said) = run(&["--explain"], full.into());
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(1), "error: cannot write: No space left on device (os error 28)\n")
+    );
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    assert_eq!(run(&["--explain"], writer.into()), (Some(0), String::new()));
+}
+
+#[test]
+fn a_process_that_is_too_large_is_a_warning() {
+    let (code, said) = run(&["--count", "1", "-D", "taskmanager.memory.process.size=10t"], Stdio::null());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("warning: the process size of 10 TiB (-D) is more than "), "{said}");
 }
