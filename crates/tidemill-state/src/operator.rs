@@ -162,16 +162,16 @@ impl OperatorStateBackend {
     /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, StateError, StateListener};
     ///
     /// /// Lets nothing be declared.
-    /// struct None;
+    /// struct Nothing;
     ///
-    /// impl StateListener for None {
+    /// impl StateListener for Nothing {
     ///     fn declared(&self, name: &str, _: &[SerializerSnapshot]) -> Result<(), StateError> {
     ///         Err(StateError::Snapshot(format!("'{name}' is one state too many")))
     ///     }
     /// }
     ///
     /// let mut backend = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
-    /// backend.set_listener(Some(Arc::new(None)));
+    /// backend.set_listener(Some(Arc::new(Nothing)));
     /// assert!(backend.register_list(ListStateDescriptor::<u64>::new("open")).is_err());
     /// ```
     pub fn set_listener(&mut self, listener: Option<Arc<dyn StateListener>>) {
