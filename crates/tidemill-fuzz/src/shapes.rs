@@ -90,9 +90,10 @@ pub struct Everything {
 }
 
 /// Recursive by way of a box, a vector, a map and an option.
-#[derive(Record, Clone, Debug)]
+#[derive(Default, Record, Clone, Debug)]
 pub enum Tree {
     /// Its end.
+    #[default]
     Leaf,
     /// By a box.
     Binary(Box<Tree>, Box<Tree>),
