@@ -70,12 +70,6 @@ pub mod old {
             shape: Generic<Shape>,
         },
     }
-
-    impl Default for Tree {
-        fn default() -> Self {
-            Tree::Leaf
-        }
-    }
 }
 
 /// A flat record.

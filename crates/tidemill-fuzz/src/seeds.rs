@@ -372,8 +372,7 @@ fn states(seeds: &mut Vec<Seed>) {
     snapshot.operator.clear();
     add(seeds, "state", "timers", 2, &state::body(&snapshot));
     for one in &whole.operator {
-        let mut snapshot = tidemill_state::SubtaskSnapshot::default();
-        snapshot.operator = vec![one.clone()];
+        let snapshot = tidemill_state::SubtaskSnapshot { operator: vec![one.clone()], ..Default::default() };
         add(seeds, "state", format!("operator-{}", one.name), 0, &state::body(&snapshot));
     }
 }

@@ -90,9 +90,10 @@ pub struct Everything {
 }
 
 /// Recursive by way of a box, a vector, a map and an option.
-#[derive(Record, Clone, Debug)]
+#[derive(Record, Clone, Debug, Default)]
 pub enum Tree {
     /// Its end.
+    #[default]
     Leaf,
     /// By a box.
     Binary(Box<Tree>, Box<Tree>),
