@@ -90,7 +90,7 @@ pub struct Everything {
 }
 
 /// Recursive by way of a box, a vector, a map and an option.
-#[derive(Default, Record, Clone, Debug)]
+#[derive(Record, Clone, Debug, Default)]
 pub enum Tree {
     /// Its end.
     #[default]

@@ -13,8 +13,9 @@ use crate::schema::{Schema, shortened};
 use crate::skip::{Skip, SkipBody, SkipFields};
 
 /// How deep values may be nested. Reading refuses those deeper than [`MAX_DEPTH`](crate::MAX_DEPTH) boxes and
-/// sequences; this counts every level of a type, of which there are several to a box.
-const MAX_LEVELS: u32 = 2048;
+/// sequences; this counts every level of a type, of which there are several to a box. Each takes more of the stack here than
+/// a box does there.
+const MAX_LEVELS: u32 = 1024;
 /// How many fields the way to a wrong value has in messages: the innermost ones, and the outermost.
 const MAX_PATH: usize = 32;
 
@@ -130,9 +131,14 @@ pub(crate) enum FieldPlan {
 /// let Compatibility::AfterMigration(migration) = read else { panic!() };
 /// assert!(migration.value(&mut Input::new(&[7]), &mut Vec::new()).is_err(), "three bytes are missing");
 /// ```
+// A pointer, because functions that call themselves have many of it on the stack.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct MigrationError(Box<Wrong>);
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {source}", path.iter().rev().map(String::as_str).collect::<Vec<_>>().join("."))]
-pub struct MigrationError {
+struct Wrong {
     /// The field, innermost first.
     path: Vec<String>,
     /// What is wrong with the bytes.
@@ -141,18 +147,18 @@ pub struct MigrationError {
 
 impl From<DecodeError> for MigrationError {
     fn from(source: DecodeError) -> Self {
-        Self { path: Vec::new(), source }
+        Self(Box::new(Wrong { path: Vec::new(), source }))
     }
 }
 
 impl MigrationError {
     #[cold]
     fn in_field(mut self, name: &str) -> Self {
-        if self.path.len() == MAX_PATH {
-            self.path.truncate(MAX_PATH - 2);
-            self.path.push("…".to_owned());
+        if self.0.path.len() == MAX_PATH {
+            self.0.path.truncate(MAX_PATH - 2);
+            self.0.path.push("…".to_owned());
         }
-        self.path.push(shortened(name));
+        self.0.path.push(shortened(name));
         self
     }
 
@@ -165,8 +171,8 @@ impl MigrationError {
     /// assert_eq!(MigrationError::from(cause.clone()).into_decode_error(), cause);
     /// ```
     pub fn into_decode_error(self) -> DecodeError {
-        if self.path.is_empty() {
-            return self.source;
+        if self.0.path.is_empty() {
+            return self.0.source;
         }
         DecodeError::invalid("stored value", self.to_string())
     }
@@ -419,21 +425,22 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn deeper<T>(
-        &mut self,
-        run: impl FnOnce(&mut Self) -> Result<T, MigrationError>,
-    ) -> Result<T, MigrationError> {
+    // What recurses has plain loops, without closures: each takes a frame of the stack, and those of programs without
+    // optimization are large.
+
+    fn go_deeper(&mut self) -> Result<(), MigrationError> {
         if self.levels == MAX_LEVELS {
             return Err(DecodeError::TooDeep { what: "stored value" }.into());
         }
         self.levels += 1;
-        let result = run(self);
-        self.levels -= 1;
-        result
+        Ok(())
     }
 
     fn step(&mut self, step: &Step, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
-        self.deeper(|run| run.step_within(step, input, out))
+        self.go_deeper()?;
+        let result = self.step_within(step, input, out);
+        self.levels -= 1;
+        result
     }
 
     fn step_within(
@@ -444,17 +451,8 @@ impl Run<'_> {
     ) -> Result<(), MigrationError> {
         match step {
             Step::Copy(skip) => self.copy(input, out, |run, input| run.skip(skip, input)),
-            Step::Integer { signed, from, to } => {
-                let bytes = input.take(*from, "integer")?;
-                out.extend_from_slice(bytes);
-                let negative = *signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-                out.resize(out.len() + to - from, if negative { 0xff } else { 0 });
-                Ok(())
-            }
-            Step::Float => {
-                f64::from(f32::decode(input)?).encode(out);
-                Ok(())
-            }
+            Step::Integer { signed, from, to } => integer(*signed, *from, *to, input, out),
+            Step::Float => float(input, out),
             Step::Some(value) => {
                 out.push(1);
                 self.step(value, input, out)
@@ -467,34 +465,36 @@ impl Run<'_> {
                 out.push(0);
                 Ok(())
             }
-            Step::Tuple(parts) => parts.iter().try_for_each(|part| self.step(part, input, out)),
-            Step::Array(value, length) => (0..*length).try_for_each(|_| self.step(value, input, out)),
+            Step::Tuple(parts) => {
+                for part in parts {
+                    self.step(part, input, out)?;
+                }
+                Ok(())
+            }
+            Step::Array(value, length) => {
+                for _ in 0..*length {
+                    self.step(value, input, out)?;
+                }
+                Ok(())
+            }
             Step::Sequence(value) => {
-                let count = input.length(1, "sequence")?;
+                let count = length(input, "sequence")?;
                 encode_length(count, out);
                 self.elements(value, count, input, out)
             }
             Step::Map(key, value) => {
-                let count = input.length(1, "map")?;
+                let count = length(input, "map")?;
                 encode_length(count, out);
-                (0..count).try_for_each(|_| {
-                    element(input, out, |input, out| {
-                        self.step(key, input, out)?;
-                        self.step(value, input, out)
-                    })
-                })
-            }
-            Step::Pair(position) => self.pair(*position, input, out),
-            Step::Opaque(migrate) => {
-                let length = input.length(1, "opaque value")?;
-                let bytes = input.take(length, "opaque value")?;
-                let start = out.len();
-                0u32.encode(out);
-                migrate(bytes, out)?;
-                let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
-                out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+                for _ in 0..count {
+                    let before = (input.remaining(), out.len());
+                    self.step(key, input, out)?;
+                    self.step(value, input, out)?;
+                    fillers(before, input, out)?;
+                }
                 Ok(())
             }
+            Step::Pair(position) => self.pair(*position, input, out),
+            Step::Opaque(migrate) => opaque(&**migrate, input, out),
         }
     }
 
@@ -505,7 +505,12 @@ impl Run<'_> {
         input: &mut Input<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), MigrationError> {
-        (0..count).try_for_each(|_| element(input, out, |input, out| self.step(step, input, out)))
+        for _ in 0..count {
+            let before = (input.remaining(), out.len());
+            self.step(step, input, out)?;
+            fillers(before, input, out)?;
+        }
+        Ok(())
     }
 
     fn pair(
@@ -518,7 +523,7 @@ impl Run<'_> {
         match &migration.pairs[position] {
             Pair::Struct(fields) => self.fields(fields, input, out),
             Pair::Enum(variants) => {
-                let tag = u16::decode(input)?;
+                let tag = tag(input)?;
                 let Some((position, fields)) = variants.get(usize::from(tag)) else {
                     return Err(no_variant(tag, variants.len()).into());
                 };
@@ -540,10 +545,16 @@ impl Run<'_> {
         let (start, bottom) = (out.len(), self.ends.len());
         for op in &fields.ops {
             match op {
-                Op::Skip(name, skip) => self.skip(skip, input).map_err(|error| error.in_field(name))?,
+                Op::Skip(name, skip) => {
+                    if let Err(error) = self.skip(skip, input) {
+                        return Err(error.in_field(name));
+                    }
+                }
                 Op::Default(bytes) => out.extend_from_slice(bytes),
                 Op::Take(name, step) => {
-                    self.step(step, input, out).map_err(|error| error.in_field(name))?;
+                    if let Err(error) = self.step(step, input, out) {
+                        return Err(error.in_field(name));
+                    }
                     if fields.order.is_some() {
                         self.ends.push(out.len());
                     }
@@ -588,108 +599,160 @@ impl Run<'_> {
     /// Goes over a value of the old schema.
     fn skip(&mut self, skip: &Skip, input: &mut Input<'_>) -> Result<(), MigrationError> {
         if let Skip::Bytes(bytes) = skip {
-            input.take(*bytes, "stored value")?;
-            return Ok(());
+            return pass(*bytes, input);
         }
-        self.deeper(|run| run.skip_within(skip, input))
+        self.go_deeper()?;
+        let result = self.skip_within(skip, input);
+        self.levels -= 1;
+        result
     }
 
     fn skip_within(&mut self, skip: &Skip, input: &mut Input<'_>) -> Result<(), MigrationError> {
         match skip {
-            Skip::Bytes(bytes) => {
-                input.take(*bytes, "stored value")?;
-            }
-            Skip::Prefixed => {
-                let length = input.length(1, "stored value")?;
-                input.take(length, "stored value")?;
-            }
+            Skip::Bytes(bytes) => pass(*bytes, input)?,
+            Skip::Prefixed => pass(length(input, "stored value")?, input)?,
             Skip::Option(value) => {
                 let is_there = option(input)?;
                 if is_there {
-                    self.skip(value, input)?
+                    return self.skip(value, input);
                 }
             }
-            Skip::Tuple(parts) => parts.iter().try_for_each(|part| self.skip(part, input))?,
-            Skip::Array(value, length) => (0..*length).try_for_each(|_| self.skip(value, input))?,
+            Skip::Tuple(parts) => {
+                for part in parts {
+                    self.skip(part, input)?;
+                }
+            }
+            Skip::Array(value, length) => {
+                for _ in 0..*length {
+                    self.skip(value, input)?;
+                }
+            }
             Skip::Sequence(value) => {
-                let count = input.length(1, "stored sequence")?;
+                let count = length(input, "stored sequence")?;
                 if let Skip::Bytes(bytes @ 1..) = **value {
-                    input.take(count.saturating_mul(bytes), "stored sequence")?;
-                    return Ok(());
+                    return pass(count.saturating_mul(bytes), input);
                 }
                 for _ in 0..count {
-                    skip_element(input, |input| self.skip(value, input))?;
+                    let before = input.remaining();
+                    self.skip(value, input)?;
+                    filler(before, input)?;
                 }
             }
             Skip::Map(key, value) => {
-                let count = input.length(1, "stored map")?;
+                let count = length(input, "stored map")?;
                 for _ in 0..count {
-                    skip_element(input, |input| {
-                        self.skip(key, input)?;
-                        self.skip(value, input)
-                    })?;
+                    let before = input.remaining();
+                    self.skip(key, input)?;
+                    self.skip(value, input)?;
+                    filler(before, input)?;
                 }
             }
             Skip::Named(position) => {
                 let migration = self.migration;
-                let Some(body) = migration.definitions.get(*position as usize) else {
-                    let detail = format!("it has no definition number {position}");
-                    return Err(DecodeError::invalid("schema", detail).into());
-                };
-                match body {
-                    SkipBody::Struct(fields) => self.skip_fields(fields, input)?,
-                    SkipBody::Enum(variants) => {
-                        let tag = u16::decode(input)?;
-                        match variants.get(usize::from(tag)) {
-                            Some(fields) => self.skip_fields(fields, input)?,
-                            None => return Err(no_variant(tag, variants.len()).into()),
-                        }
-                    }
-                }
+                let fields = stored_fields(&migration.definitions, *position, input)?;
+                return self.skip_fields(fields, input);
             }
         }
         Ok(())
     }
 
     fn skip_fields(&mut self, fields: &SkipFields, input: &mut Input<'_>) -> Result<(), MigrationError> {
-        fields
-            .iter()
-            .try_for_each(|(name, skip)| self.skip(skip, input).map_err(|error| error.in_field(name)))
+        for (name, skip) in fields {
+            if let Err(error) = self.skip(skip, input) {
+                return Err(error.in_field(name));
+            }
+        }
+        Ok(())
     }
+}
+
+/// The fields of the struct, or of the variant that comes next, at a position of the stored schema.
+fn stored_fields<'a>(
+    definitions: &'a [SkipBody],
+    position: u32,
+    input: &mut Input<'_>,
+) -> Result<&'a SkipFields, MigrationError> {
+    match definitions.get(position as usize) {
+        Some(SkipBody::Struct(fields)) => Ok(fields),
+        Some(SkipBody::Enum(variants)) => {
+            let tag = u16::decode(input)?;
+            variants.get(usize::from(tag)).ok_or_else(|| no_variant(tag, variants.len()).into())
+        }
+        None => Err(DecodeError::invalid("schema", format!("it has no definition number {position}")).into()),
+    }
+}
+
+// Apart from what calls itself: there, each of these would have its errors on the stack at every level.
+
+fn length(input: &mut Input<'_>, what: &'static str) -> Result<usize, MigrationError> {
+    Ok(input.length(1, what)?)
+}
+
+fn pass(bytes: usize, input: &mut Input<'_>) -> Result<(), MigrationError> {
+    input.take(bytes, "stored value")?;
+    Ok(())
+}
+
+fn integer(
+    signed: bool,
+    from: usize,
+    to: usize,
+    input: &mut Input<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), MigrationError> {
+    let bytes = input.take(from, "integer")?;
+    out.extend_from_slice(bytes);
+    let negative = signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    out.resize(out.len() + to - from, if negative { 0xff } else { 0 });
+    Ok(())
+}
+
+fn float(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
+    f64::from(f32::decode(input)?).encode(out);
+    Ok(())
+}
+
+fn opaque(migrate: &MigrateValue, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
+    let length = input.length(1, "opaque value")?;
+    let bytes = input.take(length, "opaque value")?;
+    let start = out.len();
+    0u32.encode(out);
+    migrate(bytes, out)?;
+    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    Ok(())
+}
+
+fn tag(input: &mut Input<'_>) -> Result<u16, MigrationError> {
+    Ok(u16::decode(input)?)
 }
 
 fn no_variant(tag: u16, variants: usize) -> DecodeError {
     DecodeError::invalid("stored enum", format!("it has {variants} variants, number {tag} is none of them"))
 }
 
-fn option(input: &mut Input<'_>) -> Result<bool, DecodeError> {
+fn option(input: &mut Input<'_>) -> Result<bool, MigrationError> {
     match input.array("Option")? {
         [0] => Ok(false),
         [1] => Ok(true),
-        [other] => Err(DecodeError::invalid("Option", format!("{other} is neither 0 nor 1"))),
+        [other] => Err(DecodeError::invalid("Option", format!("{other} is neither 0 nor 1")).into()),
     }
 }
 
-/// Does one element of a sequence, with a filler on either side where it takes no byte.
-fn element(
+/// Ends an element of a sequence, with a filler on either side where it took no byte.
+fn fillers(
+    (input_before, out_before): (usize, usize),
     input: &mut Input<'_>,
     out: &mut Vec<u8>,
-    run: impl FnOnce(&mut Input<'_>, &mut Vec<u8>) -> Result<(), MigrationError>,
 ) -> Result<(), MigrationError> {
-    let before = out.len();
-    skip_element(input, |input| run(input, out))?;
-    if out.len() == before {
+    filler(input_before, input)?;
+    if out.len() == out_before {
         out.push(0);
     }
     Ok(())
 }
 
-fn skip_element(
-    input: &mut Input<'_>,
-    run: impl FnOnce(&mut Input<'_>) -> Result<(), MigrationError>,
-) -> Result<(), MigrationError> {
-    let before = input.remaining();
-    run(input)?;
+fn filler(before: usize, input: &mut Input<'_>) -> Result<(), MigrationError> {
     if input.remaining() == before {
         let [filler] = input.array("element of no size")?;
         if filler != 0 {
