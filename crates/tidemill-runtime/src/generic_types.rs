@@ -53,11 +53,11 @@ impl GenericTypes {
         }
     }
 
-    /// Notes what is found in the serializers of a place; the types that are new.
+    /// Notes what is found in the serializers of a place, and answers with it.
     fn note(&self, place: &str, serializers: &[SerializerSnapshot]) -> Vec<String> {
-        let mut types: Vec<String> =
+        let types: Vec<String> =
             serializers.iter().flat_map(|serializer| serializer.schema.generic_types()).collect();
-        types.retain(|type_name| {
+        for type_name in &types {
             let found = GenericUse { type_name: type_name.clone(), place: place.to_owned() };
             let is_new = self.uses.lock().insert(found);
             if is_new && self.allowed {
@@ -66,8 +66,7 @@ impl GenericTypes {
                      does not evolve. Derive `Record` for it, or give it a serializer of its own"
                 );
             }
-            is_new
-        });
+        }
         types
     }
 
