@@ -1,6 +1,6 @@
 //! Types for the logical types of Avro that the language has none for.
 //!
-//! Days and instants in milliseconds are [`Date`](crate::Date) and [`TimestampMs`](crate::TimestampMs).
+//! Days and instants in milliseconds are [`Date`] and [`TimestampMs`].
 
 use std::fmt;
 
