@@ -19,7 +19,7 @@ use tidemill::serialization::Generic;
 use crate::median;
 use crate::source::TemplateSource;
 
-const CUSTOMERS: u64 = 10_000;
+const CUSTOMERS: u64 = 1_000;
 const BATCH: usize = 4096;
 const TEMPLATES: usize = 20;
 const PARALLELISM: usize = 2;
