@@ -150,7 +150,14 @@ impl Executor for EmbeddedExecutor {
         let cluster = EmbeddedCluster::new(resources);
         let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
         let signals = signals::listen();
-        let job = cluster.submit(plan).inspect_err(|error| log_failure(error, &configuration))?;
+        let job = match cluster.submit_unless(plan, &|| signals.has_come()) {
+            Ok(job) => job,
+            Err(error) => {
+                log_failure(&error, &configuration);
+                end_if_cancelled(&error, signals.stop());
+                return Err(error);
+            }
+        };
         signals.cancel(job.canceller());
         let ended = watch(&job, &mut live);
         let signal = signals.stop();
@@ -161,13 +168,18 @@ impl Executor for EmbeddedExecutor {
         tracing::info!(job = job.graph().name, status = ?job.status(), "ended");
         if let Err(error) = &ended {
             log_failure(error, &configuration);
-        }
-        if let (Err(error @ JobError::Cancelled(_)), Some(signal)) = (&ended, signal) {
-            let _ = writeln!(anstream::stderr(), "{error} by {}", signal.name());
-            // Whoever sent the signal wants the program to end, not to go on behind its job; and to see that this was why.
-            std::process::exit(signal.exit_code());
+            end_if_cancelled(error, signal);
         }
         ended.map(|()| JobResult::of(&job))
+    }
+}
+
+/// Ends the program when a signal has cancelled its job.
+fn end_if_cancelled(error: &JobError, signal: Option<signals::Signal>) {
+    if let (JobError::Cancelled(_), Some(signal)) = (error, signal) {
+        let _ = writeln!(anstream::stderr(), "{error} by {}", signal.name());
+        // Whoever sent the signal wants the program to end, not to go on behind its job; and to see that this was why.
+        std::process::exit(signal.exit_code());
     }
 }
 

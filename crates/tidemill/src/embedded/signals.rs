@@ -69,6 +69,11 @@ pub(super) fn listen() -> Listening {
 }
 
 impl Listening {
+    /// Whether a signal has come already.
+    pub(super) fn has_come(&self) -> bool {
+        CANCELLED_BY.load(Ordering::SeqCst) != 0
+    }
+
     /// The job has started, and can be cancelled.
     pub(super) fn cancel(&self, job: JobCanceller) {
         let mut target = target();
@@ -122,8 +127,16 @@ fn serve(mut signals: Signals) {
     for signal in signals.forever() {
         let mut target = target();
         match std::mem::replace(&mut *target, Target::Program) {
-            Target::Starting(None) => *target = Target::Starting(Some(signal)),
-            Target::Job(job) => cancel(job, signal),
+            Target::Starting(None) => {
+                *target = Target::Starting(Some(signal));
+                CANCELLED_BY.store(signal, Ordering::SeqCst);
+                announce();
+            }
+            Target::Job(job) => {
+                CANCELLED_BY.store(signal, Ordering::SeqCst);
+                cancel(job, signal);
+                announce();
+            }
             Target::Program | Target::Starting(Some(_)) => std::process::exit(Signal(signal).exit_code()),
         }
     }
@@ -131,14 +144,7 @@ fn serve(mut signals: Signals) {
 
 /// Cancels a job and sees that the program ends behind it.
 fn cancel(job: JobCanceller, signal: i32) {
-    CANCELLED_BY.store(signal, Ordering::SeqCst);
     job.cancel();
-    // The next signal must be heard even if this cannot be said.
-    aside(|| {
-        console::print(|| {
-            let _ = writeln!(anstream::stderr(), "Cancelling; once more to stop at once.");
-        });
-    });
     aside(move || {
         match job.wait_ended() {
             JobStatus::Canceled => std::thread::sleep(GRACE),
@@ -148,6 +154,15 @@ fn cancel(job: JobCanceller, signal: i32) {
             _ => return,
         }
         std::process::exit(Signal(signal).exit_code());
+    });
+}
+
+fn announce() {
+    // The next signal must be heard even if this cannot be said.
+    aside(|| {
+        console::print(|| {
+            let _ = writeln!(anstream::stderr(), "Cancelling; once more to stop at once.");
+        });
     });
 }
 
