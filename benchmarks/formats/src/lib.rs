@@ -168,5 +168,5 @@ pub fn generic<T: Sample>(records: &[T]) -> Vec<Generic<T>> {
 
 /// Records that Avro writes.
 pub fn avro<T: Sample>(records: &[T]) -> Vec<Avro<T>> {
-    records.iter().cloned().map(Avro::new).collect()
+    records.iter().cloned().map(Avro).collect()
 }

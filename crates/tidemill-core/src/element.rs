@@ -1,7 +1,7 @@
 //! [`Element`]: what a [`TypedBatch`](crate::batch::TypedBatch) needs of its records.
 //!
 //! The sizes here are those of the encoding of `tidemill-serialization`: integers take their width, a
-//! length takes four bytes, an `Option` one more than its value. A recursive type must pass through [`Box`], a
+//! length takes one byte up to 254 and five beyond, an `Option` one more than its value. A recursive type must pass through [`Box`], a
 //! vector, a map or a set; those never ask for the size of what they hold, so that the computation of a
 //! constant cannot run in a circle.
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// use tidemill_core::Element;
 ///
 /// assert_eq!(u64::FIXED_BYTES, Some(8));
-/// assert_eq!((String::FIXED_BYTES, "four".to_owned().logical_bytes()), (None, 8));
+/// assert_eq!((String::FIXED_BYTES, "four".to_owned().logical_bytes()), (None, 5));
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot cross an edge or live in state: derive `Record` for it",
@@ -94,8 +94,18 @@ pub fn sequence_bytes<T: Element>(elements: &[T]) -> usize {
     }
 }
 
-/// What the length of a sequence, string, map or set takes.
-const LENGTH: usize = 4;
+/// What the length of a string, sequence, map or set takes. Most are short, and a byte that is 255 says that four more
+/// follow: one branch, which is nearly always taken the same way.
+///
+/// ```
+/// use tidemill_core::element::length_bytes;
+///
+/// assert_eq!((length_bytes(254), length_bytes(255)), (1, 5));
+/// ```
+#[inline]
+pub const fn length_bytes(length: usize) -> usize {
+    if length < 255 { 1 } else { 5 }
+}
 
 macro_rules! fixed {
     ($($t:ty => $bytes:expr),* $(,)?) => {$(
@@ -115,7 +125,7 @@ impl Element for String {
     const FIXED_BYTES: Option<usize> = None;
     #[inline]
     fn logical_bytes(&self) -> usize {
-        LENGTH + self.len()
+        length_bytes(self.len()) + self.len()
     }
 }
 
@@ -123,7 +133,7 @@ impl Element for Arc<str> {
     const FIXED_BYTES: Option<usize> = None;
     #[inline]
     fn logical_bytes(&self) -> usize {
-        LENGTH + self.len()
+        length_bytes(self.len()) + self.len()
     }
 }
 
@@ -172,7 +182,7 @@ impl<T: Element> Element for Vec<T> {
     const FIXED_BYTES: Option<usize> = None;
     #[inline]
     fn logical_bytes(&self) -> usize {
-        LENGTH + sequence_bytes(self)
+        length_bytes(self.len()) + sequence_bytes(self)
     }
 }
 
@@ -183,7 +193,7 @@ macro_rules! collections {
         {
             const FIXED_BYTES: Option<usize> = None;
             fn logical_bytes(&self) -> usize {
-                LENGTH + self.iter().map(|$each| $bytes.max(1)).sum::<usize>()
+                length_bytes(self.len()) + self.iter().map(|$each| $bytes.max(1)).sum::<usize>()
             }
         }
     )*};

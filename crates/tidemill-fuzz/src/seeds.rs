@@ -289,7 +289,7 @@ fn hostile_schemas(seeds: &mut Vec<Seed>) {
         0,
         "endless-list",
         order(Type::Named(1), vec![definition("A", vec![field("a", endless)])]),
-        &[1, 0, 0, 0].repeat(3000),
+        &[1].repeat(3000),
     );
     let maybe = Type::Option(Box::new(Type::Named(1)));
     let long = vec![definition("A", vec![field(&"name".repeat(500), maybe)])];
@@ -322,7 +322,7 @@ fn hostile_schemas(seeds: &mut Vec<Seed>) {
     if let Body::Struct(fields) = &mut nodes.definitions[0].body {
         fields.reverse();
     }
-    let value = [[1, 0, 0, 0, 0, 0, 0, 0, 1].repeat(250), vec![0; 12]].concat();
+    let value = [[1, 0, 0, 0, 0, 1].repeat(250), vec![0; 12]].concat();
     add(2, "reversed-at-every-depth", nodes, &value);
 }
 

@@ -98,7 +98,9 @@ fn decode_header(input: &mut Input<'_>, record_bytes: usize) -> Result<(bool, us
     if stamped > 1 {
         return Err(DecodeError::invalid("batch", format!("its second byte is {stamped}, neither 0 nor 1")));
     }
-    Ok((stamped == 1, input.length(record_bytes, "batch")?))
+    let count = u32::from_le_bytes(input.array("batch")?) as usize;
+    input.check_count(count, record_bytes, "batch")?;
+    Ok((stamped == 1, count))
 }
 
 fn decode_contents<T: Data>(bytes: &[u8]) -> Result<TypedBatch<T>, DecodeError> {

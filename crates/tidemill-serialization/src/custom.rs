@@ -5,13 +5,13 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use tidemill_core::element::Element;
+use tidemill_core::element::{Element, length_bytes};
 use tidemill_core::hash::RoutingHash;
 
 use crate::data::Data;
 use crate::input::{DecodeError, Input};
 use crate::opaque::{Evolution, EvolutionHandle, Opaque, Resolution};
-use crate::scalars::encode_length;
+use crate::scalars::encode_framed;
 use crate::schema::{SchemaBuilder, Type};
 
 /// Writes and reads a type that is no record itself, such as one of another crate.
@@ -137,16 +137,13 @@ pub fn describe<T: 'static, S: CustomSerializer<T>>() -> Type {
 
 /// [`Element::logical_bytes`] of values with a serializer of their own.
 pub fn logical_bytes<T, S: CustomSerializer<T>>(value: &T) -> usize {
-    4 + S::encoded_bytes(value)
+    let bytes = S::encoded_bytes(value);
+    length_bytes(bytes) + bytes
 }
 
 /// Appends a value behind its length.
 pub fn encode<T, S: CustomSerializer<T>>(value: &T, out: &mut Vec<u8>) {
-    let start = out.len();
-    encode_length(0, out);
-    S::encode(value, out);
-    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    encode_framed(out, |out| S::encode(value, out));
 }
 
 /// Reads what [`encode`] wrote.
@@ -187,7 +184,7 @@ pub fn decode<T, S: CustomSerializer<T>>(input: &mut Input<'_>) -> Result<T, Dec
 /// let path = Custom::<_, AsText>::new(std::path::PathBuf::from("/tmp"));
 /// let mut bytes = Vec::new();
 /// path.encode(&mut bytes);
-/// assert_eq!(bytes, *b"\x04\0\0\0/tmp");
+/// assert_eq!(bytes, *b"\x04/tmp");
 /// let read = Custom::<std::path::PathBuf, AsText>::decode(&mut Input::new(&bytes))?;
 /// assert_eq!(read.into_inner(), path.into_inner());
 /// # Ok::<(), tidemill_serialization::DecodeError>(())

@@ -19,6 +19,9 @@ use tidemill_core::{Classified, Fault};
 /// ```
 pub const MAX_DEPTH: u32 = 256;
 
+/// The byte that says: a length of four bytes follows, as it does not fit into one.
+pub(crate) const LONG: u8 = u8::MAX;
+
 /// A length that says: there were more elements than a length can say. Never a valid length.
 pub(crate) const TOO_LONG: u32 = u32::MAX;
 
@@ -27,7 +30,7 @@ pub(crate) const TOO_LONG: u32 = u32::MAX;
 /// ```
 /// use tidemill_serialization::{Data, Input};
 ///
-/// let mut input = Input::new(b"\x02\0\0\0ab!");
+/// let mut input = Input::new(b"\x02ab!");
 /// assert_eq!(String::decode(&mut input)?, "ab");
 /// assert_eq!(input.take(1, "mark")?, b"!");
 /// input.finish("text")?;
@@ -112,20 +115,36 @@ impl<'a> Input<'a> {
     /// ```
     /// use tidemill_serialization::Input;
     ///
-    /// assert_eq!(Input::new(b"\x02\0\0\0ab").length(1, "text"), Ok(2));
-    /// assert!(Input::new(b"\x02\0\0\0a").length(1, "text").is_err(), "only one byte follows");
+    /// assert_eq!(Input::new(b"\x02ab").length(1, "text"), Ok(2));
+    /// assert!(Input::new(b"\x02a").length(1, "text").is_err(), "only one byte follows");
     /// ```
     ///
     /// # Errors
     /// When the bytes that are left cannot hold that many elements.
     #[inline]
     pub fn length(&mut self, element_bytes: usize, what: &'static str) -> Result<usize, DecodeError> {
+        let [short] = self.array(what)?;
+        let length = if short == LONG { self.long_length(what)? } else { usize::from(short) };
+        self.check_count(length, element_bytes, what)?;
+        Ok(length)
+    }
+
+    #[cold]
+    fn long_length(&mut self, what: &'static str) -> Result<usize, DecodeError> {
         let length = u32::from_le_bytes(self.array(what)?);
-        if length == TOO_LONG {
-            let detail = "it had 4,294,967,295 elements or more when it was written".to_owned();
-            return Err(DecodeError::Invalid { what, detail });
+        // Each length has one form, so that equal values have equal bytes.
+        if length < u32::from(LONG) {
+            return Err(DecodeError::invalid(
+                what,
+                format!("its length {length} has five bytes and needs one"),
+            ));
         }
-        self.check_count(length as usize, element_bytes, what)?;
+        if length == TOO_LONG {
+            return Err(DecodeError::invalid(
+                what,
+                "it had 4,294,967,295 elements or more when it was written",
+            ));
+        }
         Ok(length as usize)
     }
 

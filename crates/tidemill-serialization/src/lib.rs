@@ -12,7 +12,7 @@
 //! let route = Route { origin: "JFK".into(), destination: "LAX".into() };
 //! let mut bytes = Vec::new();
 //! route.encode(&mut bytes);
-//! assert_eq!(bytes, *b"\x03\0\0\0JFK\x03\0\0\0LAX");
+//! assert_eq!(bytes, *b"\x03JFK\x03LAX");
 //! assert_eq!(Route::decode(&mut Input::new(&bytes)).unwrap(), route);
 //! ```
 //!

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::data::Data;
 use crate::input::{DecodeError, Input};
 use crate::opaque::MigrateValue;
-use crate::scalars::encode_length;
+use crate::scalars::{encode_framed, encode_length};
 use crate::schema::{Schema, shortened};
 use crate::skip::{Skip, SkipBody, SkipFields};
 
@@ -715,12 +715,7 @@ fn float(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError>
 fn opaque(migrate: &MigrateValue, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
     let length = input.length(1, "opaque value")?;
     let bytes = input.take(length, "opaque value")?;
-    let start = out.len();
-    0u32.encode(out);
-    migrate(bytes, out)?;
-    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    Ok(())
+    Ok(encode_framed(out, |out| migrate(bytes, out))?)
 }
 
 fn tag(input: &mut Input<'_>) -> Result<u16, MigrationError> {

@@ -5,14 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::data::Data;
-use crate::input::{DecodeError, Input, TOO_LONG};
+use crate::input::{DecodeError, Input, LONG, TOO_LONG};
 use crate::schema::{SchemaBuilder, Type};
 
 /// Appends a length; what is too long to be written is marked so that it can never be read as something else.
 #[inline]
 pub(crate) fn encode_length(length: usize, out: &mut Vec<u8>) {
+    match u8::try_from(length) {
+        Ok(short) if short != LONG => out.push(short),
+        _ => encode_long(length, out),
+    }
+}
+
+// Apart: rare, and the other half is short enough to be put wherever a length is written.
+#[cold]
+fn encode_long(length: usize, out: &mut Vec<u8>) {
     let length = u32::try_from(length).unwrap_or(TOO_LONG);
+    out.push(LONG);
     out.extend_from_slice(&length.to_le_bytes());
+}
+
+/// Appends what `encode` appends, behind its length. What `encode` returns is passed on.
+#[inline]
+pub(crate) fn encode_framed<R>(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    let start = out.len();
+    // Most are short: room for one byte is left, and made larger where that was wrong.
+    out.push(0);
+    let result = encode(out);
+    let length = out.len() - start - 1;
+    match u8::try_from(length) {
+        Ok(short) if short != LONG => out[start] = short,
+        _ => {
+            let length = u32::try_from(length).unwrap_or(TOO_LONG);
+            out[start] = LONG;
+            out.splice(start + 1..start + 1, length.to_le_bytes());
+        }
+    }
+    result
 }
 
 impl Data for () {

@@ -3,17 +3,17 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use tidemill_core::element::Element;
+use tidemill_core::element::{Element, length_bytes};
 
 use super::decoder::Decoder;
 use super::error::AvroError;
 use super::evolution;
 use super::resolution::Resolution;
 use super::schema::{AvroSchema, Kind};
-use super::specific::framed;
 use super::value::{self, Value, conform, encode_value, kind_of, unknown_field};
 use crate::data::Data;
 use crate::input::{DecodeError, Input};
+use crate::scalars::encode_framed;
 use crate::schema::{SchemaBuilder, Type};
 
 /// Supplies a schema that is known only at run time, such as one from a file or a registry.
@@ -436,7 +436,7 @@ impl<S: RuntimeSchema> Element for AvroValue<S> {
     const FIXED_BYTES: Option<usize> = None;
 
     fn logical_bytes(&self) -> usize {
-        4 + self.bytes
+        length_bytes(self.bytes) + self.bytes
     }
 }
 
@@ -446,7 +446,7 @@ impl<S: RuntimeSchema> Data for AvroValue<S> {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        framed(out, |out| self.put(out));
+        encode_framed(out, |out| self.put(out));
     }
 
     fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {

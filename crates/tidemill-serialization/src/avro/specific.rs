@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
-use tidemill_core::element::Element;
+use tidemill_core::element::{Element, length_bytes};
 use tidemill_core::hash::RoutingHash;
 
 use super::decoder::Decoder;
@@ -20,6 +20,7 @@ use super::typed::{AvroType, Names};
 use crate::custom::type_label;
 use crate::data::Data;
 use crate::input::{DecodeError, Input};
+use crate::scalars::encode_framed;
 use crate::schema::{SchemaBuilder, Type};
 
 /// The schema of a type, and how data of it are read. Worked out once for each type.
@@ -298,7 +299,8 @@ impl<T: AvroType + Clone + Send + Sync> Element for Avro<T> {
     const FIXED_BYTES: Option<usize> = None;
 
     fn logical_bytes(&self) -> usize {
-        4 + self.0.encoded_bytes()
+        let bytes = self.0.encoded_bytes();
+        length_bytes(bytes) + bytes
     }
 }
 
@@ -316,7 +318,7 @@ impl<T: AvroType + Clone + Send + Sync> Data for Avro<T> {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        framed(out, |out| self.0.encode(out));
+        encode_framed(out, |out| self.0.encode(out));
     }
 
     fn decode(input: &mut Input<'_>) -> Result<Self, DecodeError> {
@@ -327,20 +329,11 @@ impl<T: AvroType + Clone + Send + Sync> Data for Avro<T> {
     fn decode_vec(count: usize, input: &mut Input<'_>) -> Result<Vec<Self>, DecodeError> {
         let codec = codec::<T>().map_err(|error| error.into_decode_error("Avro record"))?;
         // Each has its length in front.
-        input.check_count(count, 4, "sequence")?;
+        input.check_count(count, 1, "sequence")?;
         let mut values = Vec::with_capacity(input.justified_capacity::<Self>(count));
         for _ in 0..count {
             values.push(Self::decode_with(codec, input)?);
         }
         Ok(values)
     }
-}
-
-/// Writes a value behind its length.
-pub(crate) fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    write(out);
-    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }

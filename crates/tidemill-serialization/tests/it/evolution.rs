@@ -251,10 +251,7 @@ fn values_deeper_than_can_be_read_are_refused_and_not_followed() {
             next: Vec<Deep>,
         }
     }
-    let mut bytes = Vec::new();
-    for _ in 0..1_000_000 {
-        bytes.extend_from_slice(&1u32.to_le_bytes());
-    }
+    let bytes = vec![1; 1_000_000];
     let stored = Schema::of::<Deep>();
     let Compatibility::AfterMigration(migration) = Schema::of::<now::Deep>().read_from(&stored) else {
         panic!()

@@ -283,11 +283,11 @@ impl Change {
                 }
             },
             Change::List(value) => {
-                let count = random.below(4) as u32;
+                let count = random.below(4) as u8;
                 sequence(count, (0..count).map(|_| value.value(random)))
             }
             Change::Map(key, value) => {
-                let count = random.below(4) as u32;
+                let count = random.below(4) as u8;
                 sequence(count, (0..count).map(|_| join([key.value(random), value.value(random)])))
             }
             Change::Array(value, length) => join((0..*length).map(|_| value.value(random))),
@@ -323,7 +323,7 @@ fn join(parts: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> (Vec<u8>, Vec<u8
 }
 
 /// Elements of a sequence, behind their count; one that takes no byte gets one.
-fn sequence(count: u32, elements: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> (Vec<u8>, Vec<u8>) {
+fn sequence(count: u8, elements: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> (Vec<u8>, Vec<u8>) {
     let filled = |bytes: Vec<u8>| if bytes.is_empty() { vec![0] } else { bytes };
     let elements = elements.map(|(old, new)| (filled(old), filled(new)));
     join(std::iter::once((count.encoded(), count.encoded())).chain(elements))

@@ -81,7 +81,7 @@ proptest! {
 
     #[test]
     fn wrong_generic_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let framed = [&(bytes.len() as u32).to_le_bytes()[..], &bytes].concat();
+        let framed = [&[bytes.len() as u8][..], &bytes].concat();
         let _ = decoded::<Generic<Anything>>(&framed);
         let _ = decoded::<Generic<Vec<Vec<Vec<String>>>>>(&framed);
     }
@@ -97,7 +97,7 @@ fn golden_bytes() {
     }
     let value = Generic::new(Order { id: 300, to: Some("x".into()), shape: Shape::Circle(0.5) });
     let bytes = b"\x83\xa2id\xcd\x01\x2c\xa2to\xa1x\xa5shape\x81\xa6Circle\xcb\x3f\xe0\0\0\0\0\0\0";
-    let framed = [&(bytes.len() as u32).to_le_bytes()[..], bytes].concat();
+    let framed = [&[bytes.len() as u8][..], bytes].concat();
     assert_eq!(encoded(&value), framed);
     assert_eq!(decoded::<Generic<Order>>(&framed).unwrap(), value);
 }
@@ -108,7 +108,7 @@ fn deeply_nested_generic_bytes_are_refused() {
     struct Nested(Vec<Nested>);
     let mut bytes = vec![0x91; 100_000];
     bytes.push(0x90);
-    let framed = [&(bytes.len() as u32).to_le_bytes()[..], &bytes].concat();
+    let framed = [&[0xff][..], &(bytes.len() as u32).to_le_bytes(), &bytes].concat();
     let error = decoded::<Generic<Nested>>(&framed).err().unwrap().to_string();
     assert!(error.starts_with("the bytes are no generic: Nested: "), "{error}");
 }
