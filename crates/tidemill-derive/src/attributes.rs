@@ -113,6 +113,12 @@ impl TypeAttributes {
                     "`rename` names a column and has no effect without `#[record(arrow)]` on the struct";
                 return Err(Error::new_spanned(name, text));
             }
+            let position = |alias: &&LitStr| alias.value().parse::<usize>().is_ok();
+            if let Some(alias) = attributes.aliases.iter().find(position).filter(|_| field.ident.is_none()) {
+                let text =
+                    "fields without names are known by their positions, which cannot change: name the fields";
+                return Err(Error::new_spanned(alias, text));
+            }
             names.push((field_name(i, field), attributes.aliases));
         }
         check_aliases(&names)

@@ -4,6 +4,7 @@ mod arrow;
 mod attributes;
 mod avro;
 mod describe;
+mod native;
 mod record;
 mod routing_hash;
 
@@ -29,7 +30,8 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// Attributes of the struct or enum:
 /// - `#[record(alias = "OldName")]`: a name that the type had before.
-/// - `#[record(native)]`: a compile error when the generic fallback writes any part of it.
+/// - `#[record(native)]`: also implements `Native`: a compile error unless all parts of it are native as well, so that the
+///   generic fallback writes none of it.
 /// - `#[record(arrow)]`: also implements `ArrowRecord`, for structs with named fields.
 /// - `#[record(crate = "path")]`: where `tidemill_serialization` is found, when it is neither a dependency
 ///   itself nor re-exported by `tidemill`.
@@ -98,12 +100,19 @@ use syn::{DeriveInput, parse_macro_input};
 /// }
 /// ```
 ///
-/// A generic type in a record that is to be native, however deep:
+/// A generic type in a record that is to be native, and a record in it of which that is not known:
 ///
-/// ```compile_fail,E0080
+/// ```compile_fail,E0277
 /// # use tidemill_serialization::{Generic, Record};
 /// #[derive(Record, Clone)]
-/// struct Inner { texts: Vec<Option<Generic<String>>> }
+/// #[record(native)]
+/// struct Texts { texts: Vec<Option<Generic<String>>> }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// struct Inner { text: String } // lacks #[record(native)]
 ///
 /// #[derive(Record, Clone)]
 /// #[record(native)]

@@ -7,7 +7,7 @@ use syn::{Data, DataEnum, DeriveInput, Field, Fields, Generics, Path, Result, pa
 
 use crate::arrow;
 use crate::attributes::{FieldAttributes, TypeAttributes, plain};
-use crate::describe;
+use crate::{describe, native};
 
 /// What differs between the derived code of structs and enums.
 struct Bodies {
@@ -38,8 +38,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         None => TokenStream::new(),
     };
     let describe = describe::definition(&attributes, input)?;
-    let generic = describe::generic(root, input);
-    let (native, native_inline) = describe::native(&attributes, input);
+    let native = native::derive(&attributes, input);
     Ok(quote! {
         #[automatically_derived]
         impl #element_impl #root::__private::Element for #name #types #element_where {
@@ -56,10 +55,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
 
         #[automatically_derived]
         impl #data_impl #root::Data for #name #types #data_where {
-            const GENERIC: bool = #generic;
-
             fn describe(__schema: &mut #root::SchemaBuilder) -> #root::__private::Type {
-                #native_inline
                 #describe
             }
 

@@ -209,11 +209,11 @@ fn snapshots(seeds: &mut Vec<Seed>) {
 }
 
 fn field(name: &str, ty: Type) -> Field {
-    Field { name: name.to_owned(), aliases: vec![], ty, default: None }
+    Field { name: name.to_owned(), aliases: vec![].into(), ty, default: None.into() }
 }
 
 fn definition(name: &str, fields: Vec<Field>) -> Definition {
-    Definition { name: name.to_owned(), aliases: vec![], body: Body::Struct(fields) }
+    Definition { name: name.to_owned(), aliases: vec![].into(), body: Body::Struct(fields) }
 }
 
 fn empty_array() -> Type {

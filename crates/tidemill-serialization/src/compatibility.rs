@@ -92,10 +92,12 @@ impl Schema {
     /// The rules, for structs and enums at every depth:
     /// - fields and variants are matched by name, then by alias; so they may be reordered and renamed;
     /// - fields may be removed, and added where there is a default;
-    /// - variants may be added;
+    /// - fields without names are matched by position; they may only be appended, where there is a default, and get names
+    ///   that have the positions as aliases;
+    /// - variants may be added; two may become one, by an alias;
     /// - integers may become wider ones that hold all their values, `f32` may become `f64`, `T` may become `Option<T>`;
-    /// - keys of maps and elements of sets stay different from each other: they lose no field, and those with a serializer of
-    ///   their own keep their bytes.
+    /// - keys of maps and elements of sets stay different from each other: they lose no field, no two of their variants become
+    ///   one, and those with a serializer of their own keep their bytes.
     ///
     /// ```
     /// use tidemill_serialization::{Compatibility, Data, Input, Schema};
@@ -332,6 +334,8 @@ impl<'a> Resolver<'a> {
         let (by_name, by_alias): (HashMap<_, _>, HashMap<_, _>) =
             (names(false).collect(), names(true).collect());
         let mut variants = Vec::with_capacity(from.len());
+        // Which stored variant became each.
+        let mut became: Vec<Option<&str>> = vec![None; to.len()];
         for variant in from {
             let name = variant.name.as_str();
             let Some(&position) = by_name.get(name).or_else(|| by_alias.get(name)) else {
@@ -342,6 +346,12 @@ impl<'a> Resolver<'a> {
                 continue;
             };
             let way = self.further(way, format!("::{}", shortened(name)));
+            if let (Some(other), true) = (became[position].replace(name), key) {
+                let (was, now) = (shortened(name), format!("the same as {}", shortened(other)));
+                let advice =
+                    "two keys could become one: keep both variants, or use another name for the state";
+                self.differ(way, was, now, advice);
+            }
             let fields = self.fields(&variant.fields, &to[position].fields, key, way);
             variants.push((position as u16, fields));
         }
@@ -361,19 +371,28 @@ impl<'a> Resolver<'a> {
             *source = aliases.copied().find(|&i| !taken[i]);
             source.iter().for_each(|&i| taken[i] = true);
         }
-        if key {
-            for (field, _) in stored.iter().zip(&taken).filter(|(_, taken)| !**taken) {
-                let advice =
-                    "without it two keys could become one: keep the field, or use another name for the state";
-                let was = self.stored.name(&field.ty);
-                let way = self.further(way, format!(".{}", shortened(&field.name)));
-                self.differ(way, was, "gone from a key".into(), advice);
-            }
+        // What has no name is known by its position alone: were one taken out, the next would be read in its place.
+        let nameless = stored.iter().chain(declared).any(|field| is_position(&field.name));
+        let (gone, advice) = match (key, nameless) {
+            (true, _) => (
+                "gone from a key",
+                "without it two keys could become one: keep the field, or use another name for the state",
+            ),
+            (_, true) => (
+                "gone",
+                "fields without names may only be appended: keep it, or name all fields, with their positions as aliases, as in #[record(alias = \"0\")], in one release and remove it in the next",
+            ),
+            _ => ("", ""),
+        };
+        for (field, _) in stored.iter().zip(&taken).filter(|(_, taken)| !**taken && !gone.is_empty()) {
+            let was = self.stored.name(&field.ty);
+            let way = self.further(way, format!(".{}", shortened(&field.name)));
+            self.differ(way, was, gone.into(), advice);
         }
         let mut plans = Vec::with_capacity(declared.len());
         for (field, source) in declared.iter().zip(sources) {
             let at = self.further(way, format!(".{}", field.name));
-            match (source, &field.default) {
+            match (source, &*field.default) {
                 (Some(i), _) => {
                     let step = self.step(&stored[i].ty, &field.ty, key, at);
                     plans.push((field.name.clone(), FieldPlan::From(i, step)));
@@ -391,6 +410,11 @@ impl<'a> Resolver<'a> {
         let stored = stored.iter().map(|field| (shortened(&field.name), Skip::of(&field.ty, &self.fixed)));
         Fields::new(stored.collect(), plans)
     }
+}
+
+/// Whether a field of this name has none.
+fn is_position(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn widening(stored: &Type, declared: &Type) -> Option<Step> {

@@ -11,8 +11,6 @@ use crate::scalars::encode_length;
 use crate::schema::{SchemaBuilder, Type};
 
 impl<T: Data> Data for Option<T> {
-    const GENERIC: bool = T::GENERIC;
-
     fn describe(schema: &mut SchemaBuilder) -> Type {
         Type::Option(Box::new(T::describe(schema)))
     }
@@ -39,8 +37,6 @@ impl<T: Data> Data for Option<T> {
 }
 
 impl<T: Data> Data for Box<T> {
-    const GENERIC: bool = T::GENERIC;
-
     fn describe(schema: &mut SchemaBuilder) -> Type {
         T::describe(schema)
     }
@@ -57,8 +53,6 @@ impl<T: Data> Data for Box<T> {
 }
 
 impl<T: Data, const N: usize> Data for [T; N] {
-    const GENERIC: bool = T::GENERIC;
-
     fn describe(schema: &mut SchemaBuilder) -> Type {
         Type::Array(Box::new(T::describe(schema)), u32::try_from(N).unwrap_or(u32::MAX))
     }
@@ -82,8 +76,6 @@ impl<T: Data, const N: usize> Data for [T; N] {
 }
 
 impl<T: Data> Data for Vec<T> {
-    const GENERIC: bool = T::GENERIC;
-
     fn describe(schema: &mut SchemaBuilder) -> Type {
         Type::List(Box::new(T::describe(schema)))
     }
@@ -150,8 +142,6 @@ fn encode_pair<K: Data, V: Data>((key, value): (&K, &V), out: &mut Vec<u8>) {
 }
 
 impl<K: Data + Ord, V: Data> Data for BTreeMap<K, V> {
-    const GENERIC: bool = K::GENERIC || V::GENERIC;
-
     fn describe(schema: &mut SchemaBuilder) -> Type {
         Type::Map(Box::new(K::describe(schema)), Box::new(V::describe(schema)))
     }
@@ -167,8 +157,6 @@ impl<K: Data + Ord, V: Data> Data for BTreeMap<K, V> {
 }
 
 impl<K: Data + Ord> Data for BTreeSet<K> {
-    const GENERIC: bool = K::GENERIC;
-
     fn describe(schema: &mut SchemaBuilder) -> Type {
         Type::Set(Box::new(K::describe(schema)))
     }
@@ -188,8 +176,6 @@ where
     V: Data,
     S: BuildHasher + Default + Clone + Send + Sync + 'static,
 {
-    const GENERIC: bool = K::GENERIC || V::GENERIC;
-
     fn describe(schema: &mut SchemaBuilder) -> Type {
         Type::Map(Box::new(K::describe(schema)), Box::new(V::describe(schema)))
     }
@@ -213,8 +199,6 @@ where
     K: Data + Ord + Hash,
     S: BuildHasher + Default + Clone + Send + Sync + 'static,
 {
-    const GENERIC: bool = K::GENERIC;
-
     fn describe(schema: &mut SchemaBuilder) -> Type {
         Type::Set(Box::new(K::describe(schema)))
     }
@@ -235,8 +219,6 @@ where
 macro_rules! tuples {
     ($($($field:ident)*;)*) => {$(
         impl<$($field: Data),*> Data for ($($field,)*) {
-            const GENERIC: bool = false $(|| $field::GENERIC)*;
-
             fn describe(schema: &mut SchemaBuilder) -> Type {
                 Type::Tuple(vec![$($field::describe(schema)),*])
             }

@@ -10,9 +10,10 @@ use tidemill_core::hash::RoutingHash;
 
 use crate::data::Data;
 use crate::input::{DecodeError, Input};
-use crate::opaque::{Evolution, EvolutionHandle, Opaque, Resolution};
+use crate::opaque::{Evolution, Opaque, Resolution};
 use crate::scalars::encode_framed;
-use crate::schema::{SchemaBuilder, Type};
+use crate::schema::{SchemaBuilder, Type, shortened};
+use crate::unstored::Unstored;
 
 /// Writes and reads a type that is no record itself, such as one of another crate.
 ///
@@ -57,9 +58,6 @@ pub trait CustomSerializer<T>: Send + Sync + Sized + 'static {
     /// The version of what it writes; to be raised when that changes.
     const VERSION: u32 = 1;
 
-    /// Whether it is the generic fallback, which can be forbidden.
-    const GENERIC: bool = false;
-
     /// Appends the encoded value.
     fn encode(value: &T, out: &mut Vec<u8>);
 
@@ -74,6 +72,14 @@ pub trait CustomSerializer<T>: Send + Sync + Sized + 'static {
         let mut bytes = Vec::new();
         Self::encode(value, &mut bytes);
         bytes.len()
+    }
+
+    /// Whether it reads what it wrote of the type of this name, as messages call types: without the paths of modules. That
+    /// of `T` alone, unless overridden; a serializer of several types could take the bytes of one for another.
+    ///
+    /// A type that was renamed needs it, and a serializer that writes `Option<T>` as it writes `T`.
+    fn reads_type(type_name: &str) -> bool {
+        type_name == type_label::<T>()
     }
 
     /// Whether [`decode_version`](Self::decode_version) reads what an older version wrote.
@@ -100,7 +106,7 @@ pub trait CustomSerializer<T>: Send + Sync + Sized + 'static {
             type_name: type_label::<T>(),
             version: Self::VERSION,
             configuration: Vec::new(),
-            evolution: EvolutionHandle(Some(Arc::new(ByVersion::<T, Self>(PhantomData)))),
+            evolution: Unstored(Some(Arc::new(ByVersion::<T, Self>(PhantomData)))),
         }
     }
 }
@@ -111,6 +117,13 @@ struct ByVersion<T, S>(PhantomData<fn() -> (T, S)>);
 impl<T: 'static, S: CustomSerializer<T>> Evolution for ByVersion<T, S> {
     fn resolve(&self, stored: &Opaque, _: &Opaque) -> Resolution {
         let version = stored.version;
+        if !S::reads_type(&stored.type_name) {
+            return Resolution::Incompatible(format!(
+                "the serializer '{}' does not read its {}: let it, by `reads_type`, if the bytes are the same",
+                S::NAME,
+                shortened(&stored.type_name)
+            ));
+        }
         if version == S::VERSION {
             return Resolution::AsIs;
         }
@@ -306,8 +319,6 @@ impl<T: Clone + Send + Sync + 'static, S: CustomSerializer<T>> Element for Custo
 }
 
 impl<T: Clone + Send + Sync + 'static, S: CustomSerializer<T>> Data for Custom<T, S> {
-    const GENERIC: bool = S::GENERIC;
-
     fn describe(_: &mut SchemaBuilder) -> Type {
         describe::<T, S>()
     }
@@ -321,7 +332,8 @@ impl<T: Clone + Send + Sync + 'static, S: CustomSerializer<T>> Data for Custom<T
     }
 }
 
-/// The name of a type without the paths of modules, which may change without the type changing.
+/// The name of a type without the paths of modules, which may change without the type changing, and without lifetimes, which
+/// some compilers show.
 pub fn type_label<T: ?Sized>() -> String {
     let full = std::any::type_name::<T>();
     let mut label = String::with_capacity(full.len());
@@ -337,6 +349,9 @@ pub fn type_label<T: ?Sized>() -> String {
                     rest = after;
                 }
             }
+        } else if first == '\'' {
+            let lifetime = rest[1..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+            rest = lifetime.strip_prefix(", ").or(lifetime.strip_prefix(' ')).unwrap_or(lifetime);
         } else {
             label.push(first);
             rest = &rest[first.len_utf8()..];

@@ -27,10 +27,6 @@ use crate::schema::{SchemaBuilder, Type};
     note = "records own their data: no references, and integers of a fixed width instead of `usize`"
 )]
 pub trait Data: Element {
-    /// Whether the generic fallback writes it or a part of it, as far as that can be known of a type alone. What
-    /// `#[record(native)]` refuses.
-    const GENERIC: bool = false;
-
     /// What values are written as; what [`Schema::of`](crate::Schema::of) asks for.
     fn describe(schema: &mut SchemaBuilder) -> Type;
 

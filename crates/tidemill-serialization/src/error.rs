@@ -20,9 +20,7 @@ use crate::input::DecodeError;
 #[derive(Debug, thiserror::Error)]
 pub enum SerializationError {
     /// The bytes are no batch of that type.
-    #[error(
-        "a batch of {type_name} cannot be read: {source}; it is damaged, or was written for another version of the type"
-    )]
+    #[error("a batch of {type_name} cannot be read: {source}{}", reason(source))]
     Decode {
         /// The type of the records.
         type_name: &'static str,
@@ -30,7 +28,7 @@ pub enum SerializationError {
         source: DecodeError,
     },
     /// The bytes are no value of that type.
-    #[error("a stored {type_name} cannot be read: {source}; the bytes are damaged")]
+    #[error("a stored {type_name} cannot be read: {source}{}", reason(source))]
     Value {
         /// The type of the value.
         type_name: &'static str,
@@ -143,6 +141,14 @@ pub enum SerializationError {
     /// Arrow refused columns that were built from records.
     #[error("columns could not be built from records: {0}")]
     Arrow(#[from] ArrowError),
+}
+
+/// Where wrong bytes come from, if the error does not say it.
+fn reason(source: &DecodeError) -> &'static str {
+    match source {
+        DecodeError::TooDeep { .. } => "",
+        _ => "; it is damaged, or was written by another version of the type",
+    }
 }
 
 impl Classified for SerializationError {

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::custom::{Custom, CustomSerializer, type_label};
 use crate::input::{DecodeError, Input, MAX_DEPTH};
-use crate::opaque::{EvolutionHandle, GENERIC, Opaque};
+use crate::opaque::{GENERIC, Opaque};
+use crate::unstored::Unstored;
 
 /// A value of any type that `serde` can serialize: for streams and state of types that are no records.
 ///
@@ -54,7 +55,6 @@ pub struct GenericSerializer;
 
 impl<T: Serialize + DeserializeOwned + 'static> CustomSerializer<T> for GenericSerializer {
     const NAME: &'static str = GENERIC;
-    const GENERIC: bool = true;
 
     /// # Panics
     /// When the type refuses to be serialized, which only its own code can do; the task then fails with its message.
@@ -68,7 +68,13 @@ impl<T: Serialize + DeserializeOwned + 'static> CustomSerializer<T> for GenericS
         let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
         deserializer.set_max_depth(MAX_DEPTH as usize);
         let value = T::deserialize(&mut deserializer)
-            .map_err(|error| DecodeError::invalid(GENERIC, format!("{}: {error}", type_label::<T>())))?;
+            .map_err(|error| {
+                let detail = format!(
+                    "{}: {error}; if the type was changed: generic types do not evolve, make it a record or write a serializer for it",
+                    type_label::<T>()
+                );
+                DecodeError::invalid(GENERIC, detail)
+            })?;
         match rest.len() {
             0 => Ok(value),
             left => Err(DecodeError::Trailing { what: GENERIC, left }),
@@ -81,14 +87,14 @@ impl<T: Serialize + DeserializeOwned + 'static> CustomSerializer<T> for GenericS
         counter.0
     }
 
-    /// Without an evolution: only values of the same type can be read.
+    /// Without an evolution: only values of a type of the same name can be read.
     fn opaque() -> Opaque {
         Opaque {
             serializer: GENERIC.to_owned(),
             type_name: type_label::<T>(),
             version: <Self as CustomSerializer<T>>::VERSION,
             configuration: Vec::new(),
-            evolution: EvolutionHandle(None),
+            evolution: Unstored(None),
         }
     }
 }

@@ -62,6 +62,7 @@ pub mod error;
 pub mod generic;
 pub mod input;
 pub mod migration;
+mod native;
 pub mod opaque;
 mod packed;
 mod scalars;
@@ -70,6 +71,7 @@ mod skip;
 pub mod snapshot;
 mod tables;
 pub mod time;
+mod unstored;
 
 pub use batch::{BatchSerializer, TypedBatchSerializer, decode_batch, encode_batch};
 pub use columns::{ArrowField, ArrowRecord, ArrowValue};
@@ -82,12 +84,14 @@ pub use error::SerializationError;
 pub use generic::{Generic, GenericSerializer};
 pub use input::{DecodeError, Input, MAX_DEPTH};
 pub use migration::{Migration, MigrationError};
+pub use native::Native;
 pub use packed::{pack, unpack};
 pub use schema::{Schema, SchemaBuilder};
 pub use snapshot::SerializerSnapshot;
 pub use tidemill_core::hash::RoutingHash;
 pub use tidemill_derive::{Record, RoutingHash};
 pub use time::{Date, TimeOfDay, TimestampMicros, TimestampMs};
+pub use unstored::Unstored;
 
 // So that derived code finds this crate by its name from within it too.
 #[allow(unused_extern_crates)] // Only what uses a derive does.
@@ -100,6 +104,7 @@ pub mod __private {
     pub use crate::custom;
     pub use crate::defaults::{Encoded, NoDefault, Probe, WithDefault, encoded, encoded_with};
     pub use crate::schema::{Body, Definition, Field, Type, Variant};
+    pub use crate::unstored::Unstored;
     pub use arrow_array::RecordBatch;
     pub use arrow_schema::SchemaRef;
     pub use tidemill_core::element::{Element, fixed_same, fixed_sum};

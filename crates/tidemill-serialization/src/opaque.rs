@@ -3,12 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tidemill_core::element::Element;
-
 use crate::Record;
-use crate::data::Data;
-use crate::input::{DecodeError, Input};
-use crate::schema::{SchemaBuilder, Type};
+use crate::input::DecodeError;
+use crate::unstored::Unstored;
 
 /// The serializer of the generic fallback, as it is called in schemas.
 ///
@@ -42,8 +39,8 @@ pub struct Opaque {
     pub version: u32,
     /// What the serializer needs to read the bytes back, such as the schema that they were written with.
     pub configuration: Vec<u8>,
-    /// How this program reads what others wrote. Not stored.
-    pub evolution: EvolutionHandle,
+    /// How this program reads what others wrote; nothing where only equal ones can be read.
+    pub evolution: Unstored<Option<Arc<dyn Evolution>>>,
 }
 
 impl Opaque {
@@ -127,7 +124,8 @@ pub enum Resolution {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tidemill_serialization::opaque::{Evolution, EvolutionHandle, Opaque, Resolution};
+/// use tidemill_serialization::Unstored;
+/// use tidemill_serialization::opaque::{Evolution, Opaque, Resolution};
 ///
 /// /// All versions have the same bytes.
 /// struct Same;
@@ -138,43 +136,11 @@ pub enum Resolution {
 ///     }
 /// }
 ///
-/// let handle = EvolutionHandle(Some(Arc::new(Same)));
-/// # assert!(handle.0.is_some());
+/// let evolution: Unstored<Option<Arc<dyn Evolution>>> = Unstored(Some(Arc::new(Same)));
+/// # assert!(evolution.is_some());
 /// ```
 pub trait Evolution: Send + Sync + 'static {
     /// Decides how values that were written as `stored` are read by a program that writes them as `declared`. The
     /// serializers are the same.
     fn resolve(&self, stored: &Opaque, declared: &Opaque) -> Resolution;
-}
-
-/// The [`Evolution`] of this program, which is not stored.
-///
-/// ```
-/// use tidemill_serialization::opaque::EvolutionHandle;
-/// use tidemill_serialization::{Data, Input};
-///
-/// assert!(EvolutionHandle::decode(&mut Input::new(&[]))?.0.is_none(), "it is not stored");
-/// # Ok::<(), tidemill_serialization::DecodeError>(())
-/// ```
-#[derive(Clone, Default)]
-pub struct EvolutionHandle(pub Option<Arc<dyn Evolution>>);
-
-impl Element for EvolutionHandle {
-    const FIXED_BYTES: Option<usize> = Some(0);
-
-    fn logical_bytes(&self) -> usize {
-        0
-    }
-}
-
-impl Data for EvolutionHandle {
-    fn describe(_: &mut SchemaBuilder) -> Type {
-        Type::Unit
-    }
-
-    fn encode(&self, _: &mut Vec<u8>) {}
-
-    fn decode(_: &mut Input<'_>) -> Result<Self, DecodeError> {
-        Ok(Self(None))
-    }
 }

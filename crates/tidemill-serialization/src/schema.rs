@@ -11,6 +11,7 @@ use crate::Record;
 use crate::data::Data;
 use crate::input::DecodeError;
 use crate::opaque::Opaque;
+use crate::unstored::Unstored;
 
 /// More definitions than any program has; a damaged schema may claim any number.
 const MAX_DEFINITIONS: usize = 10_000;
@@ -94,7 +95,7 @@ pub struct Definition {
     /// Its name, without the path of its module.
     pub name: String,
     /// The names that it had before.
-    pub aliases: Vec<String>,
+    pub aliases: Unstored<Vec<String>>,
     /// What is in it.
     pub body: Body,
 }
@@ -141,11 +142,11 @@ pub struct Field {
     /// Its name.
     pub name: String,
     /// The names that it had before.
-    pub aliases: Vec<String>,
+    pub aliases: Unstored<Vec<String>>,
     /// Its type.
     pub ty: Type,
     /// What it is where it is missing: an encoded value.
-    pub default: Option<Vec<u8>>,
+    pub default: Unstored<Option<Vec<u8>>>,
 }
 
 /// A variant of an enum.
@@ -166,7 +167,7 @@ pub struct Variant {
     /// Its name.
     pub name: String,
     /// The names that it had before.
-    pub aliases: Vec<String>,
+    pub aliases: Unstored<Vec<String>>,
     /// Its fields, in the order in which they are written.
     pub fields: Vec<Field>,
 }
@@ -223,7 +224,7 @@ impl SchemaBuilder {
     /// let mut builder = SchemaBuilder::default();
     /// let define = |_: &mut SchemaBuilder| Definition {
     ///     name: "Marker".to_owned(),
-    ///     aliases: Vec::new(),
+    ///     aliases: Vec::new().into(),
     ///     body: Body::Struct(Vec::new()),
     /// };
     /// assert_eq!(builder.named::<Marker>(define), Type::Named(0));

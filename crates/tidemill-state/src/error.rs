@@ -100,6 +100,19 @@ pub enum StateError {
         /// The key groups of the subtask.
         owned: String,
     },
+    /// A restored key is now in another key group: its routing hash is another one than when it was stored.
+    #[error(
+        "a key of the state '{name}' was stored in key group {stored} and is now in {now}: its `RoutingHash` has changed; \
+         derive it, or write it as it was"
+    )]
+    RoutingChanged {
+        /// The name of the state.
+        name: String,
+        /// The key group in the snapshot.
+        stored: KeyGroup,
+        /// The key group of the key in this program.
+        now: KeyGroup,
+    },
     /// The columns of a batch access differ in length.
     #[error("a batch access to state has {keys} keys and {other} {what}")]
     UnevenBatch {
@@ -138,7 +151,7 @@ pub enum StateError {
         source: DecodeError,
     },
     /// An entry cannot be made one of the program's types.
-    #[error("the state '{name}' cannot be migrated, its bytes are damaged: {source}")]
+    #[error("the state '{name}' cannot be migrated, its bytes are damaged or nested too deep: {source}")]
     Migrate {
         /// The name of the state.
         name: String,
@@ -192,6 +205,7 @@ impl Classified for StateError {
             StateError::NoCurrentKey => "TM-STATE-NO-CURRENT-KEY",
             StateError::WrongHandle { .. } => "TM-STATE-WRONG-HANDLE",
             StateError::WrongKeyGroup { .. } => "TM-STATE-WRONG-KEY-GROUP",
+            StateError::RoutingChanged { .. } => "TM-STATE-ROUTING-CHANGED",
             StateError::UnevenBatch { .. } => "TM-STATE-UNEVEN-BATCH",
             StateError::TooManyEntries { .. } => "TM-STATE-TOO-MANY-ENTRIES",
             StateError::OutOfMemory { .. } => "TM-STATE-OUT-OF-MEMORY",
@@ -210,6 +224,7 @@ impl Classified for StateError {
             | StateError::RestoredDifferently { .. }
             | StateError::Incompatible { .. }
             | StateError::KeyChanged { .. }
+            | StateError::RoutingChanged { .. }
             | StateError::GenericForbidden { .. }
             | StateError::NoCurrentKey
             | StateError::TooManyEntries { .. }

@@ -250,7 +250,7 @@ impl<K: Key, N: Key, E: Data> Table<K> for HeapLists<K, N, E> {
         Ok(())
     }
 
-    fn restore_group(&mut self, _group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
+    fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
         let mut input = Input::new(bytes);
         let now = self.stamp();
         while input.remaining() > 0 {
@@ -258,7 +258,7 @@ impl<K: Key, N: Key, E: Data> Table<K> for HeapLists<K, N, E> {
                 .and_then(|(key, namespace)| Ok((key, namespace, get_bytes(&mut input, "list")?)));
             let (key, namespace, elements): (K, N, _) = in_state(self.rows.name(), entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
-            self.scope.check_hash(at.hash)?;
+            self.scope.check_restored(self.rows.name(), group, at.hash)?;
             let mut cell = ListCell::default();
             let mut elements = Input::new(elements);
             while elements.remaining() > 0 {

@@ -310,7 +310,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for HeapMaps<K, N, UK, UV> {
         Ok(())
     }
 
-    fn restore_group(&mut self, _group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
+    fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
         let mut input = Input::new(bytes);
         let now = self.now();
         while input.remaining() > 0 {
@@ -318,7 +318,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for HeapMaps<K, N, UK, UV> {
                 .and_then(|(key, namespace)| Ok((key, namespace, get_bytes(&mut input, "map")?)));
             let (key, namespace, entries): (K, N, _) = in_state(self.rows.name(), entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
-            self.scope.check_hash(at.hash)?;
+            self.scope.check_restored(self.rows.name(), group, at.hash)?;
             let mut cell = MapCell::default();
             let mut entries = Input::new(entries);
             while entries.remaining() > 0 {

@@ -232,7 +232,7 @@ impl<K: Key, N: Key, V: Data> Table<K> for HeapValues<K, N, V> {
         Ok(())
     }
 
-    fn restore_group(&mut self, _group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
+    fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
         let mut input = Input::new(bytes);
         let now = self.now();
         while input.remaining() > 0 {
@@ -241,7 +241,7 @@ impl<K: Key, N: Key, V: Data> Table<K> for HeapValues<K, N, V> {
             });
             let (key, namespace, stamp, value): (K, N, _, _) = in_state(self.rows.name(), entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
-            self.scope.check_hash(at.hash)?;
+            self.scope.check_restored(self.rows.name(), group, at.hash)?;
             if let Some(slot) = self.rows.find(at) {
                 self.rows.remove(slot);
             }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use tidemill_core::budget::MemoryBudget;
-use tidemill_core::{KeyGroup, KeyGroupRange, key_group};
+use tidemill_core::{KeyGroupRange, key_group};
 use tidemill_serialization::{Data, Key, Schema, SerializerSnapshot};
 
 use crate::clock::Clock;
@@ -20,6 +20,7 @@ use crate::function::{AggregateFunction, ReduceFunction};
 use crate::list_state::ListState;
 use crate::map_state::MapState;
 use crate::migrate::StateMigration;
+use crate::parts::Parts;
 use crate::reducing_state::{AggregatingState, ReducingState};
 use crate::snapshot::{KeyedSnapshot, StateKind, StateListener, StateSchema, SubtaskSnapshot, check_owned};
 use crate::store::{StateBackend, Storage, SubtaskContext};
@@ -56,7 +57,7 @@ pub struct KeyedStateBackend<K> {
     states: Vec<Entry<K>>,
     names: HashMap<(bool, String), u32>,
     /// What was restored and not yet asked for, by whether it is timers, and name.
-    restored: BTreeMap<(bool, String), KeyedSnapshot>,
+    restored: BTreeMap<(bool, String), Parts>,
     listener: Option<Arc<dyn StateListener>>,
 }
 
@@ -573,8 +574,8 @@ impl<K: Key> KeyedStateBackend<K> {
             let timers = state.schema.kind == StateKind::Timers;
             if timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state);
         }
-        for ((timers, _), state) in &self.restored {
-            if *timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state.clone());
+        for ((timers, _), parts) in &self.restored {
+            if *timers { &mut snapshot.timers } else { &mut snapshot.keyed }.extend(parts.iter().cloned());
         }
         snapshot.keyed.sort_by(|a, b| a.name.cmp(&b.name));
         snapshot.timers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -622,10 +623,7 @@ impl<K: Key> KeyedStateBackend<K> {
                     }
                     let owned = self.owned_part(state);
                     let id = (timers, state.name.clone());
-                    match self.restored.remove(&id) {
-                        None => self.restored.insert(id, owned),
-                        Some(other) => self.restored.insert(id, join(other, owned)?),
-                    };
+                    self.restored.entry(id).or_default().add(owned)?;
                 }
             }
         }
@@ -694,49 +692,19 @@ fn schema<K: Data, N: Data>(
 fn restore_into<K: 'static>(
     table: &mut dyn Table<K>,
     declared: &StateSchema,
-    restored: &KeyedSnapshot,
+    restored: &Parts,
 ) -> Result<(), StateError> {
-    match StateMigration::of(&restored.name, &restored.schema, declared)? {
-        None => {
-            for (group, bytes) in &restored.groups {
-                table.restore_group(*group, bytes, restored.stamped)?;
-            }
-        }
-        Some(migration) => {
-            for (group, bytes) in &restored.groups {
-                let migrated = migration.group(&restored.name, bytes, restored.stamped)?;
-                table.restore_group(*group, &migrated, restored.stamped)?;
+    for part in restored.iter() {
+        let migration = StateMigration::of(&part.name, &part.schema, declared)?;
+        for (group, bytes) in &part.groups {
+            match &migration {
+                None => table.restore_group(*group, bytes, part.stamped)?,
+                Some(migration) => {
+                    let migrated = migration.group(&part.name, bytes, part.stamped)?;
+                    table.restore_group(*group, &migrated, part.stamped)?;
+                }
             }
         }
     }
     table.finish_restore()
-}
-
-/// Joins what two subtasks hold of one state.
-pub(crate) fn join(mut one: KeyedSnapshot, other: KeyedSnapshot) -> Result<KeyedSnapshot, StateError> {
-    let name = &one.name;
-    if one.schema != other.schema {
-        let (a, b) = (&one.schema, &other.schema);
-        return Err(StateError::Inconsistent(format!("the state '{name}' is {a} in one and {b} in another")));
-    }
-    if one.stamped != other.stamped && !(one.groups.is_empty() || other.groups.is_empty()) {
-        return Err(StateError::Inconsistent(format!(
-            "the state '{name}' expires in one and not in another"
-        )));
-    }
-    if one.groups.is_empty() {
-        one.stamped = other.stamped;
-    }
-    one.groups.extend(other.groups);
-    one.groups.sort_unstable_by_key(|(group, _)| *group);
-    let twice = |pair: &[(KeyGroup, Vec<u8>)]| pair[0].0 == pair[1].0;
-    match one.groups.windows(2).find(|pair| twice(pair)) {
-        Some(pair) => {
-            let group = pair[0].0;
-            Err(StateError::Inconsistent(format!(
-                "key group {group} of the state '{name}' is in two of them"
-            )))
-        }
-        None => Ok(one),
-    }
 }

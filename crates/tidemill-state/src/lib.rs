@@ -51,6 +51,7 @@ mod list_state;
 mod map_state;
 mod migrate;
 mod operator;
+mod parts;
 mod redistribute;
 mod reducing_state;
 mod snapshot;

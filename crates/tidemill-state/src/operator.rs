@@ -41,7 +41,7 @@ pub struct OperatorStateBackend {
     states: Vec<Entry>,
     names: HashMap<String, u32>,
     /// What was restored and not yet asked for.
-    restored: BTreeMap<String, OperatorSnapshot>,
+    restored: BTreeMap<String, Vec<OperatorSnapshot>>,
     listener: Option<Arc<dyn StateListener>>,
 }
 
@@ -279,7 +279,7 @@ impl OperatorStateBackend {
             listener.declared(&name, &types)?;
         }
         if let Some(restored) = self.restored.get(&name) {
-            fill(&mut state, mode, &types, restored)?;
+            restored.iter().try_for_each(|part| fill(&mut state, mode, &types, part))?;
             self.restored.remove(&name);
         }
         let index = self.states.len() as u32;
@@ -309,7 +309,8 @@ impl OperatorStateBackend {
             types: entry.types.clone(),
             items: entry.state.encode(),
         });
-        let mut operator: Vec<OperatorSnapshot> = declared.chain(self.restored.values().cloned()).collect();
+        let mut operator: Vec<OperatorSnapshot> =
+            declared.chain(self.restored.values().flatten().cloned()).collect();
         operator.sort_by(|a, b| a.name.cmp(&b.name));
         SubtaskSnapshot { operator, ..Default::default() }
     }
@@ -342,7 +343,7 @@ impl OperatorStateBackend {
                     fill(&mut *entry.state, entry.mode, &entry.types, restored)?;
                 }
                 None => {
-                    self.restored.insert(restored.name.clone(), restored.clone());
+                    self.restored.entry(restored.name.clone()).or_default().push(restored.clone());
                 }
             }
         }
@@ -363,7 +364,8 @@ impl OperatorStateBackend {
 }
 
 impl OperatorSnapshot {
-    /// A state whose items are of type `T`, for operators that keep it themselves.
+    /// A state whose items are of type `T`, for operators that keep it themselves. Those tell the [`StateListener`] of
+    /// their context of it when they are opened, where `T` may be a type of the user's.
     ///
     /// ```
     /// use tidemill_state::{OperatorSnapshot, OperatorStateMode};

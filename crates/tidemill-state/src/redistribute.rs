@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidemill_core::KeyGroupRange;
 
 use crate::error::StateError;
-use crate::keyed::join;
+use crate::parts::Parts;
 use crate::snapshot::{KeyedSnapshot, OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
 /// Deals the snapshots of all subtasks of an operator, in the order of subtasks, to `new_parallelism` subtasks.
@@ -40,8 +40,7 @@ pub fn redistribute(
     }
     let mut dealt: Vec<SubtaskSnapshot> =
         (0..new_parallelism).map(|_| SubtaskSnapshot { max_parallelism, ..Default::default() }).collect();
-    let mut keyed = BTreeMap::new();
-    let mut timers = BTreeMap::new();
+    let (mut keyed, mut timers) = (BTreeMap::new(), BTreeMap::new());
     let mut operator: BTreeMap<String, Vec<(usize, OperatorSnapshot)>> = BTreeMap::new();
     let old_parallelism = snapshots.len();
     for (subtask, snapshot) in snapshots.into_iter().enumerate() {
@@ -55,10 +54,10 @@ pub fn redistribute(
             operator.entry(state.name.clone()).or_default().push((subtask, state));
         }
     }
-    for state in keyed.into_values() {
+    for state in keyed.into_values().flat_map(Parts::into_iter) {
         deal_groups(state, max_parallelism, &mut dealt, |subtask| &mut subtask.keyed)?;
     }
-    for state in timers.into_values() {
+    for state in timers.into_values().flat_map(Parts::into_iter) {
         deal_groups(state, max_parallelism, &mut dealt, |subtask| &mut subtask.timers)?;
     }
     for parts in operator.into_values() {
@@ -67,13 +66,8 @@ pub fn redistribute(
     Ok(dealt)
 }
 
-fn collect(states: &mut BTreeMap<String, KeyedSnapshot>, state: KeyedSnapshot) -> Result<(), StateError> {
-    let joined = match states.remove(&state.name) {
-        None => state,
-        Some(other) => join(other, state)?,
-    };
-    states.insert(joined.name.clone(), joined);
-    Ok(())
+fn collect(states: &mut BTreeMap<String, Parts>, state: KeyedSnapshot) -> Result<(), StateError> {
+    states.entry(state.name.clone()).or_default().add(state)
 }
 
 fn deal_groups(
@@ -110,41 +104,58 @@ fn deal_groups(
 fn deal_items(
     parts: Vec<(usize, OperatorSnapshot)>,
     old_parallelism: usize,
-    dealt: &mut [SubtaskSnapshot],
+    snapshots: &mut [SubtaskSnapshot],
 ) -> Result<(), StateError> {
     let Some((_, first)) = parts.first() else { return Ok(()) };
-    let (name, mode, types) = (first.name.clone(), first.mode, first.types.clone());
-    if let Some((_, other)) = parts.iter().find(|(_, part)| part.mode != mode || part.types != types) {
+    let (name, mode) = (first.name.clone(), first.mode);
+    if let Some((_, other)) = parts.iter().find(|(_, part)| part.mode != mode) {
         let (a, b) = (first.describe(), other.describe());
         return Err(StateError::Inconsistent(format!("the state '{name}' is {a} in one and {b} in another")));
     }
-    let parallelism = dealt.len();
-    let mut items: Vec<Vec<Vec<u8>>> = vec![Vec::new(); parallelism];
+    let parallelism = snapshots.len();
+    let mut dealt: Vec<Vec<OperatorSnapshot>> = vec![Vec::new(); parallelism];
     match mode {
         OperatorStateMode::Split if parallelism == old_parallelism => {
-            for (subtask, part) in parts {
-                items[subtask].extend(part.items);
-            }
+            parts.into_iter().for_each(|(subtask, part)| give(&mut dealt[subtask], part));
         }
         OperatorStateMode::Split => {
-            let all = parts.into_iter().flat_map(|(_, part)| part.items);
-            for (i, item) in all.enumerate() {
-                items[i % parallelism].push(item);
+            let mut next = 0;
+            for (_, part) in parts {
+                let OperatorSnapshot { types, items, .. } = part;
+                // A state without items is kept, so that its name stays taken.
+                let empty = |types| OperatorSnapshot { name: name.clone(), mode, types, items: Vec::new() };
+                let mut own: Vec<OperatorSnapshot> = (0..parallelism).map(|_| empty(types.clone())).collect();
+                for item in items {
+                    own[next % parallelism].items.push(item);
+                    next += 1;
+                }
+                dealt.iter_mut().zip(own).for_each(|(subtask, part)| give(subtask, part));
             }
         }
         OperatorStateMode::Union => {
-            let all: Vec<Vec<u8>> = parts.into_iter().flat_map(|(_, part)| part.items).collect();
-            items.fill(all);
+            let mut all = Vec::new();
+            parts.into_iter().for_each(|(_, part)| give(&mut all, part));
+            dealt.fill(all);
         }
         OperatorStateMode::Broadcast => {
-            for (subtask, items) in items.iter_mut().enumerate() {
+            for (subtask, own) in dealt.iter_mut().enumerate() {
                 // The copies should be equal; each subtask keeps to its own as long as it can.
-                *items = parts[subtask % parts.len()].1.items.clone();
+                own.push(parts[subtask % parts.len()].1.clone());
             }
         }
     }
-    for (snapshot, items) in dealt.iter_mut().zip(items) {
-        snapshot.operator.push(OperatorSnapshot { name: name.clone(), mode, types: types.clone(), items });
+    for (snapshot, own) in snapshots.iter_mut().zip(dealt) {
+        snapshot.operator.extend(own);
     }
     Ok(())
+}
+
+/// Adds what one subtask held to what another one gets: apart, where another release of the program wrote it.
+fn give(own: &mut Vec<OperatorSnapshot>, part: OperatorSnapshot) {
+    if let Some(known) = own.iter_mut().find(|known| known.types == part.types) {
+        known.items.extend(part.items);
+    } else if own.is_empty() || !part.items.is_empty() {
+        own.retain(|known| !known.items.is_empty());
+        own.push(part);
+    }
 }

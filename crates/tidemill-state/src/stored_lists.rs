@@ -265,7 +265,7 @@ impl<K: Key, N: Key, E: Data> Table<K> for StoredLists<K, N, E> {
             });
             let (key, namespace, items): (K, N, Stamped<E>) = in_state(&self.rows.name, entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
-            self.rows.scope.check_hash(at.hash)?;
+            self.rows.scope.check_restored(&self.rows.name, group, at.hash)?;
             let row_key = self.rows.row_key(at);
             if !items.is_empty() {
                 self.rows.writes.put(&row_key, |out| encode_row(&items, stamped_here, out));

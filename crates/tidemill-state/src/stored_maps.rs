@@ -286,7 +286,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for StoredMaps<K, N, UK, UV> {
                 .and_then(|(key, namespace)| Ok((key, namespace, get_bytes(&mut input, "map")?)));
             let (key, namespace, entries): (K, N, _) = in_state(&self.rows.name, entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
-            self.rows.scope.check_hash(at.hash)?;
+            self.rows.scope.check_restored(&self.rows.name, group, at.hash)?;
             let mut entries = Input::new(entries);
             while entries.remaining() > 0 {
                 let row = get_row::<UK, UV>(&mut entries, stamped, now);

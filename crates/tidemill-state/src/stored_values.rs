@@ -304,7 +304,7 @@ impl<K: Key, N: Key, V: Data> Table<K> for StoredValues<K, N, V> {
             });
             let (key, namespace, stamp, value): (K, N, _, V) = in_state(&self.rows.name, entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
-            self.rows.scope.check_hash(at.hash)?;
+            self.rows.scope.check_restored(&self.rows.name, group, at.hash)?;
             let row_key = self.rows.row_key(at);
             let stamp = self.rows.stamp(stamp);
             self.rows.writes.put(&row_key, |out| {

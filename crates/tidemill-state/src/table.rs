@@ -28,6 +28,20 @@ impl Scope {
         check_owned(self.owned, key_group::key_group(routing_hash, self.max_parallelism))
     }
 
+    /// Checks a key of the state `name` that was found in a key group of a snapshot.
+    pub(crate) fn check_restored(
+        &self,
+        name: &str,
+        group: KeyGroup,
+        routing_hash: u64,
+    ) -> Result<(), StateError> {
+        let now = key_group::key_group(routing_hash, self.max_parallelism);
+        if now != group {
+            return Err(StateError::RoutingChanged { name: name.to_owned(), stored: group, now });
+        }
+        check_owned(self.owned, group)
+    }
+
     /// Checks the records `created` of a batch; keys that have an entry were checked when they got it.
     pub(crate) fn check_created<B, N>(
         &self,

@@ -505,7 +505,7 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
         Ok(())
     }
 
-    fn restore_group(&mut self, _group: KeyGroup, bytes: &[u8], _stamped: bool) -> Result<(), StateError> {
+    fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], _stamped: bool) -> Result<(), StateError> {
         let mut input = Input::new(bytes);
         while input.remaining() > 0 {
             let entry = get_entry::<K, N>(&mut input).and_then(|(key, namespace)| {
@@ -515,7 +515,9 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
                 let place = get_varint(&mut input, "place of a timer")?;
                 Ok((domain, timestamp, place, key.routing_hash(), key, namespace))
             });
-            self.restoring.push(in_state(self.account.name(), entry)?);
+            let timer = in_state(self.account.name(), entry)?;
+            self.scope.check_restored(self.account.name(), group, timer.3)?;
+            self.restoring.push(timer);
         }
         Ok(())
     }

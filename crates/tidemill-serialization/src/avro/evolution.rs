@@ -8,7 +8,8 @@ use super::resolution::Resolution;
 use super::schema::AvroSchema;
 use super::value::{decode_value, encode_value};
 use crate::compatibility::Difference;
-use crate::opaque::{Evolution, EvolutionHandle, Opaque, Resolution as Outcome};
+use crate::opaque::{Evolution, Opaque, Resolution as Outcome};
+use crate::unstored::Unstored;
 
 /// The serializer of Avro values, as it is called in what is stored.
 pub const SERIALIZER: &str = "avro";
@@ -24,7 +25,7 @@ pub(crate) fn opaque(type_name: String, schema: Result<AvroSchema, AvroError>) -
         type_name,
         version: 1,
         configuration,
-        evolution: EvolutionHandle(Some(Arc::new(evolution))),
+        evolution: Unstored(Some(Arc::new(evolution))),
     }
 }
 

@@ -137,7 +137,7 @@ fn claims_within_generic_values_allocate_little() {
 }
 
 fn field(name: &str, ty: Type) -> Field {
-    Field { name: name.into(), aliases: vec![], ty, default: None }
+    Field { name: name.into(), aliases: vec![].into(), ty, default: None.into() }
 }
 
 /// Schemas of a struct `Node`, each holding the next.
@@ -146,7 +146,7 @@ fn chain(length: u32, last: Type) -> Schema {
         let next = if position + 1 < length { Type::Named(position + 1) } else { last.clone() };
         let next = if next == last { next } else { Type::Option(Box::new(next)) };
         let body = Body::Struct(vec![field("next", next), field("number", Type::Int(16))]);
-        Definition { name: "Node".into(), aliases: vec![], body }
+        Definition { name: "Node".into(), aliases: vec![].into(), body }
     };
     Schema { root: Type::Named(0), definitions: (0..length).map(each).collect() }
 }
@@ -180,7 +180,7 @@ fn no_more_differences_are_looked_for_than_somebody_reads() {
 
 #[test]
 fn long_names_are_cut_short() {
-    let long = Definition { name: "é".repeat(100_000), aliases: vec![], body: Body::Struct(vec![]) };
+    let long = Definition { name: "é".repeat(100_000), aliases: vec![].into(), body: Body::Struct(vec![]) };
     let schema = Schema { root: Type::Tuple(vec![Type::Named(0); 10_000]), definitions: vec![long] };
     assert_eq!(schema.to_string(), format!("({}…", "é".repeat(499)), "at most 1,000 bytes");
     assert!(schema.describe().len() < 21_000);
@@ -200,7 +200,7 @@ fn nothing_takes_no_time() {
         // 2^64 of nothing.
         for position in 1..=64 {
             let next = if position < 64 { Type::Named(position + 1) } else { nothing.clone() };
-            definitions.push(Definition { name: "Twice".into(), aliases: vec![], body: twice(next) });
+            definitions.push(Definition { name: "Twice".into(), aliases: vec![].into(), body: twice(next) });
         }
         let stored = SerializerSnapshot { schema: Schema { root: Type::Named(0), definitions } };
         let stored = SerializerSnapshot::decode(&stored.encode()).unwrap();

@@ -390,3 +390,81 @@ fn names_come_before_aliases() {
     }
     becomes(Pair { left: 1, right: 2 }, now::Pair { second: 2, left: 1 });
 }
+
+#[test]
+fn variants_of_keys_stay_apart() {
+    #[derive(Record, RoutingHash, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    enum Kind {
+        Card,
+        Debit,
+        Cash,
+    }
+    mod now {
+        use super::*;
+
+        #[derive(Record, RoutingHash, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(super) enum Kind {
+            #[record(alias = "Debit")]
+            Card,
+            Cash,
+        }
+    }
+    becomes(
+        vec![Kind::Card, Kind::Debit, Kind::Cash],
+        vec![now::Kind::Card, now::Kind::Card, now::Kind::Cash],
+    );
+    refused::<BTreeMap<Kind, u8>, BTreeMap<now::Kind, u8>>(
+        "Map<Kind, u8>.keys::Debit was Debit and is now the same as Card (two keys could become one: keep both variants, \
+         or use another name for the state)",
+    );
+}
+
+/// Without names, only the positions tell which field is which.
+#[test]
+fn fields_without_names_are_only_appended() {
+    #[derive(Record, Clone)]
+    struct Move(u32, u32, String);
+    #[derive(Record, Clone)]
+    enum Shape {
+        Circle(f64),
+        Box { side: f64 },
+    }
+    mod appended {
+        #[derive(tidemill_serialization::Record, Clone, Debug, PartialEq)]
+        pub(super) struct Move(pub(super) u64, pub(super) u32, pub(super) String, pub(super) Option<u8>);
+    }
+    mod removed {
+        #[derive(tidemill_serialization::Record, Clone)]
+        pub(super) struct Move(#[allow(dead_code)] u64);
+    }
+    mod named {
+        #[derive(tidemill_serialization::Record, Clone, Debug, PartialEq)]
+        pub(super) struct Move {
+            #[record(alias = "1")]
+            pub(super) to: u32,
+            #[record(alias = "0")]
+            pub(super) from: u32,
+            #[record(alias = "2")]
+            pub(super) by: String,
+        }
+    }
+    mod exchanged {
+        #[derive(tidemill_serialization::Record, Clone)]
+        #[allow(dead_code)]
+        pub(super) enum Shape {
+            Circle { radius: f64 },
+            Box(f64),
+        }
+    }
+    let stored = Move(1, 2, "x".into());
+    becomes(stored.clone(), appended::Move(1, 2, "x".into(), None));
+    becomes(stored, named::Move { to: 2, from: 1, by: "x".into() });
+    let advice = "fields without names may only be appended: keep it, or name all fields, with their positions as aliases, \
+                  as in #[record(alias = \"0\")], in one release and remove it in the next";
+    refused::<Move, removed::Move>(&format!(
+        "Move.1 was u32 and is now gone ({advice}); Move.2 was String and is now gone ({advice})"
+    ));
+    refused::<Shape, exchanged::Shape>(&format!(
+        "Shape::Circle.0 was f64 and is now gone ({advice}); Shape::Box.side was f64 and is now gone ({advice})"
+    ));
+}

@@ -153,7 +153,7 @@ impl Model {
         let renamed = random.below(4) == 0;
         let placeholder = |name: &str| Definition {
             name: name.to_owned(),
-            aliases: if renamed { vec![format!("T{from}"), "Older".into()] } else { vec![] },
+            aliases: if renamed { vec![format!("T{from}"), "Older".into()] } else { vec![] }.into(),
             body: Body::Struct(vec![]),
         };
         self.stored.push(placeholder(&name));
@@ -178,13 +178,13 @@ impl Model {
             let (from, to, fields) = self.fields(random, depth, key);
             let renamed = random.below(4) == 0;
             let name = |new: bool| format!("{}{i}", if new && renamed { "W" } else { "V" });
-            stored.push(Variant { name: name(false), aliases: vec![], fields: from });
+            stored.push(Variant { name: name(false), aliases: vec![].into(), fields: from });
             let aliases = if renamed { vec![name(false)] } else { vec![] };
-            declared.push((Some(i), Variant { name: name(true), aliases, fields: to }));
+            declared.push((Some(i), Variant { name: name(true), aliases: aliases.into(), fields: to }));
             contents.push(fields);
         }
         if random.below(2) == 0 {
-            declared.push((None, Variant { name: "Added".into(), aliases: vec![], fields: vec![] }));
+            declared.push((None, Variant { name: "Added".into(), aliases: vec![].into(), fields: vec![] }));
         }
         random.shuffle(&mut declared);
         let place = |i| declared.iter().position(|(of, _)| *of == Some(i)).unwrap();
@@ -201,17 +201,20 @@ impl Model {
             let before = self.broken;
             let (from, to, change) = self.change(random, depth, key);
             let name = format!("f{i}");
-            stored.push(Field { name: name.clone(), aliases: vec![], ty: from, default: None });
+            stored.push(Field { name: name.clone(), aliases: vec![].into(), ty: from, default: None.into() });
             changes.push(change);
             // A field that is dropped says nothing of its type.
             if !key && self.broken == before && random.below(5) == 0 {
                 continue;
             }
             let field = match random.below(4) {
-                0 => {
-                    Field { name: format!("g{i}"), aliases: vec!["old".into(), name], ty: to, default: None }
-                }
-                _ => Field { name, aliases: vec![], ty: to, default: Some(vec![9; 3]) },
+                0 => Field {
+                    name: format!("g{i}"),
+                    aliases: vec!["old".into(), name].into(),
+                    ty: to,
+                    default: None.into(),
+                },
+                _ => Field { name, aliases: vec![].into(), ty: to, default: Some(vec![9; 3]).into() },
             };
             declared.push((Source::Stored(i), field));
         }
@@ -219,9 +222,9 @@ impl Model {
             let default = i32::encoded(random.next() as i32);
             let field = Field {
                 name: format!("n{i}"),
-                aliases: vec!["never".into()],
+                aliases: vec!["never".into()].into(),
                 ty: Type::Int(32),
-                default: Some(default.clone()),
+                default: Some(default.clone()).into(),
             };
             declared.push((Source::Default(default), field));
         }

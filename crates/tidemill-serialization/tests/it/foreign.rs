@@ -133,6 +133,8 @@ struct Celsius(f64);
 /// Whole degrees in its first version, tenths in its second.
 struct Degrees;
 
+impl tidemill_serialization::Native for Degrees {}
+
 impl CustomSerializer<Celsius> for Degrees {
     const NAME: &'static str = "degrees";
     const VERSION: u32 = 2;
@@ -185,6 +187,7 @@ mod first {
 }
 
 #[derive(Record, Clone, Debug, PartialEq)]
+#[record(native)]
 struct Reading {
     station: u32,
     #[record(with = Degrees, default = Celsius(20.5))]
@@ -223,20 +226,115 @@ fn serializers_of_their_own_read_their_older_versions() {
     assert!(why.to_string().contains("'degrees' does not read its version 2"), "{why}");
 }
 
+/// Types that contain themselves, each other, and themselves under another name.
 #[test]
-fn a_record_knows_whether_it_is_native() {
+fn native_records_may_be_recursive() {
     #[derive(Record, Clone)]
     #[record(native)]
-    struct Native {
+    struct Expression {
+        kind: Kind,
         readings: Vec<Reading>,
-        next: Option<Box<Native>>,
     }
     #[derive(Record, Clone)]
-    struct Fallback {
-        next: Vec<(u8, Option<Fallback>)>,
-        shapes: BTreeMap<String, Vec<Generic<Shape>>>,
+    #[record(native)]
+    enum Kind {
+        Literal(i64),
+        Not(Box<Expression>),
     }
-    const { assert!(!<Native as Data>::GENERIC) };
-    const { assert!(<Fallback as Data>::GENERIC) };
-    const { assert!(<Option<(u8, [Fallback; 2])> as Data>::GENERIC) };
+    type Children<T> = Vec<Node<T>>;
+    #[derive(Record, Clone)]
+    #[record(native)]
+    struct Node<T> {
+        value: T,
+        children: Children<T>,
+    }
+    #[derive(Record, Clone)]
+    enum Fallback {
+        Here(Generic<Shape>),
+        There(Vec<Within>),
+    }
+    #[derive(Record, Clone)]
+    struct Within {
+        fallback: Box<Fallback>,
+    }
+    fn native<T: Data + tidemill_serialization::Native>() -> Schema {
+        Schema::of::<T>()
+    }
+    assert!(native::<Expression>().generic_types().is_empty());
+    assert!(native::<Node<Option<Expression>>>().generic_types().is_empty());
+    assert_eq!(Schema::of::<Within>().generic_types(), ["Shape"]);
+
+    let not = Expression {
+        kind: Kind::Not(Box::new(Expression { kind: Kind::Literal(7), readings: vec![] })),
+        readings: vec![],
+    };
+    let read: Expression = decoded(&encoded(&not)).unwrap();
+    let Kind::Not(within) = read.kind else { panic!() };
+    assert!(matches!(within.kind, Kind::Literal(7)));
+    let node = Node { value: 1u8, children: vec![Node { value: 2, children: vec![] }] };
+    assert_eq!(decoded::<Node<u8>>(&encoded(&node)).unwrap().children[0].value, 2);
+    let fallback =
+        Fallback::There(vec![Within { fallback: Box::new(Fallback::Here(Generic::new(Shape::Empty))) }]);
+    assert!(matches!(decoded(&encoded(&fallback)).unwrap(), Fallback::There(within) if within.len() == 1));
+}
+
+/// Writes anything as text.
+struct AsText;
+
+impl<T: std::fmt::Display + std::str::FromStr + 'static> CustomSerializer<T> for AsText {
+    const NAME: &'static str = "as text";
+
+    fn encode(value: &T, out: &mut Vec<u8>) {
+        out.extend_from_slice(value.to_string().as_bytes());
+    }
+
+    fn decode(input: &mut Input<'_>) -> Result<T, DecodeError> {
+        let bytes = input.take(input.remaining(), "text")?;
+        let value = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+        value.ok_or_else(|| DecodeError::invalid("text", "it is no such value"))
+    }
+}
+
+#[test]
+fn a_serializer_of_several_types_keeps_them_apart() {
+    type Of<T> = Custom<T, AsText>;
+    let read = |declared: Schema| declared.read_from(&Schema::of::<Of<u64>>());
+    assert!(matches!(read(Schema::of::<Of<u64>>()), Compatibility::AsIs));
+    assert!(matches!(read(Schema::of::<Option<Of<u64>>>()), Compatibility::AfterMigration(_)));
+    let Compatibility::Incompatible(why) = read(Schema::of::<Of<u8>>()) else { panic!() };
+    assert_eq!(
+        why.to_string(),
+        "u8 (as text) was u64 (as text) and is now u8 (as text) (the serializer 'as text' does not read its u64: let it, by \
+         `reads_type`, if the bytes are the same)"
+    );
+}
+
+#[test]
+fn the_names_of_types_do_not_depend_on_the_compiler() {
+    use std::borrow::Cow;
+    let label = |schema: Schema| schema.generic_types();
+    assert_eq!(label(Schema::of::<Generic<Cow<'static, str>>>()), ["Cow<str>"]);
+    assert_eq!(
+        label(Schema::of::<Generic<Vec<std::collections::HashMap<u8, Shape>>>>()),
+        ["Vec<HashMap<u8, Shape>>"]
+    );
+}
+
+#[test]
+fn a_generic_type_that_changed_says_so() {
+    #[derive(Serialize, Deserialize, Clone)]
+    struct Before {
+        id: u8,
+    }
+    #[derive(Serialize, Deserialize, Clone, Debug)]
+    struct After {
+        id: u8,
+        added: u8,
+    }
+    let bytes = encoded(&Generic::new(Before { id: 1 }));
+    let error = decoded::<Generic<After>>(&bytes).unwrap_err().to_string();
+    assert!(
+        error.contains("After: missing field `added`; if the type was changed: generic types do not evolve"),
+        "{error}"
+    );
 }

@@ -155,10 +155,10 @@ fn write(in_store: bool, ttl: Option<StateTtlConfig>) -> SubtaskSnapshot {
     b.snapshot().unwrap()
 }
 
-fn check(in_store: bool, ttl: Option<StateTtlConfig>, snapshot: SubtaskSnapshot, declared_first: bool) {
+fn check(in_store: bool, ttl: Option<StateTtlConfig>, snapshots: &[SubtaskSnapshot], declared_first: bool) {
     // By way of bytes, as a file would have it, and dealt to two subtasks.
-    let snapshot = SubtaskSnapshot::decode(&snapshot.encode()).unwrap();
-    let parts = redistribute(vec![snapshot], MAX_PARALLELISM, 2).unwrap();
+    let snapshots = snapshots.iter().map(|snapshot| SubtaskSnapshot::decode(&snapshot.encode()).unwrap());
+    let parts = redistribute(snapshots.collect(), MAX_PARALLELISM, 2).unwrap();
     let mut keys_seen = 0;
     let mut timers_seen = Vec::new();
     for (subtask, part) in parts.iter().enumerate() {
@@ -213,10 +213,116 @@ fn all_kinds_of_state_and_timers_are_migrated() {
         for in_store in [false, true] {
             let snapshot = write(in_store, ttl);
             for (reader, declared_first) in [(false, false), (false, true), (true, false), (true, true)] {
-                check(reader, ttl, snapshot.clone(), declared_first);
+                check(reader, ttl, std::slice::from_ref(&snapshot), declared_first);
             }
         }
     }
+}
+
+/// An operator may declare a state with its first record, which some subtasks have not had when the next snapshot is taken:
+/// they still have it in the form of the release before.
+#[test]
+fn states_that_only_some_subtasks_have_asked_for_are_migrated_later() {
+    for in_store in [false, true] {
+        let parts = redistribute(vec![write(in_store, None)], MAX_PARALLELISM, 3).unwrap();
+        let again: Vec<SubtaskSnapshot> = (0..3)
+            .zip(&parts)
+            .map(|(subtask, part)| {
+                let mut b = open(in_store, subtask, 3);
+                b.restore([part]).unwrap();
+                if subtask == 1 {
+                    declare::<Order, Place>(&mut b, None, expected(0)).unwrap();
+                }
+                b.snapshot().unwrap()
+            })
+            .collect();
+        check(in_store, None, &again, false);
+        check(in_store, None, &again, true);
+    }
+}
+
+#[test]
+fn operator_states_that_only_some_subtasks_have_asked_for_are_migrated_later() {
+    let backend = || OperatorStateBackend::new(MemoryBudget::unlimited("test"));
+    let snapshot = |start: u32| {
+        let mut b = backend();
+        let split = b.register_list(ListStateDescriptor::<u32>::new("split")).unwrap();
+        let union = b.register_union_list(ListStateDescriptor::<u32>::new("union")).unwrap();
+        let rules = b.register_broadcast(MapStateDescriptor::<u8, u32>::new("rules")).unwrap();
+        split.update(&mut b, start..start + 3).unwrap();
+        union.update(&mut b, [start]).unwrap();
+        rules.put(&mut b, 1, 7).unwrap();
+        b.snapshot()
+    };
+    type Handles = (OperatorListState<u64>, OperatorListState<u64>, BroadcastState<u8, u64>);
+    let declare = |b: &mut OperatorStateBackend| -> Handles {
+        (
+            b.register_list(ListStateDescriptor::new("split")).unwrap(),
+            b.register_union_list(ListStateDescriptor::new("union")).unwrap(),
+            b.register_broadcast(MapStateDescriptor::new("rules")).unwrap(),
+        )
+    };
+    for parallelism in [1, 2, 3] {
+        let mut first = backend();
+        first.restore(&snapshot(10)).unwrap();
+        declare(&mut first);
+        let snapshots = vec![first.snapshot(), snapshot(20)];
+        let (mut split, mut unions) = (Vec::new(), Vec::new());
+        for part in redistribute(snapshots, MAX_PARALLELISM, parallelism).unwrap() {
+            let mut b = backend();
+            b.restore(&SubtaskSnapshot::decode(&part.encode()).unwrap()).unwrap();
+            let (own, union, rules) = declare(&mut b);
+            split.extend(own.get(&b).unwrap().iter().copied());
+            unions.push(union.get(&b).unwrap().to_vec());
+            assert_eq!(rules.get(&b, &1).unwrap(), Some(&7));
+        }
+        split.sort_unstable();
+        assert_eq!(split, [10, 11, 12, 20, 21, 22]);
+        assert!(unions.iter().all(|union| *union == [10, 20]), "{unions:?}");
+    }
+}
+
+/// What a program fills in for a field that is missing is no part of what it writes.
+#[test]
+fn states_are_the_same_whatever_the_defaults_of_their_fields() {
+    static NOW: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    #[derive(Record, Clone, Debug, PartialEq)]
+    struct Stamped {
+        #[record(default = NOW.fetch_add(1, std::sync::atomic::Ordering::Relaxed))]
+        at: u64,
+    }
+    let mut b = open(false, 0, 1);
+    let declare =
+        |b: &mut KeyedStateBackend<u64>| b.register_value::<(), Stamped>(ValueStateDescriptor::new("last"));
+    declare(&mut b).unwrap();
+    let state = declare(&mut b).unwrap();
+    at(&mut b, &7);
+    state.update(&mut b, Stamped { at: 5 }).unwrap();
+    let parts = redistribute(vec![b.snapshot().unwrap()], MAX_PARALLELISM, 2).unwrap();
+    let mut again = open(false, 0, 1);
+    declare(&mut again).unwrap();
+    again.restore(&parts).unwrap();
+    at(&mut again, &7);
+    assert_eq!(state.get(&mut again).unwrap(), Some(Stamped { at: 5 }));
+}
+
+#[test]
+fn keys_that_are_routed_differently_are_refused() {
+    #[derive(Record, RoutingHash, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    struct Id(u64);
+    mod now {
+        #[derive(tidemill_serialization::Record, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(super) struct Id(pub(super) u64);
+
+        impl tidemill_serialization::RoutingHash for Id {
+            fn routing_hash(&self) -> u64 {
+                0
+            }
+        }
+    }
+    let snapshot = value_snapshot(Id(7), 1u64);
+    let text = refused::<now::Id, u64>(&snapshot, "TM-STATE-ROUTING-CHANGED");
+    assert!(text.starts_with("a key of the state 'orders' was stored in key group "), "{text}");
 }
 
 fn value_snapshot<K: tidemill_serialization::Key, V: Data>(key: K, value: V) -> SubtaskSnapshot {
