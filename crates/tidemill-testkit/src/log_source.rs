@@ -13,7 +13,7 @@ use tidemill_runtime::source::{
     SplitEnumerator, SplitStage, SplitStageFactory, WatermarkAlignment, WatermarkSettings,
 };
 use tidemill_runtime::{OperatorContext, OperatorError, OperatorWaker};
-use tidemill_serialization::Data;
+use tidemill_serialization::{Data, pack, unpack};
 
 /// The splits of a source, each a list of records that the test adds to. Clones are the same lists, and they stay when a job
 /// ends, so that another one can go on where a snapshot was.
@@ -139,7 +139,7 @@ impl<T: Data + Debug> Source for LogSource<T> {
     ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
         let all = || {
             let splits = 0..self.0.splits.len();
-            splits.map(|index| SourceSplit { id: format!("log-{index}").into(), state: vec![0; 8] }).collect()
+            splits.map(|index| SourceSplit { id: format!("log-{index}").into(), state: pack(&0u64) }).collect()
         };
         let mut left = restored.unwrap_or_else(all);
         left.reverse();
@@ -200,8 +200,8 @@ impl<T> LogReader<T> {
 impl<T: Data + Debug> SourceReader for LogReader<T> {
     fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
         let index = split.id.trim_start_matches("log-").parse().map_err(OperatorError::user)?;
-        let offset: [u8; 8] = split.state.as_slice().try_into().map_err(OperatorError::user)?;
-        self.splits.push(Position { id: split.id, index, offset: u64::from_le_bytes(offset) as usize });
+        let offset: u64 = unpack(&split.state).map_err(OperatorError::user)?;
+        self.splits.push(Position { id: split.id, index, offset: offset as usize });
         Ok(())
     }
 
@@ -252,7 +252,7 @@ impl<T: Data + Debug> SourceReader for LogReader<T> {
         splits
             .map(|position| SourceSplit {
                 id: Arc::clone(&position.id),
-                state: (position.offset as u64).to_le_bytes().to_vec(),
+                state: pack(&(position.offset as u64)),
             })
             .collect()
     }

@@ -27,16 +27,20 @@ use crate::operator::OperatorError;
 ///
 /// ```
 /// use tidemill_runtime::source::SourceSplit;
+/// use tidemill_serialization::{pack, unpack};
 ///
-/// // The second half of a file of 2 KiB, by an encoding of the source's own.
-/// let split = SourceSplit { id: "a.csv@1024".into(), state: 1024u64.to_le_bytes().to_vec() };
-/// assert_eq!(split.state.len(), 8);
+/// // The second half of a file of 2 KiB.
+/// let split = SourceSplit { id: "a.csv@1024".into(), state: pack(&1024u32) };
+/// // Of a later release, in which files may be larger.
+/// assert_eq!(unpack::<u64>(&split.state)?, 1024);
+/// # Ok::<(), tidemill_serialization::SerializationError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSplit {
     /// Names the split among those of its source, for metrics and messages.
     pub id: Arc<str>,
-    /// What the split is and how far it has been read, encoded by its source.
+    /// What the split is and how far it has been read, as its source writes it: by `tidemill_serialization::pack`, so that
+    /// the next release of the program can read it.
     pub state: Vec<u8>,
 }
 
