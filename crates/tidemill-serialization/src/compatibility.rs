@@ -176,7 +176,8 @@ impl<'a> Resolver<'a> {
         if !resolver.differences.is_empty() {
             return Compatibility::Incompatible(Incompatible(resolver.differences));
         }
-        match Migration::new(stored, &resolver.fixed, root, pairs) {
+        let targets = resolver.waiting.iter().map(|((_, to, _), _)| *to).collect();
+        match Migration::new(stored, &resolver.fixed, root, pairs, targets) {
             None => Compatibility::AsIs,
             Some(migration) => Compatibility::AfterMigration(migration),
         }
@@ -233,7 +234,7 @@ impl<'a> Resolver<'a> {
                 let (to_keys, to_values) = (self.further(way, ".keys"), self.further(way, ".values"));
                 let keys = self.step(from_key, to_key, true, to_keys);
                 let values = self.step(from, to, key, to_values);
-                Step::Map(Box::new(keys), Box::new(values))
+                Step::Sequence(Box::new(Step::Tuple(vec![keys, values])))
             }
             (Type::Array(from, many), Type::Array(to, length)) if many == length => {
                 let within = self.further(way, "[]");
