@@ -99,7 +99,7 @@ extern crate self as tidemill_serialization;
 /// What derived code refers to. No promise is made about it.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::columns::{bind_column, check_rows, column_definition, record_batch, schema};
+    pub use crate::columns::{bind_column, check_rows, column_definition, find_column, record_batch, schema};
     pub use crate::custom;
     pub use crate::defaults::{Encoded, NoDefault, Probe, WithDefault, encoded, encoded_with};
     pub use crate::schema::{Body, Definition, Field, Type, Variant};
