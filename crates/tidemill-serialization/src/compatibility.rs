@@ -384,7 +384,7 @@ impl<'a> Resolver<'a> {
                 }
                 (None, None) => {
                     let now = format!("a new {} without a default", self.declared.name(&field.ty));
-                    let advice = "write #[record(default = …)] on it; if it was renamed, #[record(alias = \"old name\")]";
+                    let advice = "write #[record(default = …)] on it, or #[record(default)] for that of its type, which is not looked for where a parameter is not said to have one (T: Default); if it was renamed, #[record(alias = \"old name\")]";
                     self.differ(at, "not there".into(), now, advice);
                 }
             }
