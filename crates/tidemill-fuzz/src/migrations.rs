@@ -46,7 +46,16 @@ fn change_fields(fields: &mut Vec<Field>, choices: &mut Choices<'_>, definitions
     if choices.rarely() {
         let ty = any_type(choices, definitions, 0);
         let at = choices.below(fields.len() + 1);
-        fields.insert(at, Field { name: format!("added{at}"), aliases: vec![], ty, default: None });
+        fields.insert(
+            at,
+            Field {
+                name: format!("added{at}"),
+                aliases: vec![],
+                ty,
+                default: None,
+                column: Default::default(),
+            },
+        );
     }
     if !fields.is_empty() && choices.rarely() {
         let by = choices.below(fields.len());
@@ -76,7 +85,13 @@ fn change(schema: &mut Schema, choices: &mut Choices<'_>) {
         let mut fields = Vec::new();
         for i in 0..choices.below(4) {
             let ty = any_type(choices, definitions, 0);
-            fields.push(Field { name: format!("f{i}"), aliases: vec![], ty, default: None });
+            fields.push(Field {
+                name: format!("f{i}"),
+                aliases: vec![],
+                ty,
+                default: None,
+                column: Default::default(),
+            });
         }
         // Also another one with a name that the program knows.
         let name = match schema.definitions.get(choices.below(8)) {

@@ -213,7 +213,7 @@ fn snapshots(seeds: &mut Vec<Seed>) {
 }
 
 fn field(name: &str, ty: Type) -> Field {
-    Field { name: name.to_owned(), aliases: vec![], ty, default: None }
+    Field { name: name.to_owned(), aliases: vec![], ty, default: None, column: Default::default() }
 }
 
 fn definition(name: &str, fields: Vec<Field>) -> Definition {

@@ -73,6 +73,7 @@ mod skipper;
 pub mod snapshot;
 mod tables;
 pub mod time;
+mod unstored;
 
 pub use batch::{BatchSerializer, TypedBatchSerializer, decode_batch, encode_batch};
 pub use columns::{ArrowField, ArrowRecord, ArrowValue};
@@ -91,6 +92,7 @@ pub use snapshot::SerializerSnapshot;
 pub use tidemill_core::hash::RoutingHash;
 pub use tidemill_derive::{Record, RoutingHash};
 pub use time::{Date, TimeOfDay, TimestampMicros, TimestampMs};
+pub use unstored::Unstored;
 
 // So that derived code finds this crate by its name from within it too.
 #[allow(unused_extern_crates)] // Only what uses a derive does.
@@ -103,6 +105,7 @@ pub mod __private {
     pub use crate::custom;
     pub use crate::defaults::{Encoded, NoDefault, Probe, WithDefault, encoded, encoded_with};
     pub use crate::schema::{Body, Definition, Field, Type, Variant};
+    pub use crate::unstored::Unstored;
     pub use arrow_array::RecordBatch;
     pub use arrow_schema::SchemaRef;
     pub use tidemill_core::element::{Element, fixed_same, fixed_sum};

@@ -11,6 +11,7 @@ use crate::Record;
 use crate::data::Data;
 use crate::input::DecodeError;
 use crate::opaque::Opaque;
+use crate::unstored::Unstored;
 
 /// More definitions than any program has; a damaged schema may claim any number.
 const MAX_DEFINITIONS: usize = 10_000;
@@ -146,6 +147,8 @@ pub struct Field {
     pub ty: Type,
     /// What it is where it is missing: an encoded value.
     pub default: Option<Vec<u8>>,
+    /// The name of its column, where it is not its own.
+    pub column: Unstored<Option<String>>,
 }
 
 /// A variant of an enum.

@@ -13,7 +13,9 @@ const MAX_LEVELS: usize = 64;
 const MAX_COLUMNS: usize = 10_000;
 
 impl Schema {
-    /// The columns of a table of such values: one a field for a struct or tuple, else one named `value`.
+    /// The columns of a table of such values: one a field for a struct or tuple, else one named `value`. A field's column is
+    /// called as `#[record(rename = "…")]` says, but only in schemas of this program: what is stored has the field's name
+    /// alone.
     ///
     /// `None` for what no table can hold: types that contain themselves, more than 64 levels of columns within columns or
     /// 10,000 columns in all, enums with fields that have more than 128 variants, and arrays of more than 2,147,483,647
@@ -98,7 +100,11 @@ struct Tables<'a> {
 
 impl Tables<'_> {
     fn columns(&mut self, fields: &[RecordField], levels: usize) -> Option<Columns> {
-        fields.iter().map(|field| self.column(&field.name, &field.ty, levels)).collect()
+        let each = fields.iter().map(|field| {
+            let name = field.column.as_ref().unwrap_or(&field.name);
+            self.column(name, &field.ty, levels)
+        });
+        each.collect()
     }
 
     fn tuple(&mut self, parts: &[Type], levels: usize) -> Option<Columns> {

@@ -277,6 +277,10 @@ fn every_record_has_columns() {
     // The same columns as the records of the derive for flat types have.
     let flat = tidemill_serialization::Schema::of::<Flat>().to_arrow().unwrap();
     assert_eq!(&flat, <Flat as tidemill_serialization::ArrowRecord>::schema().as_ref());
+    // Those with a name of their own, too; schemas that differ in nothing else are the same.
+    let renamed = tidemill_serialization::Schema::of::<Wide>();
+    assert_eq!(&renamed.to_arrow().unwrap(), Wide::schema().as_ref());
+    assert_eq!(decoded::<tidemill_serialization::Schema>(&encoded(&renamed)).unwrap(), renamed);
     // No table holds what contains itself.
     assert_eq!(of(tidemill_serialization::Schema::of::<Tree>()), None);
 }

@@ -137,7 +137,7 @@ fn claims_within_generic_values_allocate_little() {
 }
 
 fn field(name: &str, ty: Type) -> Field {
-    Field { name: name.into(), aliases: vec![], ty, default: None }
+    Field { name: name.into(), aliases: vec![], ty, default: None, column: Default::default() }
 }
 
 /// Schemas of a struct `Node`, each holding the next.

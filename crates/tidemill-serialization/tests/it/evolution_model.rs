@@ -201,17 +201,33 @@ impl Model {
             let before = self.broken;
             let (from, to, change) = self.change(random, depth, key);
             let name = format!("f{i}");
-            stored.push(Field { name: name.clone(), aliases: vec![], ty: from, default: None });
+            stored.push(Field {
+                name: name.clone(),
+                aliases: vec![],
+                ty: from,
+                default: None,
+                column: Default::default(),
+            });
             changes.push(change);
             // A field that is dropped says nothing of its type.
             if !key && self.broken == before && random.below(5) == 0 {
                 continue;
             }
             let field = match random.below(4) {
-                0 => {
-                    Field { name: format!("g{i}"), aliases: vec!["old".into(), name], ty: to, default: None }
-                }
-                _ => Field { name, aliases: vec![], ty: to, default: Some(vec![9; 3]) },
+                0 => Field {
+                    name: format!("g{i}"),
+                    aliases: vec!["old".into(), name],
+                    ty: to,
+                    default: None,
+                    column: Default::default(),
+                },
+                _ => Field {
+                    name,
+                    aliases: vec![],
+                    ty: to,
+                    default: Some(vec![9; 3]),
+                    column: Default::default(),
+                },
             };
             declared.push((Source::Stored(i), field));
         }
@@ -222,6 +238,7 @@ impl Model {
                 aliases: vec!["never".into()],
                 ty: Type::Int(32),
                 default: Some(default.clone()),
+                column: Default::default(),
             };
             declared.push((Source::Default(default), field));
         }

@@ -130,7 +130,7 @@ impl StructFields for Definition {
 }
 
 fn structure(name: &str, fields: Vec<Field>) -> Definition {
-    Definition { name: name.into(), aliases: vec![], body: Body::Struct(fields) }
+    Definition { name: name.into(), aliases: Default::default(), body: Body::Struct(fields) }
 }
 
 fn array(ty: Type, length: u32) -> Type {
