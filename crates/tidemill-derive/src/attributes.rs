@@ -51,6 +51,16 @@ impl TypeAttributes {
         for attribute in record_attributes(&input.attrs) {
             attribute.parse_nested_meta(|meta| {
                 let span = meta.path.span();
+                let twice = match meta.path.get_ident().map(Ident::to_string).as_deref() {
+                    Some("arrow") => attributes.arrow.is_some(),
+                    Some("native") => attributes.native.is_some(),
+                    Some("crate") => root.is_some(),
+                    // A type may have had several names.
+                    _ => false,
+                };
+                if twice {
+                    return Err(meta.error("the type has one of these already: write it once"));
+                }
                 if meta.path.is_ident("arrow") {
                     attributes.arrow = Some(span);
                 } else if meta.path.is_ident("native") {
@@ -144,6 +154,17 @@ impl FieldAttributes {
         let mut attributes = Self::default();
         for attribute in record_attributes(&field.attrs) {
             attribute.parse_nested_meta(|meta| {
+                let twice = match meta.path.get_ident().map(Ident::to_string).as_deref() {
+                    Some("rename") => attributes.rename.is_some(),
+                    Some("default") => attributes.default.is_some(),
+                    Some("with") => attributes.with.is_some(),
+                    Some("generic") => attributes.generic.is_some(),
+                    // A field may have had several names.
+                    _ => false,
+                };
+                if twice {
+                    return Err(meta.error("the field has one of these already: write it once"));
+                }
                 if meta.path.is_ident("rename") {
                     attributes.rename = Some(meta.value()?.parse()?);
                 } else if meta.path.is_ident("alias") {

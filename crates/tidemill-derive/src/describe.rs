@@ -82,11 +82,16 @@ fn fields(root: &Path, fields: &Fields) -> Result<TokenStream> {
             None if own.is_some() => quote!(::core::option::Option::None),
             None => quote!((&&#private::Probe::<#ty>::NEW).default_bytes()),
         };
+        let column = match &attributes.rename {
+            Some(name) => quote!(::core::option::Option::Some(::std::string::String::from(#name))),
+            None => quote!(::core::option::Option::None),
+        };
         described.push(quote!(#private::Field {
             name: ::std::string::String::from(#name),
             aliases: #private::Unstored(#aliases),
             ty: #of_type,
             default: #private::Unstored(#default),
+            column: #private::Unstored(#column),
         }));
     }
     Ok(quote!(::std::vec![#(#described),*]))

@@ -38,11 +38,46 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// Attributes of a field:
 /// - `#[record(alias = "old_name")]`: a name that it had before; on variants, too.
-/// - `#[record(default = value)]`: what it is in records that were stored without it; `#[record(default)]` for the default of
-///   its type, which is also taken where nothing is said and there is one.
+/// - `#[record(default = value)]`: what it is in records that were stored without it, and in rows without its column;
+///   `#[record(default)]` for the default of its type. In records that were stored without it that is also taken where nothing
+///   is said and there is one. In a generic type this is found for a field of a type parameter only where the type itself says
+///   that the parameter has one (`struct Event<T: Default>`): write `#[record(default)]` or that.
 /// - `#[record(with = Serializer)]`: a `CustomSerializer` for a type that is no record.
 /// - `#[record(generic)]`: written by the generic fallback, for types that `serde` can serialize.
-/// - `#[record(rename = "column")]`, with `#[record(arrow)]`: the name of its column, when it is not the field's.
+/// - `#[record(rename = "column")]`, with `#[record(arrow)]`: the name of its column, when it is not the field's. Columns are
+///   found by that name, then by the aliases.
+///
+/// The parameters of a generic type need to be records where a field of them is written as one; of a field with `with` or
+/// `generic`, the serializer needs to know the type:
+///
+/// ```
+/// use tidemill_serialization::{CustomSerializer, Data, DecodeError, Input, Record};
+///
+/// #[derive(Clone)]
+/// struct Foreign(u8); // no record
+///
+/// struct OneByte;
+///
+/// impl CustomSerializer<Foreign> for OneByte {
+///     const NAME: &'static str = "one-byte";
+///     fn encode(value: &Foreign, out: &mut Vec<u8>) {
+///         out.push(value.0);
+///     }
+///     fn decode(input: &mut Input<'_>) -> Result<Foreign, DecodeError> {
+///         u8::decode(input).map(Foreign)
+///     }
+/// }
+///
+/// #[derive(Record, Clone)]
+/// struct Envelope<T> {
+///     id: u64,
+///     #[record(with = OneByte)]
+///     payload: T,
+/// }
+///
+/// fn send<T: Data>(_: T) {}
+/// send(Envelope { id: 7, payload: Foreign(1) });
+/// ```
 ///
 /// # What is refused
 ///
@@ -86,6 +121,15 @@ use syn::{DeriveInput, parse_macro_input};
 /// #[derive(Record, Clone)]
 /// #[record(arrow)]
 /// struct Pair(i32, i32); // columns need names
+/// ```
+///
+/// ```compile_fail
+/// # use tidemill_serialization::Record;
+/// #[derive(Record, Clone)]
+/// struct Order {
+///     #[record(default = 1, default = 2)] // which?
+///     pieces: u32,
+/// }
 /// ```
 ///
 /// An alias that is another field's name:
@@ -168,6 +212,15 @@ pub fn record(input: TokenStream) -> TokenStream {
 /// # use tidemill_serialization::RoutingHash;
 /// #[derive(RoutingHash)]
 /// struct Position { latitude: f64 }
+/// ```
+///
+/// The attributes are those of `Record`; what has no effect without it is refused.
+///
+/// ```compile_fail,E0277
+/// # use tidemill_serialization::RoutingHash;
+/// #[derive(RoutingHash)]
+/// #[record(native)] // derive `Record`, too
+/// struct Position(i32);
 /// ```
 #[proc_macro_derive(RoutingHash, attributes(record))]
 pub fn routing_hash(input: TokenStream) -> TokenStream {

@@ -1,7 +1,9 @@
 //! `#[derive(Record)]`: `Element` and `Data`.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use std::collections::HashSet;
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DataEnum, DeriveInput, Field, Fields, Generics, Path, Result, parse_quote};
 
@@ -29,9 +31,9 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     };
 
     let (_, types, _) = input.generics.split_for_impl();
-    let element = bounded(&input.generics, &parse_quote!(#root::__private::Element));
+    let element = bounded_by_fields(root, input, &parse_quote!(#root::__private::Element));
     let (element_impl, _, element_where) = element.split_for_impl();
-    let data = bounded(&input.generics, &parse_quote!(#root::Data));
+    let data = bounded_by_fields(root, input, &parse_quote!(#root::Data));
     let (data_impl, _, data_where) = data.split_for_impl();
     let arrow = match attributes.arrow {
         Some(span) => arrow::derive(root, input, span)?,
@@ -41,6 +43,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let native = native::derive(&attributes, input);
     Ok(quote! {
         #[automatically_derived]
+        // A serializer need not be as public as what it is used for.
+        #[allow(private_bounds)]
         impl #element_impl #root::__private::Element for #name #types #element_where {
             const FIXED_BYTES: ::core::option::Option<usize> = #fixed_bytes;
 
@@ -54,6 +58,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         }
 
         #[automatically_derived]
+        #[allow(private_bounds)]
         impl #data_impl #root::Data for #name #types #data_where {
             fn describe(__schema: &mut #root::SchemaBuilder) -> #root::__private::Type {
                 #describe
@@ -85,6 +90,58 @@ pub(crate) fn bounded(generics: &Generics, bound: &Path) -> Generics {
         parameter.bounds.push(parse_quote!(#bound));
     }
     generics
+}
+
+/// The generics, with `bound` on the type parameters of fields that are written as what they are. Where a field has a
+/// serializer of its own, that is what has to know its type.
+fn bounded_by_fields(root: &Path, input: &DeriveInput, bound: &Path) -> Generics {
+    let (mut written, mut handed_on) = (HashSet::new(), Vec::new());
+    for field in fields(&input.data) {
+        let named = names(field.ty.to_token_stream());
+        match own_serializer(root, field) {
+            None => written.extend(named),
+            Some(with) if input.generics.type_params().any(|parameter| named.contains(&parameter.ident)) => {
+                handed_on.push((with, &field.ty));
+            }
+            Some(_) => {}
+        }
+    }
+    let mut generics = input.generics.clone();
+    for parameter in generics.type_params_mut() {
+        if written.contains(&parameter.ident) {
+            parameter.bounds.push(parse_quote!(#bound));
+        } else {
+            // What every element is.
+            parameter.bounds.push(parse_quote!(::core::clone::Clone));
+            parameter.bounds.push(parse_quote!(::core::marker::Send));
+            parameter.bounds.push(parse_quote!(::core::marker::Sync));
+            parameter.bounds.push(parse_quote!('static));
+        }
+    }
+    let clause = generics.make_where_clause();
+    for (with, ty) in handed_on {
+        clause.predicates.push(parse_quote!(#with: #root::CustomSerializer<#ty>));
+    }
+    generics
+}
+
+/// The fields, of all variants.
+fn fields(data: &Data) -> Vec<&Field> {
+    match data {
+        Data::Struct(data) => data.fields.iter().collect(),
+        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.fields).collect(),
+        Data::Union(_) => Vec::new(),
+    }
+}
+
+/// All names in it.
+fn names(tokens: TokenStream) -> HashSet<Ident> {
+    let each = tokens.into_iter().flat_map(|token| match token {
+        TokenTree::Ident(name) => HashSet::from([name]),
+        TokenTree::Group(group) => names(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => HashSet::new(),
+    });
+    each.collect()
 }
 
 /// A pattern that binds every field, and the names it binds them to.

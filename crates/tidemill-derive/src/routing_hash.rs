@@ -9,8 +9,19 @@ use crate::attributes::TypeAttributes;
 use crate::record::{bounded, pattern};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
-    let root = &TypeAttributes::of(input)?.root;
+    let attributes = TypeAttributes::of(input)?;
+    let root = &attributes.root;
     let name = &input.ident;
+    // A derive is not shown the others: what only `Record` looks at is left to the compiler.
+    let without_effect = attributes.arrow.or(attributes.native).filter(|_| input.generics.params.is_empty());
+    let check = without_effect.map(|span| {
+        quote_spanned! {span=>
+            const _: fn() = || {
+                fn only_has_an_effect_on_a_record<T: #root::Data>() {}
+                only_has_an_effect_on_a_record::<#name>();
+            };
+        }
+    });
     let body = match &input.data {
         Data::Struct(data) => {
             let (pattern, bound) = pattern(&data.fields);
@@ -49,6 +60,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 #body
             }
         }
+
+        #check
     })
 }
 

@@ -48,7 +48,13 @@ fn change_fields(fields: &mut Vec<Field>, choices: &mut Choices<'_>, definitions
         let at = choices.below(fields.len() + 1);
         fields.insert(
             at,
-            Field { name: format!("added{at}"), aliases: vec![].into(), ty, default: None.into() },
+            Field {
+                name: format!("added{at}"),
+                aliases: vec![].into(),
+                ty,
+                default: None.into(),
+                column: Default::default(),
+            },
         );
     }
     if !fields.is_empty() && choices.rarely() {
@@ -79,7 +85,13 @@ fn change(schema: &mut Schema, choices: &mut Choices<'_>) {
         let mut fields = Vec::new();
         for i in 0..choices.below(4) {
             let ty = any_type(choices, definitions, 0);
-            fields.push(Field { name: format!("f{i}"), aliases: vec![].into(), ty, default: None.into() });
+            fields.push(Field {
+                name: format!("f{i}"),
+                aliases: vec![].into(),
+                ty,
+                default: None.into(),
+                column: Default::default(),
+            });
         }
         // Also another one with a name that the program knows.
         let name = match schema.definitions.get(choices.below(8)) {

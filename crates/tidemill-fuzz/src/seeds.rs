@@ -206,10 +206,20 @@ fn snapshots(seeds: &mut Vec<Seed>) {
         let decisions: Vec<u8> = (0..200u32).map(|i| (i * 37 % 251) as u8).collect();
         add(seeds, "migrations", format!("pair-{which}-anything"), which, &decisions);
     }
+    // In front of the fields of an order an array of arrays of `L { f0: [L; 0] }`, 2^64 of them, that take no bytes.
+    let mut decisions = vec![1, 255, 255, 255, 0, 15, 15, 11, 1, 5, 5, 0, 255, 1, 15, 11, 1, 0, 7, 255];
+    decisions.extend(encoded(&old::Order::default()));
+    add(seeds, "migrations", "array-of-what-contains-none-of-itself", 0, &decisions);
 }
 
 fn field(name: &str, ty: Type) -> Field {
-    Field { name: name.to_owned(), aliases: vec![].into(), ty, default: None.into() }
+    Field {
+        name: name.to_owned(),
+        aliases: vec![].into(),
+        ty,
+        default: None.into(),
+        column: Default::default(),
+    }
 }
 
 fn definition(name: &str, fields: Vec<Field>) -> Definition {
@@ -270,6 +280,9 @@ fn hostile_schemas(seeds: &mut Vec<Seed>) {
     add(0, "array-of-units", order(Type::Array(unit(), u32::MAX), vec![]), &[1; 8]);
     add(0, "array-of-words", order(Type::Array(Box::new(Type::Int(64)), u32::MAX), vec![]), &[1; 80]);
     add(0, "doubling", order(Type::Named(1), doubling(60, 2, Type::Text)), &[0; 4000]);
+    let none = vec![definition("L", vec![field("none", Type::Array(Box::new(Type::Named(1)), 0))])];
+    let many = (0..2).fold(Type::Named(1), |ty, _| Type::Array(Box::new(ty), u32::MAX));
+    add(0, "array-of-what-contains-none-of-itself", order(many, none), &[1; 8]);
     // Many parts without bytes beside one with a single byte.
     let mut parts = vec![Type::Unit; 4000];
     parts.push(Type::Option(Box::new(Type::Int(8))));

@@ -45,10 +45,12 @@ pub trait ArrowRecord: Sized {
     /// One column a field, in order of declaration; only those of an `Option` may be NULL.
     fn schema() -> SchemaRef;
 
-    /// Makes records of some rows. Columns are found by their names; others are ignored.
+    /// Makes records of some rows. Columns are found by their names, then by the aliases of the fields; others are ignored.
+    /// A field with `#[record(default)]` or `#[record(default = …)]` may do without a column.
     ///
     /// # Errors
-    /// When there are fewer rows, a column is missing or of another type, or a value is NULL that must not be.
+    /// When there are fewer rows, a column is missing or of another type, or a value is NULL that must not be or none that
+    /// the field can have.
     fn from_arrow(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<Self>, SerializationError>;
 
     /// Makes columns of records.
@@ -84,8 +86,26 @@ pub trait ArrowValue: Sized + 'static {
     /// Downcasts a column; `None` when it is of another type.
     fn column(array: &dyn Array) -> Option<Self::Column<'_>>;
 
-    /// The value in a row that is not NULL.
+    /// The value in a row that is not NULL, and that [`wrong`](Self::wrong) found nothing wrong with.
     fn get(column: &Self::Column<'_>, row: usize) -> Self;
+
+    /// Why what a row has is no such value, where not all that a column of this type can hold are.
+    ///
+    /// ```
+    /// use arrow_array::Decimal128Array;
+    /// use tidemill_serialization::{ArrowValue, Decimal};
+    ///
+    /// // Arrow does not look whether values have as many digits as their type says.
+    /// let prices = Decimal128Array::from(vec![99, 1000]).with_precision_and_scale(3, 1)?;
+    /// let column = <Decimal<3, 1> as ArrowValue>::column(&prices).unwrap();
+    /// assert_eq!(<Decimal<3, 1> as ArrowValue>::wrong(&column, 0), None);
+    /// let why = <Decimal<3, 1> as ArrowValue>::wrong(&column, 1);
+    /// assert_eq!(why.unwrap(), "1000 does not fit DECIMAL(3, 1)");
+    /// # Ok::<(), arrow_schema::ArrowError>(())
+    /// ```
+    fn wrong(_column: &Self::Column<'_>, _row: usize) -> Option<String> {
+        None
+    }
 
     /// Makes a column; `None` when the values take more bytes than a column can have.
     fn build<'a>(values: impl ExactSizeIterator<Item = Option<&'a Self>> + Clone) -> Option<ArrayRef>;
@@ -120,8 +140,14 @@ pub trait ArrowField: Sized + 'static {
     /// Downcasts a column; `None` when it is of another type.
     fn column(array: &dyn Array) -> Option<Self::Column<'_>>;
 
-    /// The value in a row; not to be called for a NULL unless [`NULLABLE`](Self::NULLABLE).
+    /// The value in a row; not to be called for a NULL unless [`NULLABLE`](Self::NULLABLE), nor for what is
+    /// [`wrong`](Self::wrong).
     fn get(column: &Self::Column<'_>, row: usize) -> Self;
+
+    /// Why what a row has is no value of the type, as [`ArrowValue::wrong`] says.
+    fn wrong(_column: &Self::Column<'_>, _row: usize) -> Option<String> {
+        None
+    }
 
     /// Makes a column; `None` when the values take more bytes than a column can have.
     fn build<'a>(values: impl ExactSizeIterator<Item = &'a Self> + Clone) -> Option<ArrayRef>;
@@ -143,6 +169,11 @@ impl<T: ArrowValue> ArrowField for T {
     #[inline]
     fn get(column: &Self::Column<'_>, row: usize) -> Self {
         T::get(column, row)
+    }
+
+    #[inline]
+    fn wrong(column: &Self::Column<'_>, row: usize) -> Option<String> {
+        T::wrong(column, row)
     }
 
     fn build<'a>(values: impl ExactSizeIterator<Item = &'a Self> + Clone) -> Option<ArrayRef> {
@@ -168,6 +199,14 @@ impl<T: ArrowValue> ArrowField for Option<T> {
         match nulls {
             Some(nulls) if nulls.is_null(row) => None,
             _ => Some(T::get(column, row)),
+        }
+    }
+
+    #[inline]
+    fn wrong((column, nulls): &Self::Column<'_>, row: usize) -> Option<String> {
+        match nulls {
+            Some(nulls) if nulls.is_null(row) => None,
+            _ => T::wrong(column, row),
         }
     }
 
@@ -245,10 +284,15 @@ impl<const P: u8, const S: u8> ArrowValue for Decimal<P, S> {
         }
     }
 
-    /// As the column has it: that values have no more digits than their type says is up to who made the column.
     #[inline]
     fn get(column: &Self::Column<'_>, row: usize) -> Self {
         Decimal::of_column(column[row])
+    }
+
+    /// What has more digits than its type says, which is up to who made the column.
+    #[inline]
+    fn wrong(column: &Self::Column<'_>, row: usize) -> Option<String> {
+        Self::new(column[row]).err().map(|error| error.to_string())
     }
 
     fn build<'a>(values: impl ExactSizeIterator<Item = Option<&'a Self>> + Clone) -> Option<ArrayRef> {
@@ -375,24 +419,19 @@ pub fn check_rows(batch: &RecordBatch, rows: &Range<usize>) -> Result<(), Serial
     Ok(())
 }
 
-/// Finds the column of a field, checks its type and that it has no NULL in `rows` where none is allowed.
+/// Finds the column of a field by one of its names, the first one that is there; checks its type, that it has no NULL in
+/// `rows` where none is allowed, and no value that the field cannot have. `None` where it is missing.
 ///
 /// # Errors
 /// When one of these is not so.
-pub fn bind_column<'a, F: ArrowField>(
+pub fn find_column<'a, F: ArrowField>(
     batch: &'a RecordBatch,
-    column: &'static str,
+    names: &[&'static str],
     field: &'static str,
     rows: &Range<usize>,
-) -> Result<F::Column<'a>, SerializationError> {
-    let Some(array) = batch.column_by_name(column) else {
-        let schema = batch.schema_ref();
-        let mut present: Vec<String> = schema.fields().iter().map(|f| format!("`{}`", f.name())).collect();
-        if present.is_empty() {
-            present.push("none".to_owned());
-        }
-        return Err(SerializationError::MissingColumn { field, column, present: present.join(", ") });
-    };
+) -> Result<Option<F::Column<'a>>, SerializationError> {
+    let found = names.iter().find_map(|name| Some((*name, batch.column_by_name(name)?)));
+    let Some((column, array)) = found else { return Ok(None) };
     let Some(bound) = F::column(array.as_ref()) else {
         let (expected, actual) = (F::data_type(), array.data_type().clone());
         return Err(SerializationError::ColumnType { field, column, expected, actual });
@@ -404,7 +443,31 @@ pub fn bind_column<'a, F: ArrowField>(
     {
         return Err(SerializationError::Null { field, column, row, expected: F::data_type() });
     }
-    Ok(bound)
+    match rows.clone().find_map(|row| Some((row, F::wrong(&bound, row)?))) {
+        Some((row, detail)) => Err(SerializationError::ColumnValue { field, column, row, detail }),
+        None => Ok(Some(bound)),
+    }
+}
+
+/// As [`find_column`], for a field that cannot do without.
+///
+/// # Errors
+/// As [`find_column`]; also when the column is missing.
+pub fn bind_column<'a, F: ArrowField>(
+    batch: &'a RecordBatch,
+    names: &[&'static str],
+    field: &'static str,
+    rows: &Range<usize>,
+) -> Result<F::Column<'a>, SerializationError> {
+    find_column::<F>(batch, names, field, rows)?.ok_or_else(|| {
+        let schema = batch.schema_ref();
+        let mut present: Vec<String> = schema.fields().iter().map(|f| format!("`{}`", f.name())).collect();
+        if present.is_empty() {
+            present.push("none".to_owned());
+        }
+        let column = names.first().copied().unwrap_or_default();
+        SerializationError::MissingColumn { field, column, present: present.join(", ") }
+    })
 }
 
 /// Puts columns together.

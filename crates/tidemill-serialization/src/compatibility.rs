@@ -178,7 +178,8 @@ impl<'a> Resolver<'a> {
         if !resolver.differences.is_empty() {
             return Compatibility::Incompatible(Incompatible(resolver.differences));
         }
-        match Migration::new(stored, &resolver.fixed, root, pairs) {
+        let targets = resolver.waiting.iter().map(|((_, to, _), _)| *to).collect();
+        match Migration::new(stored, &resolver.fixed, root, pairs, targets) {
             None => Compatibility::AsIs,
             Some(migration) => Compatibility::AfterMigration(migration),
         }
@@ -235,7 +236,7 @@ impl<'a> Resolver<'a> {
                 let (to_keys, to_values) = (self.further(way, ".keys"), self.further(way, ".values"));
                 let keys = self.step(from_key, to_key, true, to_keys);
                 let values = self.step(from, to, key, to_values);
-                Step::Map(Box::new(keys), Box::new(values))
+                Step::Sequence(Box::new(Step::Tuple(vec![keys, values])))
             }
             (Type::Array(from, many), Type::Array(to, length)) if many == length => {
                 let within = self.further(way, "[]");
@@ -402,7 +403,7 @@ impl<'a> Resolver<'a> {
                 }
                 (None, None) => {
                     let now = format!("a new {} without a default", self.declared.name(&field.ty));
-                    let advice = "write #[record(default = …)] on it; if it was renamed, #[record(alias = \"old name\")]";
+                    let advice = "write #[record(default = …)] on it, or #[record(default)] for that of its type, which is not looked for where a parameter is not said to have one (T: Default); if it was renamed, #[record(alias = \"old name\")]";
                     self.differ(at, "not there".into(), now, advice);
                 }
             }

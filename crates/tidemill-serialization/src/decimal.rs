@@ -35,7 +35,27 @@ pub const MAX_PRECISION: u8 = 38;
 /// assert!("12.345".parse::<Decimal<10, 2>>().is_err());
 /// # Ok::<(), tidemill_serialization::DecimalError>(())
 /// ```
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Other numbers of digits are compile errors, wherever such a number is made, written or described:
+///
+/// ```compile_fail,E0080
+/// # use tidemill_serialization::Decimal;
+/// Decimal::<1, 200>::default();
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use tidemill_serialization::{Decimal, Schema};
+/// Schema::of::<Decimal<39, 0>>();
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use tidemill_serialization::Decimal;
+/// fn show(number: Option<Decimal<0, 0>>) -> String {
+///     number.map_or(String::new(), |number| number.to_string())
+/// }
+/// # show(None);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Decimal<const PRECISION: u8, const SCALE: u8>(i128);
 
 /// A number that is no [`Decimal`] of a precision and scale.
@@ -106,8 +126,9 @@ impl<const P: u8, const S: u8> Decimal<P, S> {
         }
     }
 
-    /// What a column of this precision and scale holds.
+    /// What a column of this precision and scale holds, which was asked for it before.
     pub(crate) fn of_column(unscaled: i128) -> Self {
+        const { Self::LIMIT };
         Self(unscaled)
     }
 
@@ -157,8 +178,18 @@ impl<const P: u8, const S: u8> Decimal<P, S> {
     }
 }
 
+impl<const P: u8, const S: u8> Default for Decimal<P, S> {
+    /// Zero.
+    fn default() -> Self {
+        // Its assertion is looked at only where the constant is used; so too in what follows.
+        const { Self::LIMIT };
+        Self(0)
+    }
+}
+
 impl<const P: u8, const S: u8> fmt::Display for Decimal<P, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const { Self::LIMIT };
         let unit = 10u128.pow(u32::from(S));
         let units = self.0.unsigned_abs();
         let digits = match S {
@@ -215,6 +246,7 @@ impl<const P: u8, const S: u8> Element for Decimal<P, S> {
 
 impl<const P: u8, const S: u8> Data for Decimal<P, S> {
     fn describe(_: &mut SchemaBuilder) -> Type {
+        const { Self::LIMIT };
         Type::Decimal { precision: P, scale: S }
     }
 

@@ -84,7 +84,7 @@ pub enum SerializationError {
     WrongBatchType(#[from] WrongBatchType),
     /// A column that a record needs is not there.
     #[error(
-        "there is no column `{column}` for {field}, only {present}: rename one, or use #[record(rename = \"…\")]"
+        "there is no column `{column}` for {field}, only {present}: rename one, or use #[record(rename = \"…\")], #[record(alias = \"…\")] or #[record(default)]"
     )]
     MissingColumn {
         /// The field, as `Type.field`.
@@ -121,6 +121,20 @@ pub enum SerializationError {
         row: usize,
         /// The type of the field.
         expected: DataType,
+    },
+    /// A value that its field cannot have, though the type of the column is right.
+    #[error(
+        "column `{column}` has in row {row} no value of {field}: {detail}; filter such rows, or mend the column"
+    )]
+    ColumnValue {
+        /// The field, as `Type.field`.
+        field: &'static str,
+        /// The name of its column.
+        column: &'static str,
+        /// The row, counted from 0 at the start of the batch.
+        row: usize,
+        /// What is wrong with it.
+        detail: String,
     },
     /// Rows were asked for that are not there.
     #[error("rows {start} to {end} were asked for, the batch has {rows}")]
@@ -163,6 +177,7 @@ impl Classified for SerializationError {
             Self::MissingColumn { .. } => "TM-SERIALIZATION-MISSING-COLUMN",
             Self::ColumnType { .. } => "TM-SERIALIZATION-COLUMN-TYPE",
             Self::Null { .. } => "TM-SERIALIZATION-NULL",
+            Self::ColumnValue { .. } => "TM-SERIALIZATION-COLUMN-VALUE",
             Self::Rows { .. } => "TM-SERIALIZATION-ROWS",
             Self::ColumnTooLong { .. } => "TM-SERIALIZATION-COLUMN-TOO-LONG",
             Self::Arrow(_) => "TM-SERIALIZATION-ARROW",
@@ -178,6 +193,7 @@ impl Classified for SerializationError {
             | Self::MissingColumn { .. }
             | Self::ColumnType { .. }
             | Self::Null { .. }
+            | Self::ColumnValue { .. }
             | Self::ColumnTooLong { .. } => Fault::User,
             Self::Timestamps { .. } | Self::WrongBatchType(_) | Self::Rows { .. } | Self::Arrow(_) => {
                 Fault::Internal

@@ -57,6 +57,7 @@ pub mod custom;
 pub mod data;
 pub mod decimal;
 mod defaults;
+mod depth;
 pub mod error;
 #[cfg(feature = "generic")]
 pub mod generic;
@@ -65,9 +66,11 @@ pub mod migration;
 mod native;
 pub mod opaque;
 mod packed;
+mod run;
 mod scalars;
 pub mod schema;
 mod skip;
+mod skipper;
 pub mod snapshot;
 mod tables;
 pub mod time;
@@ -100,7 +103,7 @@ extern crate self as tidemill_serialization;
 /// What derived code refers to. No promise is made about it.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::columns::{bind_column, check_rows, column_definition, record_batch, schema};
+    pub use crate::columns::{bind_column, check_rows, column_definition, find_column, record_batch, schema};
     pub use crate::custom;
     pub use crate::defaults::{Encoded, NoDefault, Probe, WithDefault, encoded, encoded_with};
     pub use crate::schema::{Body, Definition, Field, Type, Variant};

@@ -5,17 +5,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(doc)]
 use crate::data::Data;
 use crate::input::{DecodeError, Input};
 use crate::opaque::MigrateValue;
-use crate::scalars::{encode_framed, encode_length};
+use crate::run::Run;
 use crate::schema::{Schema, shortened};
 use crate::skip::{Skip, SkipBody, SkipFields};
 
-/// How deep values may be nested. Reading refuses those deeper than [`MAX_DEPTH`](crate::MAX_DEPTH) boxes and
-/// sequences; this counts every level of a type, of which there are several to a box. Each takes more of the stack here than
-/// a box does there.
-const MAX_LEVELS: u32 = 1024;
 /// How many fields the way to a wrong value has in messages: the innermost ones, and the outermost.
 const MAX_PATH: usize = 32;
 
@@ -38,6 +35,8 @@ pub struct Migration {
     definitions: Vec<SkipBody>,
     root: Step,
     pairs: Vec<Pair>,
+    /// For each pair the position of the definition in the new schema.
+    targets: Vec<u32>,
 }
 
 impl fmt::Debug for Migration {
@@ -63,9 +62,8 @@ pub(crate) enum Step {
     Option(Box<Step>),
     Tuple(Vec<Step>),
     Array(Box<Step>, u32),
-    /// A list or set.
+    /// A list or set; the entries of a map are tuples.
     Sequence(Box<Step>),
-    Map(Box<Step>, Box<Step>),
     /// A struct or enum: what the pair at this position says.
     Pair(usize),
     Opaque(Arc<MigrateValue>),
@@ -88,19 +86,19 @@ impl Default for Pair {
 pub(crate) struct Fields {
     /// What is done with those that were written, in their order. Where the new ones are in the same order, their defaults
     /// stand between them.
-    ops: Vec<Op>,
+    pub(crate) ops: Vec<Op>,
     /// Where that is not so: what the new ones are made of, in their order.
-    order: Option<Vec<Part>>,
+    pub(crate) order: Option<Vec<Part>>,
     /// How to go over all of them.
-    whole: SkipFields,
+    pub(crate) whole: SkipFields,
     /// Whether each new field is the old one at its position.
     in_place: bool,
     /// Whether the bytes stay the same.
-    unchanged: bool,
+    pub(crate) unchanged: bool,
 }
 
 /// What is done with the next stored field.
-enum Op {
+pub(crate) enum Op {
     Skip(String, Skip),
     Take(String, Step),
     /// With none: these bytes are added.
@@ -108,7 +106,7 @@ enum Op {
 }
 
 /// A new field.
-enum Part {
+pub(crate) enum Part {
     Default(Vec<u8>),
     /// The field that was taken as number so and so.
     Taken(usize),
@@ -131,7 +129,7 @@ pub(crate) enum FieldPlan {
 /// let Compatibility::AfterMigration(migration) = read else { panic!() };
 /// assert!(migration.value(&mut Input::new(&[7]), &mut Vec::new()).is_err(), "three bytes are missing");
 /// ```
-// A pointer, because functions that call themselves have many of it on the stack.
+// A pointer, because results are passed around for every part of a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct MigrationError(Box<Wrong>);
@@ -153,7 +151,7 @@ impl From<DecodeError> for MigrationError {
 
 impl MigrationError {
     #[cold]
-    fn in_field(mut self, name: &str) -> Self {
+    pub(crate) fn in_field(mut self, name: &str) -> Self {
         if self.0.path.len() == MAX_PATH {
             self.0.path.truncate(MAX_PATH - 2);
             self.0.path.push("…".to_owned());
@@ -186,6 +184,7 @@ impl Migration {
         fixed: &[Option<usize>],
         root: Step,
         mut pairs: Vec<Pair>,
+        targets: Vec<u32>,
     ) -> Option<Self> {
         let unchanged = unchanged_pairs(&pairs);
         if root.is_copy(&unchanged) {
@@ -194,7 +193,7 @@ impl Migration {
         for fields in pairs.iter_mut().flat_map(Pair::fields_mut) {
             fields.unchanged = fields.is_copy(&unchanged);
         }
-        Some(Self { root, pairs, ..Self::over(stored, fixed) })
+        Some(Self { root, pairs, targets, ..Self::over(stored, fixed) })
     }
 
     /// Goes over values without changing them: for what stands beside values that are changed.
@@ -217,11 +216,12 @@ impl Migration {
             definitions: schema.definitions.iter().map(|one| SkipBody::of(one, fixed)).collect(),
             root: Step::Copy(Skip::of(&schema.root, fixed)),
             pairs: Vec::new(),
+            targets: Vec::new(),
         }
     }
 
     fn run(&self) -> Run<'_> {
-        Run { migration: self, levels: 0, ends: Vec::new(), moved: Vec::new() }
+        Run::new(&self.pairs, &self.targets, &self.definitions)
     }
 
     /// Reads one value of the old schema and appends it as one of the new.
@@ -241,7 +241,7 @@ impl Migration {
     /// When the bytes are no value of the old schema. Never panics, never allocates more than the input and the defaults
     /// justify.
     pub fn value(&self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
-        self.run().step(&self.root, input, out)
+        self.run().value(&self.root, input, out)
     }
 
     /// The elements of a sequence, without their count, as [`Data::encode_slice`] writes them.
@@ -265,7 +265,7 @@ impl Migration {
         input: &mut Input<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), MigrationError> {
-        self.run().elements(&self.root, count, input, out)
+        self.run().sequence(&self.root, count, input, out)
     }
 }
 
@@ -391,7 +391,6 @@ impl Step {
             Step::Copy(_) => true,
             Step::Integer { .. } | Step::Float | Step::Some(_) | Step::Opaque(_) => false,
             Step::Option(value) | Step::Array(value, _) | Step::Sequence(value) => value.is_copy(unchanged),
-            Step::Map(key, value) => key.is_copy(unchanged) && value.is_copy(unchanged),
             Step::Tuple(parts) => parts.iter().all(|part| part.is_copy(unchanged)),
             Step::Pair(position) => unchanged[*position],
         }
@@ -404,356 +403,8 @@ impl Step {
             Step::Some(value) | Step::Option(value) | Step::Array(value, _) | Step::Sequence(value) => {
                 value.visit(visit);
             }
-            Step::Map(key, value) => {
-                key.visit(visit);
-                value.visit(visit);
-            }
             Step::Tuple(parts) => parts.iter().for_each(|part| part.visit(visit)),
             Step::Pair(position) => visit(*position),
         }
     }
-}
-
-/// One value on its way.
-struct Run<'a> {
-    migration: &'a Migration,
-    levels: u32,
-    /// Where each field of the structs on the way ends that have their fields in another order.
-    ends: Vec<usize>,
-    /// Where their bytes are put into the new order.
-    moved: Vec<u8>,
-}
-
-impl Run<'_> {
-    // What recurses has plain loops, without closures: each takes a frame of the stack, and those of programs without
-    // optimization are large.
-
-    fn go_deeper(&mut self) -> Result<(), MigrationError> {
-        if self.levels == MAX_LEVELS {
-            return Err(DecodeError::TooDeep { what: "stored value" }.into());
-        }
-        self.levels += 1;
-        Ok(())
-    }
-
-    fn step(&mut self, step: &Step, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
-        self.go_deeper()?;
-        let result = self.step_within(step, input, out);
-        self.levels -= 1;
-        result
-    }
-
-    fn step_within(
-        &mut self,
-        step: &Step,
-        input: &mut Input<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), MigrationError> {
-        match step {
-            Step::Copy(skip) => self.copy(input, out, |run, input| run.skip(skip, input)),
-            Step::Integer { signed, from, to } => integer(*signed, *from, *to, input, out),
-            Step::Float => float(input, out),
-            Step::Some(value) => {
-                out.push(1);
-                self.step(value, input, out)
-            }
-            Step::Option(value) => {
-                if option(input)? {
-                    out.push(1);
-                    return self.step(value, input, out);
-                }
-                out.push(0);
-                Ok(())
-            }
-            Step::Tuple(parts) => {
-                for part in parts {
-                    self.step(part, input, out)?;
-                }
-                Ok(())
-            }
-            Step::Array(value, length) => {
-                for _ in 0..*length {
-                    self.step(value, input, out)?;
-                }
-                Ok(())
-            }
-            Step::Sequence(value) => {
-                let count = length(input, "sequence")?;
-                encode_length(count, out);
-                self.elements(value, count, input, out)
-            }
-            Step::Map(key, value) => {
-                let count = length(input, "map")?;
-                encode_length(count, out);
-                for _ in 0..count {
-                    let before = (input.remaining(), out.len());
-                    self.step(key, input, out)?;
-                    self.step(value, input, out)?;
-                    fillers(before, input, out)?;
-                }
-                Ok(())
-            }
-            Step::Pair(position) => self.pair(*position, input, out),
-            Step::Opaque(migrate) => opaque(&**migrate, input, out),
-        }
-    }
-
-    fn elements(
-        &mut self,
-        step: &Step,
-        count: usize,
-        input: &mut Input<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), MigrationError> {
-        for _ in 0..count {
-            let before = (input.remaining(), out.len());
-            self.step(step, input, out)?;
-            fillers(before, input, out)?;
-        }
-        Ok(())
-    }
-
-    fn pair(
-        &mut self,
-        position: usize,
-        input: &mut Input<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), MigrationError> {
-        let migration = self.migration;
-        match &migration.pairs[position] {
-            Pair::Struct(fields) => self.fields(fields, input, out),
-            Pair::Enum(variants) => {
-                let tag = tag(input)?;
-                let Some((position, fields)) = variants.get(usize::from(tag)) else {
-                    return Err(no_variant(tag, variants.len()).into());
-                };
-                position.encode(out);
-                self.fields(fields, input, out)
-            }
-        }
-    }
-
-    fn fields(
-        &mut self,
-        fields: &Fields,
-        input: &mut Input<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), MigrationError> {
-        if fields.unchanged {
-            return self.copy(input, out, |run, input| run.skip_fields(&fields.whole, input));
-        }
-        let (start, bottom) = (out.len(), self.ends.len());
-        for op in &fields.ops {
-            match op {
-                Op::Skip(name, skip) => {
-                    if let Err(error) = self.skip(skip, input) {
-                        return Err(error.in_field(name));
-                    }
-                }
-                Op::Default(bytes) => out.extend_from_slice(bytes),
-                Op::Take(name, step) => {
-                    if let Err(error) = self.step(step, input, out) {
-                        return Err(error.in_field(name));
-                    }
-                    if fields.order.is_some() {
-                        self.ends.push(out.len());
-                    }
-                }
-            }
-        }
-        let Some(order) = &fields.order else { return Ok(()) };
-        // They were gone over once, in the order in which they were written: what is nested deeply would otherwise be gone
-        // over again at every level.
-        let Self { ends, moved, .. } = self;
-        moved.clear();
-        moved.extend_from_slice(&out[start..]);
-        out.truncate(start);
-        let ends = &ends[bottom..];
-        for part in order {
-            match part {
-                Part::Default(bytes) => out.extend_from_slice(bytes),
-                Part::Taken(i) => {
-                    let from = if *i == 0 { start } else { ends[i - 1] };
-                    out.extend_from_slice(&moved[from - start..ends[*i] - start]);
-                }
-            }
-        }
-        self.ends.truncate(bottom);
-        Ok(())
-    }
-
-    /// Appends the bytes that `skip` goes over.
-    fn copy(
-        &mut self,
-        input: &mut Input<'_>,
-        out: &mut Vec<u8>,
-        skip: impl FnOnce(&mut Self, &mut Input<'_>) -> Result<(), MigrationError>,
-    ) -> Result<(), MigrationError> {
-        let start = input.clone();
-        skip(self, input)?;
-        let length = start.remaining() - input.remaining();
-        out.extend_from_slice(start.clone().take(length, "stored value")?);
-        Ok(())
-    }
-
-    /// Goes over a value of the old schema.
-    fn skip(&mut self, skip: &Skip, input: &mut Input<'_>) -> Result<(), MigrationError> {
-        if let Skip::Bytes(bytes) = skip {
-            return pass(*bytes, input);
-        }
-        self.go_deeper()?;
-        let result = self.skip_within(skip, input);
-        self.levels -= 1;
-        result
-    }
-
-    fn skip_within(&mut self, skip: &Skip, input: &mut Input<'_>) -> Result<(), MigrationError> {
-        match skip {
-            Skip::Bytes(bytes) => pass(*bytes, input)?,
-            Skip::Prefixed => pass(length(input, "stored value")?, input)?,
-            Skip::Option(value) => {
-                let is_there = option(input)?;
-                if is_there {
-                    return self.skip(value, input);
-                }
-            }
-            Skip::Tuple(parts) => {
-                for part in parts {
-                    self.skip(part, input)?;
-                }
-            }
-            Skip::Array(value, length) => {
-                for _ in 0..*length {
-                    self.skip(value, input)?;
-                }
-            }
-            Skip::Sequence(value) => {
-                let count = length(input, "stored sequence")?;
-                if let Skip::Bytes(bytes @ 1..) = **value {
-                    return pass(count.saturating_mul(bytes), input);
-                }
-                for _ in 0..count {
-                    let before = input.remaining();
-                    self.skip(value, input)?;
-                    filler(before, input)?;
-                }
-            }
-            Skip::Map(key, value) => {
-                let count = length(input, "stored map")?;
-                for _ in 0..count {
-                    let before = input.remaining();
-                    self.skip(key, input)?;
-                    self.skip(value, input)?;
-                    filler(before, input)?;
-                }
-            }
-            Skip::Named(position) => {
-                let migration = self.migration;
-                let fields = stored_fields(&migration.definitions, *position, input)?;
-                return self.skip_fields(fields, input);
-            }
-        }
-        Ok(())
-    }
-
-    fn skip_fields(&mut self, fields: &SkipFields, input: &mut Input<'_>) -> Result<(), MigrationError> {
-        for (name, skip) in fields {
-            if let Err(error) = self.skip(skip, input) {
-                return Err(error.in_field(name));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The fields of the struct, or of the variant that comes next, at a position of the stored schema.
-fn stored_fields<'a>(
-    definitions: &'a [SkipBody],
-    position: u32,
-    input: &mut Input<'_>,
-) -> Result<&'a SkipFields, MigrationError> {
-    match definitions.get(position as usize) {
-        Some(SkipBody::Struct(fields)) => Ok(fields),
-        Some(SkipBody::Enum(variants)) => {
-            let tag = u16::decode(input)?;
-            variants.get(usize::from(tag)).ok_or_else(|| no_variant(tag, variants.len()).into())
-        }
-        None => Err(DecodeError::invalid("schema", format!("it has no definition number {position}")).into()),
-    }
-}
-
-// Apart from what calls itself: there, each of these would have its errors on the stack at every level.
-
-fn length(input: &mut Input<'_>, what: &'static str) -> Result<usize, MigrationError> {
-    Ok(input.length(1, what)?)
-}
-
-fn pass(bytes: usize, input: &mut Input<'_>) -> Result<(), MigrationError> {
-    input.take(bytes, "stored value")?;
-    Ok(())
-}
-
-fn integer(
-    signed: bool,
-    from: usize,
-    to: usize,
-    input: &mut Input<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), MigrationError> {
-    let bytes = input.take(from, "integer")?;
-    out.extend_from_slice(bytes);
-    let negative = signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-    out.resize(out.len() + to - from, if negative { 0xff } else { 0 });
-    Ok(())
-}
-
-fn float(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
-    f64::from(f32::decode(input)?).encode(out);
-    Ok(())
-}
-
-fn opaque(migrate: &MigrateValue, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), MigrationError> {
-    let length = input.length(1, "opaque value")?;
-    let bytes = input.take(length, "opaque value")?;
-    Ok(encode_framed(out, |out| migrate(bytes, out))?)
-}
-
-fn tag(input: &mut Input<'_>) -> Result<u16, MigrationError> {
-    Ok(u16::decode(input)?)
-}
-
-fn no_variant(tag: u16, variants: usize) -> DecodeError {
-    DecodeError::invalid("stored enum", format!("it has {variants} variants, number {tag} is none of them"))
-}
-
-fn option(input: &mut Input<'_>) -> Result<bool, MigrationError> {
-    match input.array("Option")? {
-        [0] => Ok(false),
-        [1] => Ok(true),
-        [other] => Err(DecodeError::invalid("Option", format!("{other} is neither 0 nor 1")).into()),
-    }
-}
-
-/// Ends an element of a sequence, with a filler on either side where it took no byte.
-fn fillers(
-    (input_before, out_before): (usize, usize),
-    input: &mut Input<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), MigrationError> {
-    filler(input_before, input)?;
-    if out.len() == out_before {
-        out.push(0);
-    }
-    Ok(())
-}
-
-fn filler(before: usize, input: &mut Input<'_>) -> Result<(), MigrationError> {
-    if input.remaining() == before {
-        let [filler] = input.array("element of no size")?;
-        if filler != 0 {
-            let detail = format!("its filler is {filler}, not 0");
-            return Err(DecodeError::invalid("element of no size", detail).into());
-        }
-    }
-    Ok(())
 }

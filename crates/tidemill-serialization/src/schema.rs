@@ -147,6 +147,8 @@ pub struct Field {
     pub ty: Type,
     /// What it is where it is missing: an encoded value.
     pub default: Unstored<Option<Vec<u8>>>,
+    /// The name of its column, where it is not its own.
+    pub column: Unstored<Option<String>>,
 }
 
 /// A variant of an enum.
@@ -296,6 +298,10 @@ impl Schema {
     /// assert_eq!(texts, 2);
     /// ```
     pub fn visit(&self, visit: &mut dyn FnMut(&Type)) {
+        let visit = &mut |ty: &Type| {
+            visit(ty);
+            true
+        };
         self.root.visit(visit);
         self.definitions.iter().for_each(|definition| definition.visit(visit));
     }
@@ -443,6 +449,9 @@ impl Schema {
                     users.push(i);
                     waiting_for[i] += 1;
                 }
+                // What an array of no elements refers to is not a part of any value: a type may contain itself there and
+                // still be of a fixed size.
+                !matches!(ty, Type::Array(_, 0))
             });
         }
         let mut ready: Vec<usize> = (0..known.len()).filter(|i| waiting_for[*i] == 0).collect();
@@ -471,7 +480,8 @@ impl Schema {
 }
 
 impl Definition {
-    fn visit(&self, visit: &mut dyn FnMut(&Type)) {
+    /// As [`Type::visit`], for every field.
+    fn visit(&self, visit: &mut dyn FnMut(&Type) -> bool) {
         let mut fields = |fields: &[Field]| fields.iter().for_each(|field| field.ty.visit(visit));
         match &self.body {
             Body::Struct(of) => fields(of),
@@ -519,8 +529,11 @@ fn fixed_sum(fields: &[Field], known: &[Option<usize>]) -> Option<usize> {
 }
 
 impl Type {
-    fn visit(&self, visit: &mut dyn FnMut(&Type)) {
-        visit(self);
+    /// Shows the type; those within it too, where the answer is yes.
+    fn visit(&self, visit: &mut dyn FnMut(&Type) -> bool) {
+        if !visit(self) {
+            return;
+        }
         match self {
             Type::Option(value) | Type::Array(value, _) | Type::List(value) | Type::Set(value) => {
                 value.visit(visit);

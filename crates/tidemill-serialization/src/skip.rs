@@ -15,9 +15,8 @@ pub(crate) enum Skip {
     Option(Box<Skip>),
     Tuple(Vec<Skip>),
     Array(Box<Skip>, u32),
-    /// A list or set.
+    /// A list or set; the entries of a map are tuples.
     Sequence(Box<Skip>),
-    Map(Box<Skip>, Box<Skip>),
     /// The struct or enum at this position.
     Named(u32),
 }
@@ -34,23 +33,46 @@ pub(crate) enum SkipBody {
 impl Skip {
     /// `fixed` has what the values of the definitions take, where all take the same.
     pub(crate) fn of(ty: &Type, fixed: &[Option<usize>]) -> Self {
-        if let Some(bytes) = ty.fixed_bytes(fixed) {
-            return Skip::Bytes(bytes);
-        }
-        let within = |ty: &Type| Box::new(Skip::of(ty, fixed));
+        // What a type takes follows from what its parts were found to take: to ask each level anew would go over the
+        // innermost ones once for every level around them.
         match ty {
-            Type::Option(value) => Skip::Option(within(value)),
-            Type::Tuple(parts) => {
-                let parts = parts.iter().map(|part| Skip::of(part, fixed));
-                Skip::Tuple(parts.filter(Skip::takes_bytes).collect())
+            // Without elements it takes none, whatever they would take.
+            Type::Array(_, 0) => Skip::Bytes(0),
+            Type::Option(value) => match Skip::of(value, fixed) {
+                Skip::Bytes(0) => Skip::Bytes(1),
+                value => Skip::Option(Box::new(value)),
+            },
+            Type::Tuple(parts) => Skip::tuple(parts.iter().map(|part| Skip::of(part, fixed))),
+            Type::Array(value, length) => match Skip::of(value, fixed) {
+                Skip::Bytes(bytes) => Skip::Bytes(bytes.saturating_mul(*length as usize)),
+                value => Skip::Array(Box::new(value), *length),
+            },
+            Type::List(value) | Type::Set(value) => Skip::Sequence(Box::new(Skip::of(value, fixed))),
+            Type::Map(key, value) => {
+                let entry = [Skip::of(key, fixed), Skip::of(value, fixed)];
+                Skip::Sequence(Box::new(Skip::tuple(entry.into_iter())))
             }
-            Type::Array(value, length) => Skip::Array(within(value), *length),
-            Type::List(value) | Type::Set(value) => Skip::Sequence(within(value)),
-            Type::Map(key, value) => Skip::Map(within(key), within(value)),
-            Type::Named(position) => Skip::Named(*position),
-            // Text, and bytes of a serializer of its own; all others are of a fixed size.
-            _ => Skip::Prefixed,
+            Type::Named(position) => match fixed.get(*position as usize) {
+                Some(Some(bytes)) => Skip::Bytes(*bytes),
+                _ => Skip::Named(*position),
+            },
+            // What is left has no parts: text, and bytes of a serializer of its own, or a fixed size.
+            _ => ty.fixed_bytes(fixed).map_or(Skip::Prefixed, Skip::Bytes),
         }
+    }
+
+    fn tuple(parts: impl Iterator<Item = Self>) -> Self {
+        let (mut together, mut kept) = (Some(0usize), Vec::new());
+        for part in parts {
+            together = match (together, &part) {
+                (Some(sum), Skip::Bytes(bytes)) => Some(sum.saturating_add(*bytes)),
+                _ => None,
+            };
+            if part.takes_bytes() {
+                kept.push(part);
+            }
+        }
+        together.map_or(Skip::Tuple(kept), Skip::Bytes)
     }
 
     /// Whether there is anything to go over.

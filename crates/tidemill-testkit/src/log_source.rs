@@ -139,7 +139,9 @@ impl<T: Data + Debug> Source for LogSource<T> {
     ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
         let all = || {
             let splits = 0..self.0.splits.len();
-            splits.map(|index| SourceSplit { id: format!("log-{index}").into(), state: pack(&0u64) }).collect()
+            splits
+                .map(|index| SourceSplit { id: format!("log-{index}").into(), state: pack(&0u64) })
+                .collect()
         };
         let mut left = restored.unwrap_or_else(all);
         left.reverse();

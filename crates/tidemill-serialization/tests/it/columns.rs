@@ -277,8 +277,101 @@ fn every_record_has_columns() {
     // The same columns as the records of the derive for flat types have.
     let flat = tidemill_serialization::Schema::of::<Flat>().to_arrow().unwrap();
     assert_eq!(&flat, <Flat as tidemill_serialization::ArrowRecord>::schema().as_ref());
+    // Those with a name of their own, too; schemas that differ in nothing else are the same.
+    let renamed = tidemill_serialization::Schema::of::<Wide>();
+    assert_eq!(&renamed.to_arrow().unwrap(), Wide::schema().as_ref());
+    assert_eq!(decoded::<tidemill_serialization::Schema>(&encoded(&renamed)).unwrap(), renamed);
     // No table holds what contains itself.
     assert_eq!(of(tidemill_serialization::Schema::of::<Tree>()), None);
+}
+
+/// Structs of which each has the next one twice.
+fn doubling(levels: u32) -> tidemill_serialization::Schema {
+    use tidemill_serialization::schema::{Body, Definition, Type};
+
+    let mut schema = tidemill_serialization::Schema::of::<Generic<bool>>();
+    let whole = schema.definitions.remove(0);
+    let Body::Struct(field) = &whole.body else { panic!() };
+    for level in 1..=levels {
+        let ty = if level == levels { Type::Bool } else { Type::Named(level) };
+        let fields = ["left", "right"].map(|name| {
+            let mut field = field[0].clone();
+            (field.name, field.ty) = (name.to_owned(), ty.clone());
+            field
+        });
+        let body = Body::Struct(fields.to_vec());
+        schema.definitions.push(Definition { name: "Twice".into(), body, ..whole.clone() });
+    }
+    schema
+}
+
+/// Going over each of 2^60 columns would take years.
+#[test]
+fn tables_have_an_end() {
+    // 2 + 4 + … + 4,096.
+    assert!(doubling(12).to_arrow().is_some());
+    for levels in [13, 30, 60, 1000] {
+        assert!(doubling(levels).to_arrow().is_none(), "{levels} levels");
+    }
+}
+
+#[test]
+fn decimals_of_too_many_digits_are_refused() {
+    use arrow_array::Decimal128Array;
+    use tidemill_serialization::Decimal;
+
+    // Arrow does not look.
+    let column = Decimal128Array::from(vec![Some(99_999), None, Some(-100_000), Some(5)]);
+    let batch = one_column("value", Arc::new(column.with_precision_and_scale(5, 2).unwrap()));
+    let wrong = error::<Generic<Option<Decimal<5, 2>>>>(&batch, 0..4);
+    assert_eq!(
+        wrong.to_string(),
+        "column `value` has in row 2 no value of Generic.value: -100000 does not fit DECIMAL(5, 2); filter such rows, or \
+         mend the column"
+    );
+    assert_eq!((wrong.code(), wrong.fault()), ("TM-SERIALIZATION-COLUMN-VALUE", Fault::User));
+    // Only the rows asked for count, and it is a right one of a type with more digits.
+    assert!(Generic::<Option<Decimal<5, 2>>>::from_arrow(&batch, 0..2).is_ok());
+    assert!(Generic::<Option<Decimal<6, 2>>>::from_arrow(&batch, 0..4).is_ok());
+    let wrong = error::<Generic<Decimal<5, 2>>>(&batch, 2..4).to_string();
+    assert!(wrong.contains("in row 2"), "{wrong}");
+}
+
+#[test]
+fn columns_are_found_by_aliases_and_may_be_missing_where_there_is_a_default() {
+    #[derive(Record, Clone, Debug, PartialEq)]
+    #[record(arrow)]
+    struct Row {
+        #[record(alias = "client", alias = "buyer")]
+        customer: String,
+        #[record(default = 1)]
+        pieces: i64,
+        #[record(default)]
+        note: Option<String>,
+        #[record(alias = "taken")]
+        price: i64,
+        #[record(rename = "taken")]
+        other: i64,
+    }
+    let (text, number): (ArrayRef, ArrayRef) =
+        (Arc::new(StringArray::from(vec!["x"])), Arc::new(Int64Array::from(vec![7])));
+    let batch = |columns: &[(&str, &ArrayRef)]| {
+        RecordBatch::try_from_iter(columns.iter().map(|(name, column)| (*name, (*column).clone()))).unwrap()
+    };
+    let row = Row { customer: "x".into(), pieces: 1, note: None, price: 7, other: 7 };
+    let needed = [("buyer", &text), ("price", &number), ("taken", &number)];
+    assert_eq!(Row::from_arrow(&batch(&needed), 0..1).unwrap(), [row.clone()]);
+    let all = [needed.to_vec(), vec![("pieces", &number), ("note", &text)]].concat();
+    let full = Row { pieces: 7, note: Some("x".into()), ..row };
+    assert_eq!(Row::from_arrow(&batch(&all), 0..1).unwrap(), [full]);
+    // What is there must be of the right type, and another field's column is not taken.
+    let message = error::<Row>(&batch(&[("buyer", &number)]), 0..1).to_string();
+    assert!(message.starts_with("column `buyer` is Int64, but Row.customer needs Utf8"), "{message}");
+    let message = error::<Row>(&batch(&[("buyer", &text), ("taken", &number)]), 0..1).to_string();
+    assert!(
+        message.starts_with("there is no column `price` for Row.price, only `buyer`, `taken`"),
+        "{message}"
+    );
 }
 
 #[derive(tidemill_serialization::Record, Clone)]

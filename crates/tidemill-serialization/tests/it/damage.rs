@@ -137,7 +137,7 @@ fn claims_within_generic_values_allocate_little() {
 }
 
 fn field(name: &str, ty: Type) -> Field {
-    Field { name: name.into(), aliases: vec![].into(), ty, default: None.into() }
+    Field { name: name.into(), aliases: vec![].into(), ty, default: None.into(), column: Default::default() }
 }
 
 /// Schemas of a struct `Node`, each holding the next.

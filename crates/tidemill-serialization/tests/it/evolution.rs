@@ -317,8 +317,9 @@ fn everything_else_is_refused_and_says_why() {
     }
     refused::<Outer, now::Outer>(&format!(
         "Outer.lines.values[].article was String and is now i64 ({keep}); Outer.lines.values[].kind was not there and is \
-         now a new Kind without a default (write #[record(default = …)] on it; if it was renamed, #[record(alias = \"old \
-         name\")])"
+         now a new Kind without a default (write #[record(default = …)] on it, or #[record(default)] for that of its type, \
+         which is not looked for where a parameter is not said to have one (T: Default); if it was renamed, \
+         #[record(alias = \"old name\")])"
     ));
 }
 
@@ -370,6 +371,43 @@ fn batches_of_another_release_are_read() {
     }
     let error = TypedBatchSerializer::<u8>::default().reading(&old.snapshot()).unwrap_err().to_string();
     assert!(error.starts_with("stored records cannot be read as u8: u8 was Line and is now u8 ("), "{error}");
+}
+
+#[test]
+fn defaults_of_parameters_are_found_where_they_are_said_to_have_one() {
+    #[derive(Record, Clone)]
+    struct Event {
+        id: u8,
+    }
+    mod now {
+        #[derive(tidemill_serialization::Record, Clone, Debug, PartialEq)]
+        #[record(alias = "Event")]
+        pub(super) struct Said<T: Default> {
+            pub(super) id: u8,
+            pub(super) value: T,
+        }
+
+        #[derive(tidemill_serialization::Record, Clone, Debug, PartialEq)]
+        #[record(alias = "Event")]
+        pub(super) struct Asked<T: Default> {
+            pub(super) id: u8,
+            #[record(default)]
+            pub(super) value: Vec<T>,
+        }
+
+        #[derive(tidemill_serialization::Record, Clone)]
+        #[record(alias = "Event")]
+        #[allow(dead_code)]
+        pub(super) struct Unsaid<T> {
+            pub(super) id: u8,
+            pub(super) value: T,
+        }
+    }
+    becomes(Event { id: 7 }, now::Said { id: 7, value: 0u32 });
+    becomes(Event { id: 7 }, now::Asked::<u32> { id: 7, value: vec![] });
+    let read = Schema::of::<now::Unsaid<u32>>().read_from(&Schema::of::<Event>());
+    let Compatibility::Incompatible(why) = read else { panic!() };
+    assert!(why.to_string().contains("(T: Default)"), "{why}");
 }
 
 #[test]

@@ -201,7 +201,13 @@ impl Model {
             let before = self.broken;
             let (from, to, change) = self.change(random, depth, key);
             let name = format!("f{i}");
-            stored.push(Field { name: name.clone(), aliases: vec![].into(), ty: from, default: None.into() });
+            stored.push(Field {
+                name: name.clone(),
+                aliases: vec![].into(),
+                ty: from,
+                default: None.into(),
+                column: Default::default(),
+            });
             changes.push(change);
             // A field that is dropped says nothing of its type.
             if !key && self.broken == before && random.below(5) == 0 {
@@ -213,8 +219,15 @@ impl Model {
                     aliases: vec!["old".into(), name].into(),
                     ty: to,
                     default: None.into(),
+                    column: Default::default(),
                 },
-                _ => Field { name, aliases: vec![].into(), ty: to, default: Some(vec![9; 3]).into() },
+                _ => Field {
+                    name,
+                    aliases: vec![].into(),
+                    ty: to,
+                    default: Some(vec![9; 3]).into(),
+                    column: Default::default(),
+                },
             };
             declared.push((Source::Stored(i), field));
         }
@@ -225,6 +238,7 @@ impl Model {
                 aliases: vec!["never".into()].into(),
                 ty: Type::Int(32),
                 default: Some(default.clone()).into(),
+                column: Default::default(),
             };
             declared.push((Source::Default(default), field));
         }

@@ -338,3 +338,27 @@ fn a_generic_type_that_changed_says_so() {
         "{error}"
     );
 }
+
+/// Of a type that is no record, but has a serializer.
+#[derive(Record, Clone, Debug, PartialEq)]
+struct Envelope<T, U> {
+    id: u64,
+    #[record(generic)]
+    payload: T,
+    also: Option<U>,
+}
+
+#[derive(Record, Clone, Debug, PartialEq)]
+enum Message<T> {
+    None,
+    Some(#[record(generic)] Vec<T>),
+}
+
+#[test]
+fn parameters_of_fields_with_a_serializer_need_not_be_records() {
+    let envelope = Envelope { id: 7, payload: Shape::Circle(0.5), also: Some("x".to_owned()) };
+    assert_eq!(decoded::<Envelope<Shape, String>>(&encoded(&envelope)).unwrap(), envelope);
+    let message = Message::Some(vec![Shape::Empty]);
+    assert_eq!(decoded::<Message<Shape>>(&encoded(&message)).unwrap(), message);
+    assert_eq!(decoded::<Message<Shape>>(&encoded(&Message::<Shape>::None)).unwrap(), Message::None);
+}

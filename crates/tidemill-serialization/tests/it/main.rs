@@ -22,6 +22,7 @@ mod evolution;
 mod evolution_model;
 mod foreign;
 mod golden;
+mod migration_limits;
 mod natives;
 mod records;
 mod round_trip;
