@@ -382,15 +382,26 @@ impl WriteBatch {
         self.changes.clear();
     }
 
-    pub(crate) fn put(&mut self, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds: set the value of `key` to what `value` appends.
+    ///
+    /// ```
+    /// use tidemill_state::{Write, WriteBatch};
+    ///
+    /// let mut batch = WriteBatch::default();
+    /// batch.put(b"key", |out| out.extend_from_slice(b"value"));
+    /// assert_eq!(batch.iter().next(), Some(Write::Put(b"key", b"value")));
+    /// ```
+    pub fn put(&mut self, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
         self.change(WriteKind::Put, key, value);
     }
 
-    pub(crate) fn append(&mut self, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds: append to the value of `key` what `value` appends.
+    pub fn append(&mut self, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
         self.change(WriteKind::Append, key, value);
     }
 
-    pub(crate) fn delete(&mut self, key: &[u8]) {
+    /// Adds: remove `key`.
+    pub fn delete(&mut self, key: &[u8]) {
         self.change(WriteKind::Delete, key, |_| ());
     }
 

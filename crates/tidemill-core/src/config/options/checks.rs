@@ -20,6 +20,10 @@ pub(super) fn share(value: &f64) -> Result<(), BadValue> {
     if *value > 0.0 && *value <= 1.0 { Ok(()) } else { Err(BadValue::new("must be above 0 and at most 1")) }
 }
 
+pub(super) fn open_share(value: &f64) -> Result<(), BadValue> {
+    if *value > 0.0 && *value < 1.0 { Ok(()) } else { Err(BadValue::new("must be above 0 and below 1")) }
+}
+
 pub(super) fn max_parallelism(value: &i32) -> Result<(), BadValue> {
     match value {
         -1 | 1..=32768 => Ok(()),

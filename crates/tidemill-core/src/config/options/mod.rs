@@ -7,6 +7,7 @@ mod memory;
 mod network;
 mod parallelism;
 mod pipeline;
+mod rocksdb;
 mod tidemill;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ pub use memory::*;
 pub use network::*;
 pub use parallelism::*;
 pub use pipeline::*;
+pub use rocksdb::*;
 pub use tidemill::*;
 
 use super::AnyOption;
@@ -46,13 +48,14 @@ pub struct Group {
 /// let declared: usize = options::groups().iter().map(|group| group.options.len()).sum();
 /// assert_eq!(declared, options::all().count());
 /// ```
-pub fn groups() -> [Group; 6] {
+pub fn groups() -> [Group; 7] {
     [
         Group { title: "Parallelism and slots", options: parallelism::ALL },
         Group { title: "The job", options: pipeline::ALL },
         Group { title: "Execution", options: execution::ALL },
         Group { title: "Memory", options: memory::ALL },
         Group { title: "Network buffers", options: network::ALL },
+        Group { title: "State in RocksDB", options: rocksdb::ALL },
         Group { title: "Tidemill's own", options: tidemill::ALL },
     ]
 }

@@ -1,0 +1,150 @@
+//! Every option reaches RocksDB: its own file of options says so.
+
+use std::collections::BTreeMap;
+
+use tidemill_rocksdb::{RocksDbSettings, RocksDbStore, SlotMemory};
+use tidemill_state::OrderedStore;
+
+use crate::{options_file, settings};
+
+/// What RocksDB has written down: of the database, of a state, and of its blocks.
+fn opened(settings: &RocksDbSettings, memory: Option<&SlotMemory>) -> BTreeMap<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let store = RocksDbStore::open(folder.path().join("db"), settings, memory).unwrap();
+    store.open_table("count").unwrap();
+    let text = options_file(store.path());
+    let mut section = String::new();
+    let mut found = BTreeMap::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        }
+        let of_state = section == "DBOptions" || section.contains("\"state/count\"");
+        if let Some((key, value)) = line.split_once('=').filter(|_| of_state) {
+            found.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    found
+}
+
+/// Sets one option, and checks what changes in RocksDB's own.
+fn changes(key: &str, value: &str, own: &str, from: &str, to: &str) {
+    let (before, after) = (opened(&settings(&[]), None), opened(&settings(&[(key, value)]), None));
+    let of =
+        |options: &BTreeMap<String, String>| options.get(own).cloned().unwrap_or_else(|| panic!("no {own}"));
+    assert_eq!((of(&before).as_str(), of(&after).as_str()), (from, to), "{key}: {value} sets {own}");
+}
+
+#[test]
+fn options_reach_rocksdb() {
+    changes("writebuffer.size", "16 mb", "write_buffer_size", "67108864", "16777216");
+    changes("writebuffer.count", "4", "max_write_buffer_number", "2", "4");
+    changes("writebuffer.number-to-merge", "3", "min_write_buffer_number_to_merge", "1", "3");
+    changes("block.blocksize", "16 kb", "block_size", "4096", "16384");
+    changes("block.metadata-blocksize", "8 kb", "metadata_block_size", "4096", "8192");
+    changes(
+        "compaction.style",
+        "universal",
+        "compaction_style",
+        "kCompactionStyleLevel",
+        "kCompactionStyleUniversal",
+    );
+    changes("compaction.style", "FIFO", "compaction_style", "kCompactionStyleLevel", "kCompactionStyleFIFO");
+    changes("compaction.style", "none", "disable_auto_compactions", "false", "true");
+    changes(
+        "compaction.level.use-dynamic-size",
+        "true",
+        "level_compaction_dynamic_level_bytes",
+        "false",
+        "true",
+    );
+    changes("compaction.level.target-file-size-base", "8 mb", "target_file_size_base", "67108864", "8388608");
+    changes(
+        "compaction.level.max-size-level-base",
+        "1 gb",
+        "max_bytes_for_level_base",
+        "268435456",
+        "1073741824",
+    );
+    changes("thread.num", "6", "max_background_jobs", "2", "6");
+    changes("files.open", "500", "max_open_files", "-1", "500");
+    changes("log.max-file-size", "1 mb", "max_log_file_size", "26214400", "1048576");
+    changes("log.file-num", "9", "keep_log_file_num", "4", "9");
+    changes("log.level", "WARN_LEVEL", "info_log_level", "INFO_LEVEL", "WARN_LEVEL");
+    changes("use-bloom-filter", "true", "filter_policy", "nullptr", "bloomfilter:10:false");
+    let snappy = ["kSnappyCompression"; 7].join(":");
+    let lower = format!("kNoCompression:{}", ["kLZ4Compression"; 6].join(":"));
+    changes(
+        "compression.per.level",
+        "NO_COMPRESSION;LZ4_COMPRESSION",
+        "compression_per_level",
+        &snappy,
+        &lower,
+    );
+}
+
+#[test]
+fn a_bloom_filter_has_the_bits_that_were_asked_for() {
+    let found = opened(&settings(&[("use-bloom-filter", "true"), ("bloom-filter.bits-per-key", "14")]), None);
+    assert_eq!(found["filter_policy"], "bloomfilter:14:false");
+    let only_bits = opened(&settings(&[("bloom-filter.bits-per-key", "14")]), None);
+    assert_eq!(only_bits["filter_policy"], "nullptr");
+}
+
+#[test]
+fn a_limited_memory_holds_indexes_and_filters_too() {
+    let settings = settings(&[("memory.partitioned-index-filters", "true"), ("use-bloom-filter", "true")]);
+    let free = opened(&settings, None);
+    assert_eq!((&*free["cache_index_and_filter_blocks"], &*free["partition_filters"]), ("false", "false"));
+    let memory = SlotMemory::new(64 << 20, &settings).unwrap();
+    let limited = opened(&settings, Some(&memory));
+    for own in
+        ["cache_index_and_filter_blocks", "pin_l0_filter_and_index_blocks_in_cache", "partition_filters"]
+    {
+        assert_eq!(limited[own], "true", "{own}");
+    }
+    assert_eq!(limited["index_type"], "kTwoLevelIndexSearch");
+}
+
+#[test]
+fn predefined_options_are_those_of_flink() {
+    let of = |profile: &str| opened(&settings(&[("predefined-options", profile)]), None);
+    let spinning = of("SPINNING_DISK_OPTIMIZED_HIGH_MEM");
+    let expected = [
+        ("write_buffer_size", "67108864"),
+        ("max_write_buffer_number", "4"),
+        ("min_write_buffer_number_to_merge", "3"),
+        ("block_size", "131072"),
+        ("level_compaction_dynamic_level_bytes", "true"),
+        ("target_file_size_base", "268435456"),
+        ("max_bytes_for_level_base", "1073741824"),
+        ("max_background_jobs", "4"),
+        ("filter_policy", "bloomfilter:10:false"),
+    ];
+    for (own, value) in expected {
+        assert_eq!(spinning[own], value, "{own}");
+    }
+    assert_eq!(of("FLASH_SSD_OPTIMIZED")["max_background_jobs"], "4");
+    assert_eq!(of("SPINNING_DISK_OPTIMIZED")["level_compaction_dynamic_level_bytes"], "true");
+    assert_eq!(of("DEFAULT")["max_background_jobs"], "2");
+    // An explicit option counts more.
+    let both = settings(&[("predefined-options", "FLASH_SSD_OPTIMIZED"), ("thread.num", "3")]);
+    assert_eq!(opened(&both, None)["max_background_jobs"], "3");
+}
+
+#[test]
+fn a_log_folder_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    let settings = settings(&[("log.dir", logs.to_str().unwrap())]);
+    let _store = RocksDbStore::open(folder.path().join("db"), &settings, None).unwrap();
+    assert!(std::fs::read_dir(&logs).unwrap().count() > 0);
+}
+
+#[test]
+fn compression_that_is_not_built_in_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&[("compression.per.level", "ZLIB_COMPRESSION")]);
+    let error = RocksDbStore::open(folder.path().join("db"), &settings, None).err().unwrap().to_string();
+    assert!(error.contains("ZLIB_COMPRESSION is not built in"), "{error}");
+}

@@ -1,0 +1,159 @@
+//! States over RocksDB, beside the same in memory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tidemill_core::hash::RoutingHash;
+use tidemill_rocksdb::{RocksDbStateBackend, RocksDbStore};
+use tidemill_state::*;
+
+use crate::memory::{backend, subtask};
+use crate::settings;
+
+/// Gives out one store that is there already.
+struct Over(Arc<RocksDbStore>);
+
+impl StateBackend for Over {
+    fn name(&self) -> &'static str {
+        "over"
+    }
+
+    fn open(&self, _: &SubtaskContext) -> Result<Storage, StateError> {
+        Ok(Storage::Ordered(Arc::<RocksDbStore>::clone(&self.0)))
+    }
+}
+
+pub(crate) fn over(store: Arc<RocksDbStore>) -> KeyedStateBackend<u64> {
+    KeyedStateBackend::open(&Over(store), subtask(0)).unwrap()
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Count(u64),
+    Append(u64, u32),
+    Put(u64, String, i64),
+    Remove(u64, String),
+    Clear(u64),
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let key = 0..12u64;
+    let user_key = prop::sample::select(vec!["", "a", "ab", "b", "\u{ff}"]).prop_map(str::to_owned);
+    prop_oneof![
+        key.clone().prop_map(Action::Count),
+        (key.clone(), any::<u32>()).prop_map(|(key, item)| Action::Append(key, item)),
+        (key.clone(), user_key.clone(), any::<i64>())
+            .prop_map(|(key, at, value)| Action::Put(key, at, value)),
+        (key.clone(), user_key).prop_map(|(key, at)| Action::Remove(key, at)),
+        key.prop_map(Action::Clear),
+    ]
+}
+
+struct States {
+    backend: KeyedStateBackend<u64>,
+    count: ValueState<u64>,
+    list: ListState<u32>,
+    map: MapState<String, i64>,
+}
+
+impl States {
+    fn new(backend: &dyn StateBackend) -> Self {
+        let mut backend = KeyedStateBackend::open(backend, subtask(0)).unwrap();
+        let count = backend.register_value(ValueStateDescriptor::new("count")).unwrap();
+        let list = backend.register_list(ListStateDescriptor::new("list")).unwrap();
+        let map = backend.register_map(MapStateDescriptor::new("map")).unwrap();
+        Self { backend, count, list, map }
+    }
+
+    fn at(&mut self, key: u64) -> &mut KeyedStateBackend<u64> {
+        self.backend.set_current_key(&key, key.routing_hash()).unwrap();
+        &mut self.backend
+    }
+
+    fn act(&mut self, action: &Action) {
+        let (count, list, map) = (self.count, self.list, self.map);
+        match action {
+            Action::Count(key) => count.modify(self.at(*key), || 0, |count| *count += 1).map(drop),
+            Action::Append(key, item) => list.add(self.at(*key), [*item]),
+            Action::Put(key, at, value) => map.put(self.at(*key), at.clone(), *value),
+            Action::Remove(key, at) => map.remove(self.at(*key), at),
+            Action::Clear(key) => {
+                let backend = self.at(*key);
+                count.clear(backend).and_then(|()| list.clear(backend)).and_then(|()| map.clear(backend))
+            }
+        }
+        .unwrap();
+    }
+
+    fn all(&mut self) -> Vec<(Option<u64>, Vec<u32>, Vec<(String, i64)>)> {
+        let (count, list, map) = (self.count, self.list, self.map);
+        (0..12)
+            .map(|key| {
+                let backend = self.at(key);
+                let mut entries = map.entries(backend).unwrap();
+                entries.sort();
+                (count.get(backend).unwrap(), list.get(backend).unwrap(), entries)
+            })
+            .collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Also after what was written has gone to disk and was merged there; and a snapshot goes from one to the other.
+    #[test]
+    fn states_are_the_same_as_in_memory(
+        actions in prop::collection::vec(prop::collection::vec(action(), 1..60), 1..4),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let rocksdb = backend(settings(&[]), Some(64 << 20), folder.path());
+        let store = Arc::new(rocksdb.open_store(&subtask(0)).unwrap());
+        let (mut stored, mut heap) = (States::new(&Over(Arc::clone(&store))), States::new(&HashMapStateBackend));
+        for some in &actions {
+            for action in some {
+                stored.act(action);
+                heap.act(action);
+            }
+            prop_assert_eq!(stored.all(), heap.all());
+            store.flush().unwrap();
+        }
+        prop_assert_eq!(stored.all(), heap.all());
+        let (from_store, from_heap) = (stored.backend.snapshot().unwrap(), heap.backend.snapshot().unwrap());
+        let mut again = States::new(&HashMapStateBackend);
+        again.backend.restore([&from_store]).unwrap();
+        prop_assert_eq!(again.all(), heap.all());
+        let mut again = States::new(&rocksdb);
+        again.backend.restore([&from_heap]).unwrap();
+        prop_assert_eq!(again.all(), heap.all());
+    }
+}
+
+#[test]
+fn files_are_spread_over_the_folders_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let disks = [folder.path().join("disk-1"), folder.path().join("disk-2")];
+    let listed = disks.each_ref().map(|disk| disk.to_str().unwrap()).join(",");
+    let backend =
+        RocksDbStateBackend::new(settings(&[("localdir", &listed)]), None, &[PathBuf::from("/nonexistent")])
+            .unwrap();
+    let stores: Vec<_> = (0..4).map(|number| backend.open_store(&subtask(number)).unwrap()).collect();
+    let files = || disks.each_ref().map(|disk| std::fs::read_dir(disk).unwrap().count());
+    assert_eq!(files(), [2, 2]);
+    drop(stores);
+    assert_eq!(files(), [0, 0]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let backend = backend(settings(&[]), None, &file);
+    let error = backend.open_store(&subtask(0)).err().unwrap().to_string();
+    assert!(
+        error.contains("file/tidemill-rocksdb-") && error.contains("state.backend.rocksdb.localdir"),
+        "{error}"
+    );
+}
