@@ -18,7 +18,9 @@ pub fn avro_schemas(bytes: &[u8]) {
 
 /// Reads the bytes as values, with a schema and with one that it became.
 pub fn avro_values(bytes: &[u8]) {
-    meter::within(FACTOR, bytes.len() + SCHEMAS, || fuzzing::data(bytes));
+    meter::within(FACTOR, bytes.len() + SCHEMAS, || {
+        fuzzing::data(bytes);
+    });
 }
 
 /// Reads the bytes as a file, without the mark that it begins with.
@@ -28,5 +30,7 @@ pub fn avro_files(bytes: &[u8]) {
 
 /// Reads the bytes as a message that begins with the number of its schema.
 pub fn avro_messages(bytes: &[u8]) {
-    meter::within(FACTOR, bytes.len() + SCHEMAS, || fuzzing::message(bytes));
+    meter::within(FACTOR, bytes.len() + SCHEMAS, || {
+        fuzzing::message(bytes);
+    });
 }

@@ -429,8 +429,8 @@ fn configurations(seeds: &mut Vec<Seed>) {
 
 fn avro(seeds: &mut Vec<Seed>) {
     // For the schema of `tidemill_serialization::avro::fuzzing`.
-    let value = [&[0, 0][..], &[1; 12], &[6, 2, 5, 0], &0.5f32.to_le_bytes()].concat();
-    let nested = [&[2][..], &value, &[2, 0], &[0; 10], &[6, 2, 5, 4, 0], &[0; 4]].concat();
+    let value = [&[0, 0][..], &[1; 12], &[0, 2, b'x', 2, 5, 0], &0.5f32.to_le_bytes()].concat();
+    let nested = [&[2][..], &value, &[2], &[0; 12], &[6, 2, 5, 4, 0], &[0; 4]].concat();
     // Counts that are huge, and negative ones with a size behind them.
     let huge = [&[4][..], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], &[3, 200, 0]].concat();
     for (name, bytes) in [("flat", &value), ("nested", &nested), ("huge", &huge), ("twice", &value.repeat(2))]

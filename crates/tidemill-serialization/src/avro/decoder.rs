@@ -9,7 +9,7 @@ use super::resolution::{Action, Op, OpId, RecordStep, Resolution};
 use super::schema::{AvroSchema, Kind, NodeId};
 use crate::input::MAX_DEPTH;
 
-/// How many fields and elements may take no bytes, such as nulls, beside one for each byte of the input.
+/// How many fields and elements of a value may take no bytes, such as nulls, beside one for each byte of it before them.
 const EMPTY_VALUES: usize = 1 << 16;
 
 /// Encoded values that are being read. What derived code works with; programs use
@@ -18,6 +18,9 @@ pub struct Decoder<'a> {
     resolution: &'a Resolution,
     rest: &'a [u8],
     depth: u32,
+    /// Where the value began, as bytes that were left.
+    start: usize,
+    /// How many of its fields and elements took no bytes.
     empty_values: usize,
 }
 
@@ -40,7 +43,12 @@ pub struct Slot(pub(crate) OpId);
 
 impl<'a> Decoder<'a> {
     pub(crate) fn new(resolution: &'a Resolution, bytes: &'a [u8]) -> Self {
-        Self { resolution, rest: bytes, depth: 0, empty_values: bytes.len().saturating_add(EMPTY_VALUES) }
+        Self { resolution, rest: bytes, depth: 0, start: bytes.len(), empty_values: 0 }
+    }
+
+    /// Begins another value, which is measured by itself.
+    pub(crate) fn begin(&mut self) {
+        (self.start, self.empty_values) = (self.rest.len(), 0);
     }
 
     pub(crate) fn rest(&self) -> &'a [u8] {
@@ -295,9 +303,7 @@ impl<'a> Decoder<'a> {
         loop {
             match self.resolution.op(slot.0) {
                 Op::Union(branches) => slot = self.branch_of(branches)?,
-                Op::Branch(branch, inner) => {
-                    return self.deeper(|decoder| read(decoder, *branch, Slot(*inner)));
-                }
+                Op::Branch(branch, inner) => return read(self, *branch, Slot(*inner)),
                 Op::Refused(why) => return Err(self.refused(why)),
                 _ => return Err(self.mismatch("union")),
             }
@@ -365,9 +371,12 @@ impl<'a> Decoder<'a> {
                 }
             }
             Action::Default(_, bytes, op) => {
+                // The bytes of the default count for what follows in it, not those of the value.
+                let start = self.start;
+                self.start = start - self.rest.len() + bytes.len();
                 let rest = std::mem::replace(&mut self.rest, bytes);
                 let result = read(self, Slot(*op));
-                self.rest = rest;
+                (self.rest, self.start) = (rest, start);
                 result
             }
             Action::Skip(_) | Action::Refused(_) => {
@@ -438,13 +447,13 @@ impl<'a> Decoder<'a> {
     }
 
     pub(crate) fn count_empty(&mut self, what: &'static str) -> Result<(), AvroError> {
-        match self.empty_values.checked_sub(1) {
-            Some(left) => {
-                self.empty_values = left;
-                Ok(())
-            }
-            None => {
-                let detail = format!("more than {EMPTY_VALUES} values in it take no bytes at all");
+        self.empty_values += 1;
+        match self.empty_values <= EMPTY_VALUES + (self.start - self.rest.len()) {
+            true => Ok(()),
+            false => {
+                let detail = format!(
+                    "more than {EMPTY_VALUES} fields and elements in it, beside one for each byte, take no bytes at all"
+                );
                 Err(AvroError::invalid(what, detail))
             }
         }
@@ -480,36 +489,16 @@ impl<'a> Decoder<'a> {
     }
 
     /// Passes over a value of the writer's schema.
-    fn skip(&mut self, node: NodeId) -> Result<(), AvroError> {
-        match &self.resolution.writer.node(node).kind {
-            Kind::Null => {}
-            Kind::Boolean => {
-                self.take(1, "a boolean")?;
-            }
-            Kind::Int | Kind::Long | Kind::Enum(_) => {
-                self.raw_long("a number")?;
-            }
-            Kind::Float => {
-                self.take(4, "a float")?;
-            }
-            Kind::Double => {
-                self.take(8, "a double")?;
-            }
-            Kind::Bytes | Kind::String => {
-                self.raw_blob("bytes")?;
-            }
-            Kind::Fixed(_, size) => {
-                self.take(*size as u64, "a fixed")?;
-            }
-            Kind::Array(items) => self.skip_blocks("an array", |decoder| decoder.skip(*items))?,
-            Kind::Map(values) => self.skip_blocks("a map", |decoder| {
-                decoder.raw_blob("a key of a map")?;
-                decoder.skip(*values)
-            })?,
-            Kind::Union(branches) => {
-                let branch = self.branch_of(branches)?.0;
-                self.deeper(|decoder| decoder.skip(branch))?;
-            }
+    pub(crate) fn skip(&mut self, node: NodeId) -> Result<(), AvroError> {
+        let writer = &self.resolution.writer;
+        let mut kind = &writer.node(node).kind;
+        // The branch of a union is no level of its own.
+        while let Kind::Union(branches) = kind {
+            kind = &writer.node(self.branch_of(branches)?.0).kind;
+        }
+        match kind {
+            Kind::Array(items) => self.skip_blocks("an array", None, *items),
+            Kind::Map(values) => self.skip_blocks("a map", Some("a key of a map"), *values),
             Kind::Record(record) => self.deeper(|decoder| {
                 for field in &record.fields {
                     let before = decoder.rest.len();
@@ -519,15 +508,29 @@ impl<'a> Decoder<'a> {
                     }
                 }
                 Ok(())
-            })?,
+            }),
+            scalar => self.skip_scalar(scalar),
         }
-        Ok(())
     }
 
+    fn skip_scalar(&mut self, kind: &Kind) -> Result<(), AvroError> {
+        match kind {
+            Kind::Boolean => self.take(1, "a boolean").map(drop),
+            Kind::Int | Kind::Long | Kind::Enum(_) => self.raw_long("a number").map(drop),
+            Kind::Float => self.take(4, "a float").map(drop),
+            Kind::Double => self.take(8, "a double").map(drop),
+            Kind::Bytes | Kind::String => self.raw_blob("bytes").map(drop),
+            Kind::Fixed(_, size) => self.take(*size as u64, "a fixed").map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Passes over the blocks of an array, or of a map, which has keys.
     fn skip_blocks(
         &mut self,
         what: &'static str,
-        mut skip: impl FnMut(&mut Self) -> Result<(), AvroError>,
+        key: Option<&'static str>,
+        element: NodeId,
     ) -> Result<(), AvroError> {
         self.deeper(|decoder| {
             loop {
@@ -539,7 +542,10 @@ impl<'a> Decoder<'a> {
                     (count, None) => {
                         for _ in 0..count {
                             let before = decoder.rest.len();
-                            skip(decoder)?;
+                            if let Some(key) = key {
+                                decoder.raw_blob(key)?;
+                            }
+                            decoder.skip(element)?;
                             if decoder.rest.len() == before {
                                 decoder.count_empty(what)?;
                             }

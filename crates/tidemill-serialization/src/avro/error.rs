@@ -108,6 +108,18 @@ impl AvroError {
         Self::Invalid { at: at.to_owned(), detail: detail.into() }
     }
 
+    /// The same error once more; `None` for those that are of one moment or one value.
+    pub(crate) fn copied(&self) -> Option<Self> {
+        Some(match self {
+            Self::Schema { detail } => Self::Schema { detail: detail.clone() },
+            Self::Incompatible(differences) => Self::Incompatible(differences.clone()),
+            Self::Wire { detail } => Self::Wire { detail: detail.clone() },
+            #[cfg(feature = "registry")]
+            Self::Registry(error) => Self::Registry(error.clone()),
+            _ => return None,
+        })
+    }
+
     #[cold]
     pub(crate) fn container(detail: impl Into<String>) -> Self {
         Self::Container { detail: detail.into() }

@@ -2,9 +2,10 @@
 
 use super::container::{ContainerReader, Limits};
 use super::decoder::Decoder;
+use super::fit::conform;
 use super::resolution::Resolution;
 use super::schema::AvroSchema;
-use super::value::{self, conform, decode_value, encode_value};
+use super::value::{self, decode_value, encode_value};
 use super::wire;
 
 /// With types of all kinds.
@@ -12,7 +13,7 @@ const WRITER: &str = r#"{"type": "record", "name": "R", "fields": [
     {"name": "a", "type": ["null", "R", {"type": "array", "items": "R"}, {"type": "map", "values": ["null", "double"]}]},
     {"name": "b", "type": {"type": "enum", "name": "E", "symbols": ["X", "Y"]}},
     {"name": "c", "type": {"type": "fixed", "name": "F", "size": 12, "logicalType": "duration"}},
-    {"name": "d", "type": ["string", "bytes", {"type": "string", "logicalType": "uuid"}, "null", "boolean", "int"]},
+    {"name": "d", "type": ["string", "bytes", {"type": "fixed", "name": "U", "size": 16, "logicalType": "uuid"}, "null", "boolean", "int"]},
     {"name": "e", "type": {"type": "bytes", "logicalType": "decimal", "precision": 40, "scale": 3}},
     {"name": "f", "type": {"type": "array", "items": "null"}},
     {"name": "g", "type": "float"}]}"#;
@@ -33,24 +34,41 @@ pub fn schema(bytes: &[u8]) {
         let _ = decode_value(&resolution, &[0; 64]);
         let _ = decode_value(&resolution, &[2; 64]);
     }
-    // What was read is written as a schema, too.
-    assert!(AvroSchema::parse_writer(schema.json()).is_ok());
-    assert!(AvroSchema::parse_writer(schema.canonical_form()).is_ok());
+    // What was read is written as a schema, too: as it is, and where it is referred to by another.
+    let again = AvroSchema::parse_writer(schema.json());
+    assert!(again.is_ok_and(|again| again == schema && again.canonical_form() == schema.canonical_form()));
+    if let Some(name) = schema.full_name()
+        && let Ok(whole) = AvroSchema::parse_with(&format!("[\"null\",\"{name}\"]"), &[text])
+    {
+        let again = AvroSchema::parse_writer(whole.json());
+        assert!(again.is_ok_and(|again| again.means_the_same(&whole)));
+    }
 }
 
-/// The bytes as a value, with and without resolution.
-pub fn data(bytes: &[u8]) {
-    let (Ok(writer), Ok(reader)) = (AvroSchema::parse(WRITER), AvroSchema::parse(READER)) else { return };
+/// The schemas of this harness: without them nothing would be tried, and nobody would notice.
+#[allow(clippy::expect_used, reason = "all of this is for tests")]
+fn schemas() -> (AvroSchema, AvroSchema) {
+    let parse = |text| AvroSchema::parse(text).expect("a schema of the harness is right");
+    (parse(WRITER), parse(READER))
+}
+
+/// The bytes as values, with and without resolution: how many there are.
+#[allow(clippy::expect_used, reason = "all of this is for tests")]
+pub fn data(bytes: &[u8]) -> usize {
+    let (writer, reader) = schemas();
+    let mut count = 0;
     for reader in [&writer, &reader] {
-        let Ok(resolution) = Resolution::new(&writer, reader) else { return };
+        let resolution = Resolution::new(&writer, reader).expect("the schemas of the harness are small");
         let mut decoder = Decoder::new(&resolution, bytes);
         while let Ok(value) = value::value(&mut decoder) {
+            count += 1;
             let mut out = Vec::new();
             if encode_value(reader, &value, &mut out).is_ok() {
                 assert!(conform(reader, value).is_ok());
             }
         }
     }
+    count
 }
 
 /// The bytes as what follows the first four of a file.
@@ -62,9 +80,8 @@ pub fn container(bytes: &[u8]) {
     while values.next_batch(100).is_ok_and(|batch| !batch.is_empty()) {}
 }
 
-/// The bytes as a message; its schema is one that is known.
-pub fn message(bytes: &[u8]) {
-    let Ok(schema) = AvroSchema::parse(WRITER) else { return };
-    let known = std::collections::HashMap::from([(0, schema)]);
-    let _ = wire::ValueDecoder::new(&known).decode(bytes);
+/// The bytes as a message, whose schema is one that is known: whether they are one.
+pub fn message(bytes: &[u8]) -> bool {
+    let known = std::collections::HashMap::from([(0, schemas().0)]);
+    wire::ValueDecoder::new(&known).decode(bytes).is_ok()
 }

@@ -6,9 +6,9 @@
 //! - [`container`]: files that carry their schema.
 //! - [`wire`] and [`registry`]: messages that carry the id of their schema.
 //!
-//! The data model, the parser of schemas and the conversion of [`Value`]s from and to `serde` types are those of `apache-avro`.
-//! Reading and writing is done here: what is read may come from anywhere, so nothing in it is believed before it is checked, and
-//! the rules of resolution are those of the specification to the letter.
+//! [`Value`]s, and their conversion from and to `serde` types, are those of `apache-avro`. Schemas and data are read and written
+//! here: they may come from anywhere, so nothing in them is believed before it is checked, and the rules of resolution are those
+//! of the specification to the letter.
 //!
 //! ```
 //! use tidemill_serialization::avro::{self, AvroRecord};
@@ -26,16 +26,21 @@
 //! ```
 
 mod bytes;
+mod canonical;
 pub mod container;
 mod decoder;
 mod defaults;
 mod error;
 mod evolution;
+mod failures;
+mod fit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod generic;
 mod json;
 pub mod logical;
+mod parse;
+mod readable;
 #[cfg(feature = "registry")]
 pub mod registry;
 mod resolution;
@@ -49,13 +54,14 @@ pub use apache_avro;
 pub use decoder::{Decoder, Fields, NextField, Slot};
 pub use error::AvroError;
 pub use evolution::SERIALIZER;
+pub use fit::conform;
 pub use generic::{AvroValue, RuntimeSchema, WorkedOut};
 pub use resolution::Resolution;
 pub use schema::AvroSchema;
-pub use specific::{Avro, AvroReader, decode, encode, schema_of};
+pub use specific::{Avro, AvroReader, check, decode, encode, schema_of};
 pub use tidemill_derive::AvroRecord;
 pub use typed::{AvroType, Names};
-pub use value::{Value, conform, decode_value, encode_value};
+pub use value::{Value, decode_value, encode_value};
 
 /// What derived code refers to. No promise is made about it.
 #[doc(hidden)]

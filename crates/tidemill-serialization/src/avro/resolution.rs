@@ -3,16 +3,24 @@
 //! The rules are those of the section "Schema Resolution" of the specification. Where it leaves a choice, this is what the
 //! Java implementation does; `docs/avro.md` lists these places.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use super::defaults;
 use super::error::AvroError;
 use super::schema::{AvroSchema, EnumNode, Kind, Logical, NodeId, RecordNode, TypeName, simple};
 use crate::compatibility::{Difference, Incompatible};
 
-/// More would take too much memory; only schemas that were made for it get there.
-const MAX_OPS: usize = 1 << 20;
+/// What may be spent on working it out, about a byte of memory or a few steps each: only schemas that were made for it need
+/// more. An operation costs [`OP`].
+const MAX_WORK: usize = 1 << 24;
+const OP: usize = 16;
+
+/// More differences help nobody.
+const MAX_DOUBTS: usize = 100;
 
 /// How data that were written with one schema are read with another.
 ///
@@ -62,7 +70,7 @@ pub(crate) enum Op {
     FloatToDouble,
     Fixed(usize),
     /// For each of the writer's symbols the position of the reader's; `None` where it has none.
-    Enum(Box<[Option<u32>]>),
+    Enum(Arc<[Option<u32>]>),
     Array(OpId),
     Map(OpId),
     /// A record: the plan at this position.
@@ -125,6 +133,19 @@ impl Resolution {
         Self::between(writer, writer.root(), reader, reader.root())
     }
 
+    /// By which data can only be passed over.
+    pub(crate) fn to_skip(schema: &AvroSchema) -> Self {
+        Self {
+            writer: schema.clone(),
+            reader: schema.clone(),
+            ops: Vec::new(),
+            makes: Vec::new(),
+            records: Vec::new(),
+            root: 0,
+            doubts: Vec::new(),
+        }
+    }
+
     /// How data of a type within a schema are read with it.
     pub(crate) fn part(schema: &AvroSchema, node: NodeId) -> Result<Self, AvroError> {
         Self::between(schema, node, schema, node)
@@ -143,18 +164,26 @@ impl Resolution {
             makes: Vec::new(),
             records: Vec::new(),
             known: HashMap::new(),
+            symbols: HashMap::new(),
+            unions: HashMap::new(),
             waiting: Vec::new(),
             doubts: Vec::new(),
             silent: false,
+            left: MAX_WORK,
         };
         let root = compiler.op(Side::Writer, from, to, &reader.label(to));
         // A queue, not recursion: definitions may refer to each other as deep as they like.
         while let Some(waiting) = compiler.waiting.pop() {
             let plan = compiler.record(&waiting);
             compiler.records[waiting.position] = plan;
-            if compiler.ops.len() > MAX_OPS {
-                return Err(AvroError::schema("it is too large to be resolved against another"));
+            if compiler.left == 0 {
+                break;
             }
+        }
+        if compiler.left == 0 {
+            return Err(AvroError::schema(
+                "it is too large to be resolved against another, or too many of its types are alike",
+            ));
         }
         let Compiler { ops, makes, records, doubts, .. } = compiler;
         Ok(Self { writer: writer.clone(), reader: reader.clone(), ops, makes, records, root, doubts })
@@ -238,10 +267,51 @@ struct Compiler<'a> {
     records: Vec<RecordPlan>,
     /// The plans of pairs of records.
     known: HashMap<(Side, NodeId, NodeId), usize>,
+    /// The symbols of pairs of enums.
+    symbols: HashMap<(Side, NodeId, NodeId), Symbols>,
+    /// The branches of the reader's unions by their names.
+    unions: HashMap<NodeId, Rc<Branches<'a>>>,
     waiting: Vec<Waiting>,
     doubts: Vec<Difference>,
     /// Whether differences are only looked for.
     silent: bool,
+    /// What is left of [`MAX_WORK`]. At 0 the result is no good.
+    left: usize,
+}
+
+#[derive(Clone)]
+struct Symbols {
+    /// For each of the writer's the position of the reader's.
+    positions: Arc<[Option<u32>]>,
+    /// Those that the reader does not have.
+    gone: Rc<str>,
+}
+
+/// The positions of the branches of a union.
+#[derive(Default)]
+struct Branches<'a> {
+    /// By their full names and aliases.
+    by_full: HashMap<&'a str, Vec<u32>>,
+    /// By the same without namespaces.
+    by_simple: HashMap<&'a str, Vec<u32>>,
+    unnamed: Vec<u32>,
+}
+
+impl<'a> Branches<'a> {
+    fn of(schema: &'a AvroSchema, branches: &[NodeId]) -> Self {
+        let mut all = Self::default();
+        for (&branch, i) in branches.iter().zip(0..) {
+            let Some(name) = schema.node(branch).kind.name() else {
+                all.unnamed.push(i);
+                continue;
+            };
+            for full in std::iter::once(&name.full).chain(&name.aliases) {
+                all.by_full.entry(full).or_default().push(i);
+                all.by_simple.entry(simple(full)).or_default().push(i);
+            }
+        }
+        all
+    }
 }
 
 /// How well a branch of the reader's union suits what was written.
@@ -269,44 +339,110 @@ impl<'a> Compiler<'a> {
         (self.ops.len() - 1) as OpId
     }
 
-    fn refuse(&mut self, stored: String, declared: String, advice: &str, to: NodeId, path: &str) -> OpId {
-        let text = format!("it was written as {stored}, the reader has {declared} ({advice})");
-        let difference = Difference { path: path.to_owned(), stored, declared, advice: advice.to_owned() };
-        if !self.silent && self.doubts.len() < 100 && !self.doubts.contains(&difference) {
+    /// Takes what something costs off what is left.
+    fn charge(&mut self, work: usize) {
+        self.left = self.left.saturating_sub(work);
+    }
+
+    fn doubt(&mut self, difference: Difference) {
+        if !self.silent && self.doubts.len() < MAX_DOUBTS && !self.doubts.contains(&difference) {
             self.doubts.push(difference);
         }
+    }
+
+    fn refuse(&mut self, stored: String, declared: String, advice: &str, to: NodeId, path: &str) -> OpId {
+        let text = format!("it was written as {stored}, the reader has {declared} ({advice})");
+        self.charge(text.len());
+        self.doubt(Difference { path: path.to_owned(), stored, declared, advice: advice.to_owned() });
         self.add(Op::Refused(text.into()), to)
     }
 
     /// How a value of the type `from` is read as one of the type `to`.
     fn op(&mut self, side: Side, from: NodeId, to: NodeId, path: &str) -> OpId {
-        let (source, reader) = (self.source(side), self.reader);
-        if self.ops.len() > MAX_OPS {
-            return self.add(Op::Null, to);
+        self.charge(OP);
+        if self.left == 0 {
+            return 0;
         }
-        let (written, wanted) = (source.node(from), reader.node(to));
-        if let Kind::Union(branches) = &written.kind {
-            let branches: Vec<OpId> =
-                branches.iter().map(|branch| self.op(side, *branch, to, path)).collect();
-            return self.add(Op::Union(branches.into()), to);
-        }
-        if let Kind::Union(branches) = &wanted.kind {
-            let suits = branches.iter().enumerate().filter_map(|(i, branch)| {
-                // The first of those that suit best.
-                let suits = suits(source, from, reader, *branch)?;
-                Some((suits, std::cmp::Reverse(i), *branch))
-            });
-            return match suits.max_by_key(|(suits, i, _)| (*suits, *i)) {
-                Some((_, std::cmp::Reverse(i), branch)) => {
+        match (&self.source(side).node(from).kind, &self.reader.node(to).kind) {
+            (Kind::Union(branches), _) => {
+                let mut ops = Vec::with_capacity(branches.len());
+                for branch in branches {
+                    ops.push(self.op(side, *branch, to, path));
+                }
+                self.add(Op::Union(ops.into()), to)
+            }
+            (_, Kind::Union(branches)) => match self.branch(side, from, to, branches) {
+                Some((i, branch)) => {
                     let op = self.op(side, from, branch, path);
-                    self.add(Op::Branch(i as u32, op), to)
+                    self.add(Op::Branch(i, op), to)
                 }
-                None => {
-                    let (stored, declared) = (source.label(from), reader.label(to));
-                    self.refuse(stored, declared, "add a branch for it to the reader's union", to, path)
-                }
-            };
+                None => self.without_branch(side, from, to, path),
+            },
+            (Kind::Array(from), Kind::Array(items)) => {
+                let op = self.op(side, *from, *items, &format!("{path}[]"));
+                self.add(Op::Array(op), to)
+            }
+            (Kind::Map(from), Kind::Map(values)) => {
+                let op = self.op(side, *from, *values, &format!("{path}.values"));
+                self.add(Op::Map(op), to)
+            }
+            _ => self.single(side, from, to, path),
         }
+    }
+
+    #[cold]
+    fn without_branch(&mut self, side: Side, from: NodeId, to: NodeId, path: &str) -> OpId {
+        let (stored, declared) = (self.source(side).label(from), self.reader.label(to));
+        self.refuse(stored, declared, "add a branch for it to the reader's union", to, path)
+    }
+
+    /// The branch of the reader's union that suits best; the first of those.
+    #[inline(never)]
+    fn branch(
+        &mut self,
+        side: Side,
+        from: NodeId,
+        to: NodeId,
+        branches: &'a [NodeId],
+    ) -> Option<(u32, NodeId)> {
+        let (source, reader) = (self.source(side), self.reader);
+        let all = match self.unions.get(&to) {
+            Some(all) => all.clone(),
+            None => {
+                let all = Rc::new(Branches::of(reader, branches));
+                self.charge(branches.len() * OP + all.by_full.len());
+                self.unions.insert(to, all.clone());
+                all
+            }
+        };
+        let none = Vec::new();
+        let candidates = match source.node(from).kind.name() {
+            // What has the same full name suits best of all.
+            Some(name) => [all.by_full.get(name.full.as_str()), all.by_simple.get(name.simple())],
+            None => [Some(&all.unnamed), None],
+        };
+        for candidates in candidates {
+            let mut best = None;
+            for &i in candidates.unwrap_or(&none) {
+                let branch = branches[i as usize];
+                self.charge(breadth(source, from) + breadth(reader, branch));
+                if self.left == 0 {
+                    return None;
+                }
+                best = best.max(suits(source, from, reader, branch).map(|suits| (suits, Reverse(i))));
+            }
+            if let Some((_, Reverse(i))) = best {
+                return Some((i, branches[i as usize]));
+            }
+        }
+        None
+    }
+
+    /// As [`op`](Self::op), for types that have no others within but those of fields.
+    #[inline(never)]
+    fn single(&mut self, side: Side, from: NodeId, to: NodeId, path: &str) -> OpId {
+        let (source, reader) = (self.source(side), self.reader);
+        let (written, wanted) = (source.node(from), reader.node(to));
         if let Some(advice) = meanings_differ(written.logical, wanted.logical) {
             return self.refuse(source.label(from), reader.label(to), advice, to, path);
         }
@@ -325,10 +461,6 @@ impl<'a> Compiler<'a> {
             (Kind::Float, Kind::Double) => Op::FloatToDouble,
             (Kind::Bytes | Kind::String, Kind::Bytes) => Op::Bytes,
             (Kind::Bytes | Kind::String, Kind::String) => Op::String,
-            (Kind::Array(from), Kind::Array(to)) => {
-                Op::Array(self.op(side, *from, *to, &format!("{path}[]")))
-            }
-            (Kind::Map(from), Kind::Map(to)) => Op::Map(self.op(side, *from, *to, &format!("{path}.values"))),
             (Kind::Fixed(was, size), Kind::Fixed(name, length)) => {
                 if !names_match(was, name) {
                     return self.renamed(was, name, to, path);
@@ -344,7 +476,16 @@ impl<'a> Compiler<'a> {
                 if !names_match(&was.name, &is.name) {
                     return self.renamed(&was.name, &is.name, to, path);
                 }
-                self.symbols(was, is, path)
+                let symbols = self.symbols(side, (from, was), (to, is));
+                if !symbols.gone.is_empty() {
+                    self.doubt(Difference {
+                        path: path.to_owned(),
+                        stored: format!("{} with {}", was.name.full, symbols.gone),
+                        declared: format!("{} without, and without a default", is.name.full),
+                        advice: "keep the symbols, or give the enum a default".to_owned(),
+                    });
+                }
+                Op::Enum(symbols.positions)
             }
             (Kind::Record(was), Kind::Record(is)) => {
                 if !names_match(&was.name, &is.name) {
@@ -372,23 +513,26 @@ impl<'a> Compiler<'a> {
         self.refuse(was.full.clone(), is.full.clone(), &advice, to, path)
     }
 
-    fn symbols(&mut self, was: &EnumNode, is: &EnumNode, path: &str) -> Op {
+    fn symbols(&mut self, side: Side, was: (NodeId, &EnumNode), is: (NodeId, &EnumNode)) -> Symbols {
+        let key = (side, was.0, is.0);
+        if let Some(symbols) = self.symbols.get(&key) {
+            return symbols.clone();
+        }
+        let (was, is) = (was.1, is.1);
+        self.charge((was.symbols.len() + is.symbols.len()) * OP);
         let positions: HashMap<&str, u32> =
             is.symbols.iter().zip(0u32..).map(|(symbol, i)| (symbol.as_str(), i)).collect();
         let default = is.default.as_deref().and_then(|default| positions.get(default).copied());
-        let symbols: Box<[Option<u32>]> =
+        let positions: Arc<[Option<u32>]> =
             was.symbols.iter().map(|symbol| positions.get(symbol.as_str()).copied().or(default)).collect();
-        let gone = was.symbols.iter().zip(&symbols).filter(|(_, position)| position.is_none());
-        let gone: Vec<&str> = gone.map(|(symbol, _)| symbol.as_str()).collect();
-        if !gone.is_empty() && !self.silent {
-            self.doubts.push(Difference {
-                path: path.to_owned(),
-                stored: format!("{} with {}", was.name.full, gone.join(", ")),
-                declared: format!("{} without, and without a default", is.name.full),
-                advice: "keep the symbols, or give the enum a default".to_owned(),
-            });
+        let gone = was.symbols.iter().zip(positions.iter()).filter(|(_, position)| position.is_none());
+        let mut gone: Vec<&str> = gone.map(|(symbol, _)| symbol.as_str()).take(21).collect();
+        if gone.len() > 20 {
+            gone[20] = "…";
         }
-        Op::Enum(symbols)
+        let symbols = Symbols { positions, gone: gone.join(", ").into() };
+        self.symbols.insert(key, symbols.clone());
+        symbols
     }
 
     /// How a record is read.
@@ -399,6 +543,11 @@ impl<'a> Compiler<'a> {
         else {
             return RecordPlan::default();
         };
+        let aliases: usize = is.fields.iter().map(|field| field.aliases.len()).sum();
+        self.charge((was.fields.len() + is.fields.len()) * OP + aliases);
+        if self.left == 0 {
+            return RecordPlan::default();
+        }
         // What a default is made of does not depend on what was written.
         self.silent = waiting.side == Side::Reader;
         let name = is.name.full.clone();
@@ -419,15 +568,19 @@ impl<'a> Compiler<'a> {
                 }
                 None => (format!("{}.{}", was.name.full, field.name), Action::Skip(field.node)),
             };
+            self.charge(label.len());
             steps.push(RecordStep { label, action });
         }
         for (i, field) in is.fields.iter().enumerate().filter(|(i, _)| sources[*i].is_none()) {
             let label = format!("{name}.{}", field.name);
-            let declared = |what: &str| format!("a new {} {what}", self.reader.label(field.node));
+            self.charge(label.len());
+            let reader = self.reader;
+            let declared = |what: &str| format!("a new {} {what}", reader.label(field.node));
             let wrong = match &field.default {
                 None => Some(declared("without a default")),
-                Some(_) => match defaults::encode(self.reader, field) {
+                Some(_) => match defaults::encode(reader, field, &mut self.left) {
                     Ok(bytes) => {
+                        self.charge(bytes.len());
                         let op = self.op(Side::Reader, field.node, field.node, &label);
                         steps.push(RecordStep {
                             label: label.clone(),
@@ -439,15 +592,13 @@ impl<'a> Compiler<'a> {
                 },
             };
             if let Some(declared) = wrong {
-                if !self.silent {
-                    let advice = "give it a default; if it was renamed, an alias".to_owned();
-                    self.doubts.push(Difference {
-                        path: label.clone(),
-                        stored: "not there".into(),
-                        declared,
-                        advice,
-                    });
-                }
+                self.charge(declared.len());
+                self.doubt(Difference {
+                    path: label.clone(),
+                    stored: "not there".into(),
+                    declared,
+                    advice: "give it a default; if it was renamed, an alias".to_owned(),
+                });
                 steps.push(RecordStep { label, action: Action::Refused(i) });
             }
         }
@@ -474,6 +625,18 @@ fn sources(was: &RecordNode, is: &RecordNode) -> Vec<Option<usize>> {
 fn names_match(was: &TypeName, is: &TypeName) -> bool {
     was.simple() == is.simple()
         || is.aliases.iter().any(|alias| *alias == was.full || simple(alias) == was.simple())
+}
+
+/// How much there is to be compared when a type may be one of another union.
+fn breadth(schema: &AvroSchema, id: NodeId) -> usize {
+    let node = schema.node(id);
+    match &node.kind {
+        Kind::Array(items) | Kind::Map(items) => match &schema.node(*items).kind {
+            Kind::Union(branches) => branches.len() * OP,
+            _ => OP,
+        },
+        kind => OP + kind.name().map_or(0, |name| name.aliases.len()),
+    }
 }
 
 /// How well a branch of the reader's union suits a type that was written.

@@ -4,21 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use apache_avro::Schema as Parsed;
-use apache_avro::schema::{InnerDecimalSchema, Name, UuidSchema};
 use serde_json::Value as Json;
 
-use super::defaults;
 use super::error::AvroError;
+use super::parse::MAX_SCHEMA_BYTES;
+use super::{canonical, defaults, parse, readable};
 
-/// Longer schemas are refused: none is written by people, and working one out takes time and memory.
-const MAX_SCHEMA_BYTES: usize = 1 << 20;
-
-/// How deep the JSON of a schema and of those that it refers to may be nested, in all.
-const MAX_LEVELS: usize = 256;
-
-/// Where the default of a field is put, away from the parser, which refuses some that the specification allows.
-const DEFAULT: &str = "tidemill.default";
+/// What a type is called in messages has not many more bytes: in a union of unions there is much to be named.
+const MAX_LABEL_BYTES: usize = 1000;
 
 /// The position of a type among those of a schema.
 pub(crate) type NodeId = u32;
@@ -42,6 +35,8 @@ struct Inner {
     canonical: String,
     nodes: Vec<Node>,
     root: NodeId,
+    /// Whether it has values that are nested too deeply, or take too few bytes, to be read.
+    may_be_unreadable: bool,
 }
 
 /// A type.
@@ -89,7 +84,7 @@ pub(crate) enum Logical {
 }
 
 /// The name of a record, an enum or a fixed, and those that it had before.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct TypeName {
     /// With its namespace.
     pub(crate) full: String,
@@ -129,6 +124,43 @@ impl TypeName {
 
 pub(crate) fn simple(full: &str) -> &str {
     full.rsplit('.').next().unwrap_or(full)
+}
+
+/// The namespace in a full name; empty where there is none.
+pub(crate) fn namespace_of(full: &str) -> &str {
+    full.rsplit_once('.').map_or("", |(namespace, _)| namespace)
+}
+
+impl Kind {
+    /// The name of a type that has one.
+    pub(crate) fn name(&self) -> Option<&TypeName> {
+        match self {
+            Self::Record(record) => Some(&record.name),
+            Self::Enum(symbols) => Some(&symbols.name),
+            Self::Fixed(name, _) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// As it is called in schemas.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Int => "int",
+            Self::Long => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::Bytes => "bytes",
+            Self::String => "string",
+            Self::Array(_) => "array",
+            Self::Map(_) => "map",
+            Self::Union(_) => "union",
+            Self::Record(_) => "record",
+            Self::Enum(_) => "enum",
+            Self::Fixed(..) => "fixed",
+        }
+    }
 }
 
 impl AvroSchema {
@@ -186,43 +218,24 @@ impl AvroSchema {
                 "it has {length} bytes, at most {MAX_SCHEMA_BYTES} are read"
             )));
         }
-        let json_value = parse_json(json)?;
-        let mut levels = depth(&json_value);
-        let mut texts = Vec::with_capacity(others.len());
-        for other in others {
-            let mut other = parse_json(other)?;
-            levels += depth(&other);
-            move_defaults(&mut other);
-            texts.push(other.to_string());
-        }
-        // What refers to each other is parsed one within the other.
-        if levels > MAX_LEVELS {
-            return Err(AvroError::schema(format!(
-                "it is nested {levels} levels deep, at most {MAX_LEVELS} are read"
-            )));
-        }
-        let mut moved = json_value.clone();
-        move_defaults(&mut moved);
-        let failed = |error: apache_avro::Error| AvroError::schema(error.to_string());
-        let (parsed, known) = match others {
-            [] => (Parsed::parse(&moved).map_err(failed)?, Vec::new()),
-            _ => Parsed::parse_str_with_list(&moved.to_string(), &texts).map_err(failed)?,
-        };
-        let mut builder =
-            Builder { nodes: Vec::new(), names: HashMap::new(), parsed: HashMap::new(), levels: 0 };
-        for other in &known {
-            builder.collect(other);
-        }
-        let root = builder.node(&parsed, None)?;
+        let json_value = parse::json_of(json)?;
+        let parsed = others.iter().map(|other| parse::json_of(other)).collect::<Result<Vec<_>, _>>()?;
+        let (nodes, root) = parse::nodes(&json_value, &parsed)?;
+        let canonical = canonical::canonical(&nodes, root)?;
         let json = match others {
             [] => json_value.to_string(),
             // One text that needs no other.
-            _ => write_json(&builder.nodes, root).to_string(),
+            _ => canonical::whole(&nodes, root)?,
         };
-        let canonical = canonical(&builder.nodes, root);
-        let nodes = builder.nodes.into_iter().collect::<Option<Vec<_>>>();
-        let nodes = nodes.ok_or_else(|| AvroError::schema("it refers to a type that is not there"))?;
-        Ok(Self(Arc::new(Inner { json, canonical, nodes, root })))
+        // Else what was written with it could not be read again.
+        if json.len() > MAX_SCHEMA_BYTES {
+            let length = json.len();
+            return Err(AvroError::schema(format!(
+                "with those that it refers to it has {length} bytes, at most {MAX_SCHEMA_BYTES} are read"
+            )));
+        }
+        let may_be_unreadable = readable::may_be_unreadable(&nodes, root);
+        Ok(Self(Arc::new(Inner { json, canonical, nodes, root, may_be_unreadable })))
     }
 
     /// The schema as JSON.
@@ -272,12 +285,7 @@ impl AvroSchema {
     /// # Ok::<(), tidemill_serialization::avro::AvroError>(())
     /// ```
     pub fn full_name(&self) -> Option<&str> {
-        match &self.node(self.0.root).kind {
-            Kind::Record(record) => Some(&record.name.full),
-            Kind::Enum(symbols) => Some(&symbols.name.full),
-            Kind::Fixed(name, _) => Some(&name.full),
-            _ => None,
-        }
+        self.node(self.0.root).kind.name().map(|name| name.full.as_str())
     }
 
     /// The names of the fields of a record, in order; empty for other types.
@@ -298,8 +306,20 @@ impl AvroSchema {
         }
     }
 
+    /// Whether each type is written as in the other schema, and means the same there.
+    pub(crate) fn means_the_same(&self, other: &Self) -> bool {
+        let meaning = |schema: &Self| canonical::meaning(&schema.0.nodes, schema.0.root).ok();
+        self.0.canonical == other.0.canonical
+            && (self == other || meaning(self).is_some_and(|own| Some(own) == meaning(other)))
+    }
+
     pub(crate) fn root(&self) -> NodeId {
         self.0.root
+    }
+
+    /// Whether it has values that the [`Decoder`](super::Decoder) does not read.
+    pub(crate) fn may_be_unreadable(&self) -> bool {
+        self.0.may_be_unreadable
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {
@@ -313,33 +333,42 @@ impl AvroSchema {
 
     /// What a type is called in messages.
     pub(crate) fn label(&self, id: NodeId) -> String {
+        let mut label = String::new();
+        self.add_label(id, &mut label);
+        label
+    }
+
+    fn add_label(&self, id: NodeId, out: &mut String) {
+        if out.len() > MAX_LABEL_BYTES {
+            out.push('…');
+            return;
+        }
         let node = self.node(id);
-        let base = match &node.kind {
-            Kind::Null => "null".to_owned(),
-            Kind::Boolean => "boolean".to_owned(),
-            Kind::Int => "int".to_owned(),
-            Kind::Long => "long".to_owned(),
-            Kind::Float => "float".to_owned(),
-            Kind::Double => "double".to_owned(),
-            Kind::Bytes => "bytes".to_owned(),
-            Kind::String => "string".to_owned(),
-            Kind::Array(items) => format!("array of {}", self.label(*items)),
-            Kind::Map(values) => format!("map of {}", self.label(*values)),
-            Kind::Union(branches) => {
-                let mut all: Vec<String> =
-                    branches.iter().take(8).map(|branch| self.label(*branch)).collect();
-                if branches.len() > all.len() {
-                    all.push("…".to_owned());
-                }
-                format!("[{}]", all.join(", "))
+        if node.logical != Logical::None {
+            out.push_str(&format!("{} (", node.logical));
+        }
+        match &node.kind {
+            Kind::Array(items) => {
+                out.push_str("array of ");
+                self.add_label(*items, out);
             }
-            Kind::Record(record) => record.name.full.clone(),
-            Kind::Enum(symbols) => symbols.name.full.clone(),
-            Kind::Fixed(name, size) => format!("{} (fixed of {size})", name.full),
-        };
-        match node.logical {
-            Logical::None => base,
-            logical => format!("{logical} ({base})"),
+            Kind::Map(values) => {
+                out.push_str("map of ");
+                self.add_label(*values, out);
+            }
+            Kind::Union(branches) => {
+                out.push('[');
+                for (i, branch) in branches.iter().take(8).enumerate() {
+                    out.push_str(if i == 0 { "" } else { ", " });
+                    self.add_label(*branch, out);
+                }
+                out.push_str(if branches.len() > 8 { ", …]" } else { "]" });
+            }
+            Kind::Fixed(name, size) => out.push_str(&format!("{} (fixed of {size})", name.full)),
+            kind => out.push_str(kind.name().map_or(kind.label(), |name| &name.full)),
+        }
+        if node.logical != Logical::None {
+            out.push(')');
         }
     }
 }
@@ -393,362 +422,5 @@ impl Logical {
             Self::LocalTimestampNanos => "local-timestamp-nanos",
             Self::Duration => "duration",
         }
-    }
-}
-
-fn parse_json(text: &str) -> Result<Json, AvroError> {
-    match serde_json::from_str(text) {
-        Ok(json) => Ok(json),
-        // The bare name of a type, as some tools write it.
-        Err(_)
-            if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
-        {
-            Ok(Json::String(text.to_owned()))
-        }
-        Err(error) => Err(AvroError::schema(format!("it is no JSON: {error}"))),
-    }
-}
-
-/// How deep it is nested; its parser bounds that.
-fn depth(json: &Json) -> usize {
-    1 + match json {
-        Json::Array(parts) => parts.iter().map(depth).max().unwrap_or(0),
-        Json::Object(parts) => parts.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
-}
-
-/// Puts the defaults of fields under another key. Only where a schema has fields: a default is no schema.
-fn move_defaults(json: &mut Json) {
-    match json {
-        Json::Array(branches) => branches.iter_mut().for_each(move_defaults),
-        Json::Object(object) => {
-            for (key, value) in object.iter_mut() {
-                match (key.as_str(), value) {
-                    ("fields", Json::Array(fields)) => {
-                        for field in fields.iter_mut().filter_map(Json::as_object_mut) {
-                            if let Some(ty) = field.get_mut("type") {
-                                move_defaults(ty);
-                            }
-                            if let Some(default) = field.remove("default") {
-                                field.insert(DEFAULT.to_owned(), default);
-                            }
-                        }
-                    }
-                    ("type" | "items" | "values", value) => move_defaults(value),
-                    _ => {}
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-struct Builder<'a> {
-    /// `None` while the fields of a record are being looked at.
-    nodes: Vec<Option<Node>>,
-    /// By the full name.
-    names: HashMap<String, NodeId>,
-    /// Named types of other schemas.
-    parsed: HashMap<String, &'a Parsed>,
-    levels: usize,
-}
-
-impl<'a> Builder<'a> {
-    /// Remembers the named types in a schema, so that they can be referred to.
-    fn collect(&mut self, schema: &'a Parsed) {
-        match schema {
-            Parsed::Array(array) => self.collect(&array.items),
-            Parsed::Map(map) => self.collect(&map.types),
-            Parsed::Union(union) => union.variants().iter().for_each(|variant| self.collect(variant)),
-            Parsed::Record(record) => {
-                self.parsed.insert(record.name.fullname(None), schema);
-                record.fields.iter().for_each(|field| self.collect(&field.schema));
-            }
-            Parsed::Enum(of) => {
-                self.parsed.insert(of.name.fullname(None), schema);
-            }
-            Parsed::Fixed(of) | Parsed::Duration(of) | Parsed::Uuid(UuidSchema::Fixed(of)) => {
-                self.parsed.insert(of.name.fullname(None), schema);
-            }
-            Parsed::Decimal(of) => {
-                if let InnerDecimalSchema::Fixed(fixed) = &of.inner {
-                    self.parsed.insert(fixed.name.fullname(None), schema);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn add(&mut self, kind: Kind, logical: Logical) -> NodeId {
-        self.nodes.push(Some(Node { kind, logical }));
-        (self.nodes.len() - 1) as NodeId
-    }
-
-    fn plain(&mut self, kind: Kind) -> NodeId {
-        self.add(kind, Logical::None)
-    }
-
-    fn name(
-        &mut self,
-        name: &Name,
-        aliases: &apache_avro::schema::Aliases,
-        namespace: Option<&str>,
-    ) -> Result<TypeName, AvroError> {
-        let full = name.fullname(namespace);
-        if self.names.contains_key(&full) {
-            return Err(AvroError::schema(format!(
-                "it defines {full} twice: refer to a type by its name alone"
-            )));
-        }
-        let own = name.namespace().or(namespace);
-        let aliases = aliases.iter().flatten().map(|alias| alias.fullname(own)).collect();
-        Ok(TypeName { full, aliases })
-    }
-
-    fn fixed(
-        &mut self,
-        fixed: &apache_avro::schema::FixedSchema,
-        logical: Logical,
-        namespace: Option<&str>,
-    ) -> Result<NodeId, AvroError> {
-        let name = self.name(&fixed.name, &fixed.aliases, namespace)?;
-        let full = name.full.clone();
-        let id = self.add(Kind::Fixed(name, fixed.size), logical);
-        self.names.insert(full, id);
-        Ok(id)
-    }
-
-    /// Makes the node of a schema.
-    fn node(&mut self, schema: &'a Parsed, namespace: Option<&str>) -> Result<NodeId, AvroError> {
-        // Types of one other schema may refer to each other, which the levels of its JSON do not show.
-        if self.levels == MAX_LEVELS {
-            return Err(AvroError::schema(format!("its types are nested deeper than {MAX_LEVELS} levels")));
-        }
-        self.levels += 1;
-        let node = self.node_within(schema, namespace);
-        self.levels -= 1;
-        node
-    }
-
-    fn node_within(&mut self, schema: &'a Parsed, namespace: Option<&str>) -> Result<NodeId, AvroError> {
-        Ok(match schema {
-            Parsed::Null => self.plain(Kind::Null),
-            Parsed::Boolean => self.plain(Kind::Boolean),
-            Parsed::Int => self.plain(Kind::Int),
-            Parsed::Long => self.plain(Kind::Long),
-            Parsed::Float => self.plain(Kind::Float),
-            Parsed::Double => self.plain(Kind::Double),
-            // A decimal that carries its scale is no logical type of the specification: its bytes are passed on.
-            Parsed::Bytes | Parsed::BigDecimal => self.plain(Kind::Bytes),
-            Parsed::String => self.plain(Kind::String),
-            Parsed::Date => self.add(Kind::Int, Logical::Date),
-            Parsed::TimeMillis => self.add(Kind::Int, Logical::TimeMillis),
-            Parsed::TimeMicros => self.add(Kind::Long, Logical::TimeMicros),
-            Parsed::TimestampMillis => self.add(Kind::Long, Logical::TimestampMillis),
-            Parsed::TimestampMicros => self.add(Kind::Long, Logical::TimestampMicros),
-            Parsed::TimestampNanos => self.add(Kind::Long, Logical::TimestampNanos),
-            Parsed::LocalTimestampMillis => self.add(Kind::Long, Logical::LocalTimestampMillis),
-            Parsed::LocalTimestampMicros => self.add(Kind::Long, Logical::LocalTimestampMicros),
-            Parsed::LocalTimestampNanos => self.add(Kind::Long, Logical::LocalTimestampNanos),
-            Parsed::Duration(fixed) => self.fixed(fixed, Logical::Duration, namespace)?,
-            Parsed::Uuid(UuidSchema::String) => self.add(Kind::String, Logical::Uuid),
-            // Bytes are none of the types that the specification has for it.
-            Parsed::Uuid(UuidSchema::Bytes) => self.plain(Kind::Bytes),
-            Parsed::Uuid(UuidSchema::Fixed(fixed)) => self.fixed(fixed, Logical::Uuid, namespace)?,
-            Parsed::Decimal(decimal) => {
-                let logical = Logical::Decimal { precision: decimal.precision, scale: decimal.scale };
-                match &decimal.inner {
-                    InnerDecimalSchema::Bytes => self.add(Kind::Bytes, logical),
-                    InnerDecimalSchema::Fixed(fixed) => self.fixed(fixed, logical, namespace)?,
-                }
-            }
-            Parsed::Fixed(fixed) => self.fixed(fixed, Logical::None, namespace)?,
-            Parsed::Array(array) => {
-                let items = self.node(&array.items, namespace)?;
-                self.plain(Kind::Array(items))
-            }
-            Parsed::Map(map) => {
-                let values = self.node(&map.types, namespace)?;
-                self.plain(Kind::Map(values))
-            }
-            Parsed::Union(union) => {
-                let branches = union.variants().iter().map(|variant| self.node(variant, namespace));
-                let branches = branches.collect::<Result<Vec<_>, _>>()?;
-                if branches.is_empty() {
-                    return Err(AvroError::schema("a union in it has no branches"));
-                }
-                self.plain(Kind::Union(branches))
-            }
-            Parsed::Enum(of) => {
-                let name = self.name(&of.name, &of.aliases, namespace)?;
-                let full = name.full.clone();
-                let (symbols, default) = (of.symbols.clone(), of.default.clone());
-                let id = self.plain(Kind::Enum(EnumNode { name, symbols, default }));
-                self.names.insert(full, id);
-                id
-            }
-            Parsed::Record(record) => {
-                let name = self.name(&record.name, &record.aliases, namespace)?;
-                let id = self.nodes.len() as NodeId;
-                self.nodes.push(None);
-                self.names.insert(name.full.clone(), id);
-                let own = record.name.namespace().or(namespace);
-                let mut fields = Vec::with_capacity(record.fields.len());
-                let mut by_name = HashMap::with_capacity(record.fields.len());
-                for field in &record.fields {
-                    let node = self.node(&field.schema, own)?;
-                    by_name.insert(field.name.clone(), fields.len());
-                    fields.push(FieldNode {
-                        name: field.name.clone(),
-                        aliases: field.aliases.clone(),
-                        node,
-                        default: field.custom_attributes.get(DEFAULT).cloned(),
-                    });
-                }
-                let kind = Kind::Record(RecordNode { name, fields, by_name });
-                self.nodes[id as usize] = Some(Node { kind, logical: Logical::None });
-                id
-            }
-            Parsed::Ref { name } => {
-                let full = name.fullname(namespace);
-                match (self.names.get(&full), self.parsed.get(&full)) {
-                    (Some(&id), _) => id,
-                    (None, Some(schema)) => self.node(schema, None)?,
-                    (None, None) => {
-                        return Err(AvroError::schema(format!("it refers to {full}, which is not defined")));
-                    }
-                }
-            }
-        })
-    }
-}
-
-/// Writes a schema out; types that were written are referred to.
-struct Writing<'a> {
-    nodes: &'a [Option<Node>],
-    written: Vec<bool>,
-    /// Whether only what the canonical form has is written.
-    canonical: bool,
-}
-
-fn write_json(nodes: &[Option<Node>], root: NodeId) -> Json {
-    Writing { nodes, written: vec![false; nodes.len()], canonical: false }.json(root)
-}
-
-/// The Parsing Canonical Form.
-fn canonical(nodes: &[Option<Node>], root: NodeId) -> String {
-    let mut out = String::new();
-    Writing { nodes, written: vec![false; nodes.len()], canonical: true }.text(root, &mut out);
-    out
-}
-
-fn quoted(text: &str) -> String {
-    Json::from(text).to_string()
-}
-
-impl Writing<'_> {
-    /// With keys in the order of the canonical form, which a map of JSON would lose.
-    fn text(&mut self, id: NodeId, out: &mut String) {
-        let nodes = self.nodes;
-        let Some(node) = &nodes[id as usize] else { return };
-        let named = match &node.kind {
-            Kind::Record(of) => Some(&of.name),
-            Kind::Enum(of) => Some(&of.name),
-            Kind::Fixed(name, _) => Some(name),
-            _ => None,
-        };
-        if let Some(name) = named
-            && std::mem::replace(&mut self.written[id as usize], true)
-        {
-            out.push_str(&quoted(&name.full));
-            return;
-        }
-        let logical = if self.canonical { Logical::None } else { node.logical };
-        let before = out.len();
-        let primitive = match &node.kind {
-            Kind::Null => Some("null"),
-            Kind::Boolean => Some("boolean"),
-            Kind::Int => Some("int"),
-            Kind::Long => Some("long"),
-            Kind::Float => Some("float"),
-            Kind::Double => Some("double"),
-            Kind::Bytes => Some("bytes"),
-            Kind::String => Some("string"),
-            _ => None,
-        };
-        match (&node.kind, primitive) {
-            (_, Some(name)) if logical == Logical::None => out.push_str(&quoted(name)),
-            (_, Some(name)) => out.push_str(&format!("{{\"type\":{}}}", quoted(name))),
-            (Kind::Array(items), _) => {
-                out.push_str("{\"type\":\"array\",\"items\":");
-                self.text(*items, out);
-                out.push('}');
-            }
-            (Kind::Map(values), _) => {
-                out.push_str("{\"type\":\"map\",\"values\":");
-                self.text(*values, out);
-                out.push('}');
-            }
-            (Kind::Union(branches), _) => {
-                out.push('[');
-                for (i, branch) in branches.iter().enumerate() {
-                    out.push_str(if i == 0 { "" } else { "," });
-                    self.text(*branch, out);
-                }
-                out.push(']');
-            }
-            (Kind::Fixed(name, size), _) => {
-                out.push_str(&format!("{{\"name\":{},\"type\":\"fixed\"", quoted(&name.full)));
-                self.aliases(&name.aliases, out);
-                out.push_str(&format!(",\"size\":{size}}}"));
-            }
-            (Kind::Enum(of), _) => {
-                out.push_str(&format!("{{\"name\":{},\"type\":\"enum\"", quoted(&of.name.full)));
-                self.aliases(&of.name.aliases, out);
-                out.push_str(&format!(",\"symbols\":{}", Json::from(of.symbols.clone())));
-                if let Some(default) = of.default.as_ref().filter(|_| !self.canonical) {
-                    out.push_str(&format!(",\"default\":{}", quoted(default)));
-                }
-                out.push('}');
-            }
-            (Kind::Record(of), _) => {
-                out.push_str(&format!("{{\"name\":{},\"type\":\"record\"", quoted(&of.name.full)));
-                self.aliases(&of.name.aliases, out);
-                out.push_str(",\"fields\":[");
-                for (i, field) in of.fields.iter().enumerate() {
-                    out.push_str(if i == 0 { "" } else { "," });
-                    out.push_str(&format!("{{\"name\":{},\"type\":", quoted(&field.name)));
-                    self.text(field.node, out);
-                    self.aliases(&field.aliases, out);
-                    if let Some(default) = field.default.as_ref().filter(|_| !self.canonical) {
-                        out.push_str(&format!(",\"default\":{default}"));
-                    }
-                    out.push('}');
-                }
-                out.push_str("]}");
-            }
-            _ => {}
-        }
-        if logical != Logical::None && out.len() > before {
-            out.pop();
-            out.push_str(&format!(",\"logicalType\":\"{}\"", logical.avro_name()));
-            if let Logical::Decimal { precision, scale } = logical {
-                out.push_str(&format!(",\"precision\":{precision},\"scale\":{scale}"));
-            }
-            out.push('}');
-        }
-    }
-
-    fn aliases(&self, aliases: &[String], out: &mut String) {
-        if !self.canonical && !aliases.is_empty() {
-            out.push_str(&format!(",\"aliases\":{}", Json::from(aliases.to_vec())));
-        }
-    }
-
-    fn json(&mut self, id: NodeId) -> Json {
-        let mut out = String::new();
-        self.text(id, &mut out);
-        serde_json::from_str(&out).unwrap_or(Json::Null)
     }
 }

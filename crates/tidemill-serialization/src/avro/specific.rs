@@ -12,8 +12,10 @@ use tidemill_core::element::{Element, length_bytes};
 use tidemill_core::hash::RoutingHash;
 
 use super::decoder::Decoder;
+use super::defaults;
 use super::error::AvroError;
 use super::evolution;
+use super::readable::check_written;
 use super::resolution::Resolution;
 use super::schema::AvroSchema;
 use super::typed::{AvroType, Names};
@@ -86,7 +88,31 @@ pub fn schema_of<T: AvroType>() -> Result<AvroSchema, AvroError> {
     codec::<T>().map(|codec| codec.schema.clone())
 }
 
+/// Checks that a value can be read again: values are read that are nested up to 256 records, arrays and maps deep, and of which
+/// up to 65,536 fields and elements, beside one for each byte before them, take no bytes. [`encode`] cannot fail, so this is to
+/// be asked where values of a type that is within itself come from outside. Files, messages and [`Avro::new`] do so.
+///
+/// ```
+/// use tidemill_serialization::avro;
+///
+/// assert!(avro::check(&vec![(); 1000]).is_ok());
+/// assert!(avro::check(&vec![(); 100_000]).is_err(), "a few bytes would stand for very many values");
+/// # Ok::<(), avro::AvroError>(())
+/// ```
+///
+/// # Errors
+/// When it cannot, or its type has no schema that can be used.
+pub fn check<T: AvroType>(value: &T) -> Result<(), AvroError> {
+    let schema = &codec::<T>()?.schema;
+    match schema.may_be_unreadable() {
+        true => check_written(schema, &encode(value)),
+        false => Ok(()),
+    }
+}
+
 /// A value as Avro data, without its schema.
+///
+/// Whether it can be read again is told by [`check`].
 ///
 /// ```
 /// use tidemill_serialization::avro;
@@ -212,6 +238,21 @@ impl<T> fmt::Debug for AvroReader<T> {
     }
 }
 
+/// A default as JSON that is read as the same value again. A union takes the first branch that suits the JSON, which has no
+/// name of a variant in it.
+fn written_default(codec: &Codec, bytes: &[u8]) -> Result<serde_json::Value, AvroError> {
+    let json = super::json::value_to_json(&codec.schema, &codec.resolution, bytes)?;
+    let mut steps = defaults::MAX_STEPS;
+    let again = defaults::encode_json(&codec.schema, codec.schema.root(), &json, &mut steps);
+    match again.map_err(|detail| AvroError::schema(format!("it {detail}")))? == bytes {
+        true => Ok(json),
+        false => Err(AvroError::schema(format!(
+            "as JSON it is {}, which would be read as another variant, the first that this suits: choose another default, or put the variants in another order",
+            defaults::shortened(&json)
+        ))),
+    }
+}
+
 /// The default of a field as JSON. What `#[avro(default = …)]` asks for.
 pub fn default_json<T: AvroType>(value: &T, names: &mut Names) -> serde_json::Value {
     // A type whose field is of the type itself asks for its own schema, while that is being made.
@@ -221,8 +262,7 @@ pub fn default_json<T: AvroType>(value: &T, names: &mut Names) -> serde_json::Va
         return serde_json::Value::Null;
     }
     DEFAULTS.set(depth + 1);
-    let read = codec::<T>()
-        .and_then(|codec| super::json::value_to_json(&codec.schema, &codec.resolution, &encode(value)));
+    let read = codec::<T>().and_then(|codec| written_default(codec, &encode(value)));
     DEFAULTS.set(depth);
     read.unwrap_or_else(|error| {
         names.refuse(format!("the default of a field cannot be written: {error}"));
@@ -231,6 +271,9 @@ pub fn default_json<T: AvroType>(value: &T, names: &mut Names) -> serde_json::Va
 }
 
 /// A value of a type with an Avro schema, for streams and state.
+///
+/// Values of a type that is within itself, such as a list or a tree, are best made by [`Avro::new`]: those that are nested too
+/// deeply are written, for writing cannot fail, but not read.
 ///
 /// It crosses edges and is kept in state as Avro data, and evolves by the rules of Avro: the schema that data were written
 /// with is stored beside them. It can be used as the value that it holds.
@@ -255,6 +298,23 @@ pub fn default_json<T: AvroType>(value: &T, names: &mut Names) -> serde_json::Va
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Avro<T>(pub T);
+
+impl<T: AvroType> Avro<T> {
+    /// Wraps a value that can be read again.
+    ///
+    /// ```
+    /// use tidemill_serialization::avro::Avro;
+    ///
+    /// assert!(Avro::new(7i32).is_ok());
+    /// assert!(Avro::new(vec![(); 100_000]).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`check`].
+    pub fn new(value: T) -> Result<Self, AvroError> {
+        check(&value).map(|()| Self(value))
+    }
+}
 
 impl<T> Avro<T> {
     /// The value.

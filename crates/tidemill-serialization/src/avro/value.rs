@@ -8,6 +8,7 @@ use apache_avro::{Days, Decimal, Duration, Millis, Months, Uuid};
 use super::bytes::{put_blob, put_long};
 use super::decoder::{Decoder, Slot};
 use super::error::AvroError;
+use super::readable::check_written;
 use super::resolution::{Op, Resolution};
 use super::schema::{AvroSchema, Kind, Logical, Node, NodeId};
 use crate::input::MAX_DEPTH;
@@ -41,18 +42,70 @@ pub(crate) fn value(decoder: &mut Decoder<'_>) -> Result<Value, AvroError> {
 }
 
 fn slot_value(decoder: &mut Decoder<'_>, slot: Slot) -> Result<Value, AvroError> {
+    // Unions are gone through without a call for each, and what has no values within is read elsewhere: values may be nested as
+    // deep as the stack of a thread just allows.
+    let (mut slot, mut branch) = (slot, None);
+    loop {
+        match decoder.op(slot).0 {
+            Op::Union(branches) => slot = decoder.branch_of(branches)?,
+            Op::Branch(of_reader, inner) => (slot, branch) = (Slot(*inner), Some(*of_reader)),
+            _ => break,
+        }
+    }
+    let value = match decoder.op(slot).0 {
+        Op::Array(_) => array(decoder, slot),
+        Op::Map(_) => map(decoder, slot),
+        Op::Record(position) => record(decoder, slot, *position),
+        _ => scalar(decoder, slot),
+    }?;
+    Ok(match branch {
+        Some(branch) => Value::Union(branch, Box::new(value)),
+        None => value,
+    })
+}
+
+fn array(decoder: &mut Decoder<'_>, slot: Slot) -> Result<Value, AvroError> {
+    let mut values = Vec::new();
+    decoder.elements(slot, |decoder, item| {
+        values.push(slot_value(decoder, item)?);
+        Ok(())
+    })?;
+    Ok(Value::Array(values))
+}
+
+fn map(decoder: &mut Decoder<'_>, slot: Slot) -> Result<Value, AvroError> {
+    let mut values = HashMap::new();
+    decoder.entries(slot, |decoder, key, value| {
+        values.insert(key.to_owned(), slot_value(decoder, value)?);
+        Ok(())
+    })?;
+    Ok(Value::Map(values))
+}
+
+fn record(decoder: &mut Decoder<'_>, slot: Slot, position: u32) -> Result<Value, AvroError> {
+    let reader = decoder.reader();
+    let Kind::Record(record) = &reader.node(decoder.op(slot).1).kind else {
+        return Err(decoder.refused("its type is no record"));
+    };
+    let fields = decoder.record_of(position, |decoder, mut fields| {
+        let mut values: Vec<Option<Value>> = Vec::with_capacity(record.fields.len());
+        values.resize_with(record.fields.len(), || None);
+        while let Some(field) = decoder.next_field(&mut fields)? {
+            values[field.position] = Some(decoder.field(field, slot_value)?);
+        }
+        Ok(values)
+    })?;
+    let named = record.fields.iter().zip(fields);
+    Ok(Value::Record(
+        named.map(|(field, value)| (field.name.clone(), value.unwrap_or(Value::Null))).collect(),
+    ))
+}
+
+fn scalar(decoder: &mut Decoder<'_>, slot: Slot) -> Result<Value, AvroError> {
     let (op, makes) = decoder.op(slot);
     let reader = decoder.reader();
     let node = reader.node(makes);
     Ok(match op {
-        Op::Union(branches) => {
-            let branch = decoder.branch_of(branches)?;
-            return decoder.deeper(|decoder| slot_value(decoder, branch));
-        }
-        Op::Branch(branch, inner) => {
-            let inner = decoder.deeper(|decoder| slot_value(decoder, Slot(*inner)))?;
-            Value::Union(*branch, Box::new(inner))
-        }
         Op::Refused(why) => return Err(decoder.refused(why)),
         Op::Null => Value::Null,
         Op::Boolean => Value::Boolean(decoder.boolean(slot)?),
@@ -123,39 +176,7 @@ fn slot_value(decoder: &mut Decoder<'_>, slot: Slot) -> Result<Value, AvroError>
                 _ => return Err(decoder.refused("its type is no enum")),
             }
         }
-        Op::Array(_) => {
-            let mut values = Vec::new();
-            decoder.elements(slot, |decoder, item| {
-                values.push(slot_value(decoder, item)?);
-                Ok(())
-            })?;
-            Value::Array(values)
-        }
-        Op::Map(_) => {
-            let mut values = HashMap::new();
-            decoder.entries(slot, |decoder, key, value| {
-                values.insert(key.to_owned(), slot_value(decoder, value)?);
-                Ok(())
-            })?;
-            Value::Map(values)
-        }
-        Op::Record(position) => {
-            let Kind::Record(record) = &node.kind else {
-                return Err(decoder.refused("its type is no record"));
-            };
-            let fields = decoder.record_of(*position, |decoder, mut fields| {
-                let mut values: Vec<Option<Value>> = Vec::with_capacity(record.fields.len());
-                values.resize_with(record.fields.len(), || None);
-                while let Some(field) = decoder.next_field(&mut fields)? {
-                    values[field.position] = Some(decoder.field(field, slot_value)?);
-                }
-                Ok(values)
-            })?;
-            let named = record.fields.iter().zip(fields);
-            Value::Record(
-                named.map(|(field, value)| (field.name.clone(), value.unwrap_or(Value::Null))).collect(),
-            )
-        }
+        _ => return Err(decoder.refused("its type has others within")),
     })
 }
 
@@ -183,47 +204,130 @@ fn shortened(text: &str) -> &str {
 /// ```
 ///
 /// # Errors
-/// When it does not fit: which field, and why.
+/// When it does not fit: which field, and why. Also when it could not be read again, because it is nested more than 256 records,
+/// arrays and maps deep, or too many of its fields and elements take no bytes.
 pub fn encode_value(schema: &AvroSchema, value: &Value, out: &mut Vec<u8>) -> Result<(), AvroError> {
     let start = out.len();
-    let result = put(schema, schema.root(), value, 0, out);
-    if result.is_err() {
-        out.truncate(start);
-    }
-    result.map_err(|wrong| wrong.at(&schema.name()))
+    let put = put(schema, schema.root(), value, 0, out).map_err(|wrong| wrong.at(&schema.name()));
+    put.and_then(|()| check_written(schema, &out[start..])).inspect_err(|_| out.truncate(start))
 }
 
 /// Why a value does not fit, and where: the way to it, innermost first.
-struct Misfit {
+pub(super) struct Misfit {
     path: Vec<String>,
     detail: String,
 }
 
 impl Misfit {
     #[cold]
-    fn new(detail: String) -> Self {
+    pub(super) fn new(detail: String) -> Self {
         Self { path: Vec::new(), detail }
     }
 
     #[cold]
-    fn inside(mut self, part: String) -> Self {
+    pub(super) fn inside(mut self, part: String) -> Self {
         self.path.push(part);
         self
     }
 
-    fn at(self, root: &str) -> AvroError {
+    pub(super) fn at(self, root: &str) -> AvroError {
         let mut at = root.to_owned();
         self.path.iter().rev().for_each(|part| at.push_str(part));
         AvroError::Value { at, detail: self.detail }
     }
 }
 
-fn put(schema: &AvroSchema, id: NodeId, value: &Value, level: u32, out: &mut Vec<u8>) -> Result<(), Misfit> {
-    let node = schema.node(id);
-    let wrong = || Misfit::new(format!("{} was expected, this is {}", schema.label(id), kind_of(value)));
-    if level > MAX_DEPTH {
-        return Err(Misfit::new(format!("it is nested deeper than {MAX_DEPTH} levels")));
+/// One record, array or map deeper, as the decoder counts it.
+pub(super) fn deeper(level: u32) -> Result<u32, Misfit> {
+    match level < MAX_DEPTH {
+        true => Ok(level + 1),
+        false => Err(Misfit::new(format!("it is nested deeper than {MAX_DEPTH} levels"))),
     }
+}
+
+pub(super) fn put(
+    schema: &AvroSchema,
+    id: NodeId,
+    value: &Value,
+    level: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), Misfit> {
+    let (mut id, mut value) = (id, value);
+    if let (Kind::Union(branches), Value::Union(branch, within)) = (&schema.node(id).kind, value) {
+        let Some(of_branch) = branches.get(*branch as usize) else {
+            return Err(Misfit::new(format!("there is no branch {branch} in {}", schema.label(id))));
+        };
+        put_long(i64::from(*branch), out);
+        (id, value) = (*of_branch, within);
+    }
+    match (&schema.node(id).kind, value) {
+        (Kind::Array(_) | Kind::Map(_) | Kind::Record(_), _) => {
+            put_parts(schema, id, value, deeper(level)?, out)
+        }
+        _ => put_scalar(schema, id, value, out),
+    }
+}
+
+#[cold]
+pub(super) fn expected(schema: &AvroSchema, id: NodeId, value: &Value) -> Misfit {
+    Misfit::new(format!("{} was expected, this is {}", schema.label(id), kind_of(value)))
+}
+
+fn put_parts(
+    schema: &AvroSchema,
+    id: NodeId,
+    value: &Value,
+    level: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), Misfit> {
+    match (&schema.node(id).kind, value) {
+        (Kind::Array(items), Value::Array(values)) => {
+            if !values.is_empty() {
+                put_long(values.len() as i64, out);
+            }
+            for (i, value) in values.iter().enumerate() {
+                put(schema, *items, value, level, out).map_err(|wrong| wrong.inside(format!("[{i}]")))?;
+            }
+            out.push(0);
+        }
+        (Kind::Map(of), Value::Map(values)) => {
+            if !values.is_empty() {
+                put_long(values.len() as i64, out);
+            }
+            // In the order of the keys, so that equal values are equal bytes.
+            let mut entries: Vec<_> = values.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            for (key, value) in entries {
+                put_blob(key.as_bytes(), out);
+                put(schema, *of, value, level, out).map_err(|wrong| wrong.inside(format!("[{key:?}]")))?;
+            }
+            out.push(0);
+        }
+        (Kind::Record(record), Value::Record(values)) => {
+            for (i, field) in record.fields.iter().enumerate() {
+                // Mostly they stand in order.
+                let value = match values.get(i) {
+                    Some((name, value)) if *name == field.name => Some(value),
+                    _ => values.iter().find(|(name, _)| *name == field.name).map(|(_, value)| value),
+                };
+                let part = || format!(".{}", field.name);
+                let value = value.ok_or_else(|| Misfit::new("it is missing".to_owned()).inside(part()))?;
+                put(schema, field.node, value, level, out).map_err(|wrong| wrong.inside(part()))?;
+            }
+            if values.len() > record.fields.len() {
+                let unknown = values.iter().find(|(name, _)| !record.by_name.contains_key(name));
+                let name = unknown.map_or("one", |(name, _)| name);
+                return Err(Misfit::new(unknown_field(schema, id, name)));
+            }
+        }
+        _ => return Err(expected(schema, id, value)),
+    }
+    Ok(())
+}
+
+fn put_scalar(schema: &AvroSchema, id: NodeId, value: &Value, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    let node = schema.node(id);
+    let wrong = || expected(schema, id, value);
     match (&node.kind, value) {
         (Kind::Null, Value::Null) => {}
         (Kind::Boolean, Value::Boolean(value)) => out.push(u8::from(*value)),
@@ -263,57 +367,14 @@ fn put(schema: &AvroSchema, id: NodeId, value: &Value, level: u32, out: &mut Vec
         }
         (Kind::Enum(of), Value::Enum(_, symbol) | Value::String(symbol)) => {
             let Some(position) = of.symbols.iter().position(|known| known == symbol) else {
-                let all = of.symbols.join(", ");
+                let mut all = of.symbols.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
+                if of.symbols.len() > 20 {
+                    all.push_str(", …");
+                }
+                let symbol = shortened(symbol);
                 return Err(Misfit::new(format!("{symbol:?} is no symbol of {}: {all}", of.name.full)));
             };
             put_long(position as i64, out);
-        }
-        (Kind::Array(items), Value::Array(values)) => {
-            if !values.is_empty() {
-                put_long(values.len() as i64, out);
-            }
-            for (i, value) in values.iter().enumerate() {
-                put(schema, *items, value, level + 1, out).map_err(|wrong| wrong.inside(format!("[{i}]")))?;
-            }
-            out.push(0);
-        }
-        (Kind::Map(of), Value::Map(values)) => {
-            if !values.is_empty() {
-                put_long(values.len() as i64, out);
-            }
-            // In the order of the keys, so that equal values are equal bytes.
-            let mut entries: Vec<_> = values.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            for (key, value) in entries {
-                put_blob(key.as_bytes(), out);
-                put(schema, *of, value, level + 1, out)
-                    .map_err(|wrong| wrong.inside(format!("[{key:?}]")))?;
-            }
-            out.push(0);
-        }
-        (Kind::Union(branches), Value::Union(branch, value)) => {
-            let Some(id) = branches.get(*branch as usize) else {
-                return Err(Misfit::new(format!("there is no branch {branch} in {}", schema.label(id))));
-            };
-            put_long(i64::from(*branch), out);
-            put(schema, *id, value, level + 1, out)?;
-        }
-        (Kind::Record(record), Value::Record(values)) => {
-            for (i, field) in record.fields.iter().enumerate() {
-                // Mostly they stand in order.
-                let value = match values.get(i) {
-                    Some((name, value)) if *name == field.name => Some(value),
-                    _ => values.iter().find(|(name, _)| *name == field.name).map(|(_, value)| value),
-                };
-                let part = || format!(".{}", field.name);
-                let value = value.ok_or_else(|| Misfit::new("it is missing".to_owned()).inside(part()))?;
-                put(schema, field.node, value, level + 1, out).map_err(|wrong| wrong.inside(part()))?;
-            }
-            if values.len() > record.fields.len() {
-                let unknown = values.iter().find(|(name, _)| !record.by_name.contains_key(name));
-                let name = unknown.map_or("one", |(name, _)| name);
-                return Err(Misfit::new(unknown_field(schema, id, name)));
-            }
         }
         _ => return Err(wrong()),
     }
@@ -406,145 +467,6 @@ fn sign_extended(bytes: &[u8], size: usize) -> Result<Vec<u8>, Misfit> {
     let mut all = vec![filler; size];
     all[size - last.len()..].copy_from_slice(last);
     Ok(all)
-}
-
-/// Makes a value fit a schema, as programs write values: ints become longs, a plain value the branch of a union that
-/// it fits, a number a date; fields that are missing get their defaults, and stand in order.
-///
-/// ```
-/// use tidemill_serialization::avro::{Value, conform, schema_of};
-///
-/// assert_eq!(conform(&schema_of::<i64>()?, Value::Int(7))?, Value::Long(7));
-/// let optional = conform(&schema_of::<Option<i32>>()?, Value::Int(7))?;
-/// assert_eq!(optional, Value::Union(1, Box::new(Value::Int(7))));
-/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
-/// ```
-///
-/// # Errors
-/// When it does not fit: which field, and why.
-pub fn conform(schema: &AvroSchema, value: Value) -> Result<Value, AvroError> {
-    fit(schema, schema.root(), value, 0).map_err(|wrong| wrong.at(&schema.name()))
-}
-
-fn fit(schema: &AvroSchema, id: NodeId, value: Value, level: u32) -> Result<Value, Misfit> {
-    if level > MAX_DEPTH {
-        return Err(Misfit::new(format!("it is nested deeper than {MAX_DEPTH} levels")));
-    }
-    let node = schema.node(id);
-    match (&node.kind, value) {
-        (Kind::Union(branches), Value::Union(branch, value)) => {
-            let Some(inner) = branches.get(branch as usize) else {
-                return Err(Misfit::new(format!("there is no branch {branch} in {}", schema.label(id))));
-            };
-            Ok(Value::Union(branch, Box::new(fit(schema, *inner, *value, level + 1)?)))
-        }
-        (Kind::Union(branches), value) => {
-            // First those that it fits without being changed.
-            for exactly in [true, false] {
-                for (i, branch) in branches.iter().enumerate() {
-                    if exactly && put(schema, *branch, &value, level + 1, &mut Vec::new()).is_err() {
-                        continue;
-                    }
-                    if let Ok(value) = fit(schema, *branch, value.clone(), level + 1) {
-                        return Ok(Value::Union(i as u32, Box::new(value)));
-                    }
-                }
-            }
-            Err(Misfit::new(format!("{} was expected, this is {}", schema.label(id), kind_of(&value))))
-        }
-        (Kind::Array(items), Value::Array(values)) => {
-            let fitted = values.into_iter().enumerate().map(|(i, value)| {
-                fit(schema, *items, value, level + 1).map_err(|wrong| wrong.inside(format!("[{i}]")))
-            });
-            fitted.collect::<Result<_, _>>().map(Value::Array)
-        }
-        (Kind::Map(of), Value::Map(values)) => {
-            let fitted = values.into_iter().map(|(key, value)| match fit(schema, *of, value, level + 1) {
-                Ok(value) => Ok((key, value)),
-                Err(wrong) => Err(wrong.inside(format!("[{key:?}]"))),
-            });
-            fitted.collect::<Result<_, _>>().map(Value::Map)
-        }
-        (Kind::Record(record), Value::Record(values)) => {
-            let mut slots: Vec<Option<Value>> = Vec::with_capacity(record.fields.len());
-            slots.resize_with(record.fields.len(), || None);
-            for (name, value) in values {
-                let Some(&position) = record.by_name.get(&name) else {
-                    return Err(Misfit::new(unknown_field(schema, id, &name)));
-                };
-                let node = record.fields[position].node;
-                let value =
-                    fit(schema, node, value, level + 1).map_err(|wrong| wrong.inside(format!(".{name}")))?;
-                slots[position] = Some(value);
-            }
-            let mut fields = Vec::with_capacity(slots.len());
-            for (field, slot) in record.fields.iter().zip(slots) {
-                let value = match slot {
-                    Some(value) => value,
-                    None => default_of(schema, field)
-                        .map_err(|detail| Misfit::new(detail).inside(format!(".{}", field.name)))?,
-                };
-                fields.push((field.name.clone(), value));
-            }
-            Ok(Value::Record(fields))
-        }
-        (kind, value) => {
-            let value = match (kind, node.logical, value) {
-                (Kind::Int, Logical::Date, Value::Int(number)) => Value::Date(number),
-                (Kind::Int, Logical::TimeMillis, Value::Int(number)) => Value::TimeMillis(number),
-                (Kind::Long, logical, Value::Int(number)) => of_long(logical, i64::from(number)),
-                (Kind::Long, logical, Value::Long(number)) => of_long(logical, number),
-                (Kind::Float, _, Value::Int(number)) => Value::Float(number as f32),
-                (Kind::Float, _, Value::Long(number)) => Value::Float(number as f32),
-                (Kind::Double, _, Value::Int(number)) => Value::Double(f64::from(number)),
-                (Kind::Double, _, Value::Long(number)) => Value::Double(number as f64),
-                (Kind::Double, _, Value::Float(number)) => Value::Double(f64::from(number)),
-                (Kind::Bytes | Kind::Fixed(..), Logical::Decimal { .. }, Value::Bytes(bytes)) => {
-                    Value::Decimal(Decimal::from(bytes))
-                }
-                (Kind::Fixed(_, size), Logical::None, Value::Bytes(bytes)) => Value::Fixed(*size, bytes),
-                (Kind::Bytes, Logical::None, Value::String(text)) => Value::Bytes(text.into_bytes()),
-                (Kind::String | Kind::Fixed(..), Logical::Uuid, Value::String(text)) => {
-                    match Uuid::try_parse(&text) {
-                        Ok(uuid) => Value::Uuid(uuid),
-                        Err(_) => Value::String(text),
-                    }
-                }
-                (Kind::Enum(of), _, Value::String(symbol)) => {
-                    let position = of.symbols.iter().position(|known| *known == symbol);
-                    match position {
-                        Some(position) => Value::Enum(position as u32, symbol),
-                        None => Value::String(symbol),
-                    }
-                }
-                (_, _, value) => value,
-            };
-            put(schema, id, &value, level, &mut Vec::new())?;
-            Ok(value)
-        }
-    }
-}
-
-fn of_long(logical: Logical, number: i64) -> Value {
-    match logical {
-        Logical::TimeMicros => Value::TimeMicros(number),
-        Logical::TimestampMillis => Value::TimestampMillis(number),
-        Logical::TimestampMicros => Value::TimestampMicros(number),
-        Logical::TimestampNanos => Value::TimestampNanos(number),
-        Logical::LocalTimestampMillis => Value::LocalTimestampMillis(number),
-        Logical::LocalTimestampMicros => Value::LocalTimestampMicros(number),
-        Logical::LocalTimestampNanos => Value::LocalTimestampNanos(number),
-        _ => Value::Long(number),
-    }
-}
-
-fn default_of(schema: &AvroSchema, field: &super::schema::FieldNode) -> Result<Value, String> {
-    if field.default.is_none() {
-        return Err("it is missing, and has no default".to_owned());
-    }
-    let bytes = super::defaults::encode(schema, field).map_err(|detail| format!("its default {detail}"))?;
-    let part = Resolution::part(schema, field.node).map_err(|error| error.to_string())?;
-    decode_value(&part, &bytes).map_err(|error| error.to_string())
 }
 
 /// What a value is called in messages.

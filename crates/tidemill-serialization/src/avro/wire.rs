@@ -1,22 +1,32 @@
 //! The Confluent wire format: messages that carry the id under which a registry knows their schema.
 //!
-//! A message is a zero byte, the id in four bytes, big endian, and the data.
+//! A message is a zero byte, the id in four bytes, big endian, and the data. Where the schema is `bytes` and nothing else, these
+//! are the bytes themselves, without their length: so Confluent's serializers have it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
+use super::bytes::{put_blob, take_long};
 use super::error::AvroError;
+use super::failures::Failures;
+use super::fit::conform;
+use super::readable::check_written;
 use super::resolution::Resolution;
-use super::schema::AvroSchema;
-use super::specific::AvroReader;
+use super::schema::{AvroSchema, Kind};
+use super::specific::{AvroReader, schema_of};
 use super::typed::AvroType;
-use super::value::{Value, conform, decode_value, encode_value};
+use super::value::{Value, decode_value, encode_value};
 
 /// What messages begin with.
 const MAGIC: u8 = 0;
 
 /// Schemas that are remembered by a decoder: more are only met by one that is fed with made-up ids.
 const MAX_SCHEMAS: usize = 1000;
+
+/// How long an id is taken for one that is not known, or whose schema cannot be used.
+const FAILED_FOR: Duration = Duration::from_secs(10);
 
 /// Where the schemas of messages are looked up, such as a `SchemaRegistry`.
 ///
@@ -102,12 +112,49 @@ pub fn begin(id: u32, out: &mut Vec<u8>) {
 /// use tidemill_serialization::avro::wire;
 ///
 /// let mut message = Vec::new();
-/// wire::encode_message(7, &7i32, &mut message);
+/// wire::encode_message(7, &7i32, &mut message)?;
 /// assert_eq!(message, [0, 0, 0, 0, 7, 14]);
+/// # Ok::<(), tidemill_serialization::avro::AvroError>(())
 /// ```
-pub fn encode_message<T: AvroType>(id: u32, value: &T, out: &mut Vec<u8>) {
+///
+/// # Errors
+/// When the type has no schema that can be used, or the value could not be [read again](super::check).
+pub fn encode_message<T: AvroType>(id: u32, value: &T, out: &mut Vec<u8>) -> Result<(), AvroError> {
+    let schema = schema_of::<T>()?;
+    let start = out.len();
     begin(id, out);
+    let data = out.len();
     value.encode(out);
+    check_written(&schema, &out[data..]).inspect_err(|_| out.truncate(start))?;
+    bare(&schema, data, out);
+    Ok(())
+}
+
+fn is_bytes(schema: &AvroSchema) -> bool {
+    matches!(schema.node(schema.root()).kind, Kind::Bytes)
+}
+
+/// Takes the length of bytes off the data of a message, which begin there.
+fn bare(schema: &AvroSchema, data: usize, out: &mut Vec<u8>) {
+    if is_bytes(schema) {
+        let mut rest = &out[data..];
+        if take_long(&mut rest).is_ok() {
+            let length = rest.len();
+            out.drain(data..out.len() - length);
+        }
+    }
+}
+
+/// The data of a message as Avro has them.
+fn whole<'a>(schema: &AvroSchema, data: &'a [u8]) -> Cow<'a, [u8]> {
+    match is_bytes(schema) {
+        true => {
+            let mut whole = Vec::with_capacity(data.len() + 10);
+            put_blob(data, &mut whole);
+            Cow::Owned(whole)
+        }
+        false => Cow::Borrowed(data),
+    }
 }
 
 /// Appends a message with a generic value, which is made to fit the schema that is known by this id.
@@ -132,24 +179,31 @@ pub fn encode_value_message(
     let value = conform(schema, value)?;
     let start = out.len();
     begin(id, out);
-    encode_value(schema, &value, out).inspect_err(|_| out.truncate(start))
+    let data = out.len();
+    encode_value(schema, &value, out).inspect_err(|_| out.truncate(start))?;
+    bare(schema, data, out);
+    Ok(())
 }
 
 /// What was worked out for the schemas that messages were written with.
 struct Cache<V> {
     known: HashMap<u32, V>,
+    failed: Failures<u32>,
     /// The id of the message before, which most share.
     last: Option<u32>,
 }
 
 impl<V> Cache<V> {
     fn new() -> Self {
-        Self { known: HashMap::new(), last: None }
+        Self { known: HashMap::new(), failed: Failures::new(MAX_SCHEMAS, FAILED_FOR), last: None }
     }
 
     fn get(&mut self, id: u32, make: impl FnOnce() -> Result<V, AvroError>) -> Result<&V, AvroError> {
         if self.last != Some(id) && !self.known.contains_key(&id) {
-            let made = make()?;
+            if let Some(error) = self.failed.get(id) {
+                return Err(error);
+            }
+            let made = make().inspect_err(|error| self.failed.insert(id, error))?;
             if self.known.len() >= MAX_SCHEMAS {
                 self.known.clear();
             }
@@ -178,7 +232,7 @@ pub struct RecordDecoder<T, L> {
 }
 
 impl<T: AvroType, L: SchemaLookup> RecordDecoder<T, L> {
-    /// Looks schemas up here, each once.
+    /// Looks schemas up here, each once; those that are not there, or cannot be used, again after 10 seconds.
     pub fn new(lookup: L) -> Self {
         Self { lookup, readers: Cache::new() }
     }
@@ -190,7 +244,8 @@ impl<T: AvroType, L: SchemaLookup> RecordDecoder<T, L> {
     pub fn decode(&mut self, message: &[u8]) -> Result<T, AvroError> {
         let (id, data) = split(message)?;
         let lookup = &self.lookup;
-        self.readers.get(id, || AvroReader::lenient(&lookup.schema_by_id(id)?))?.decode(data)
+        let reader = self.readers.get(id, || AvroReader::lenient(&lookup.schema_by_id(id)?))?;
+        reader.decode(&whole(reader.resolution().writer(), data))
     }
 }
 
@@ -248,7 +303,7 @@ impl<L: SchemaLookup> ValueDecoder<L> {
             let writer = lookup.schema_by_id(id)?;
             Resolution::new(&writer, reader.as_ref().unwrap_or(&writer))
         })?;
-        decode_value(resolution, data)
+        decode_value(resolution, &whole(resolution.writer(), data))
     }
 }
 

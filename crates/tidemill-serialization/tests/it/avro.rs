@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use proptest::prelude::*;
 use tidemill_core::Classified;
 use tidemill_core::element::Element;
+use tidemill_serialization::avro::container::ContainerWriter;
 use tidemill_serialization::avro::logical::{
     AvroDecimal, AvroDuration, AvroUuid, LocalTimestampMicros, LocalTimestampMillis, LocalTimestampNanos,
     TimeMicros, TimeMillis, TimestampMicros, TimestampNanos,
@@ -373,4 +374,69 @@ fn serde_types_can_be_used_by_way_of_values() {
     let value = AvroValue::<Trips>::new(avro::apache_avro::to_value(&trip).unwrap()).unwrap();
     assert_eq!(value.get("borough").unwrap(), &Value::from("Queens"));
     assert_eq!(avro::apache_avro::from_value::<Trip>(value.value()).unwrap(), trip);
+}
+
+#[test]
+fn defaults_that_would_become_another_variant_are_refused() {
+    #[derive(AvroRecord, Clone, Debug, PartialEq)]
+    enum Number {
+        Whole(i64),
+        Part(f64),
+        Named { name: String },
+        Called { name: String },
+    }
+    macro_rules! with_default {
+        ($default:expr) => {{
+            #[derive(AvroRecord, Clone)]
+            struct Holder {
+                #[avro(default = $default)]
+                #[allow(dead_code)]
+                number: Number,
+            }
+            schema_of::<Holder>()
+        }};
+    }
+    assert!(with_default!(Number::Whole(5)).is_ok());
+    assert!(with_default!(Number::Part(5.5)).is_ok());
+    assert!(with_default!(Number::Named { name: "x".into() }).is_ok());
+    for (schema, json) in [
+        (with_default!(Number::Part(5.0)), "5.0"),
+        (with_default!(Number::Called { name: "x".into() }), r#"{"name":"x"}"#),
+    ] {
+        let error = schema.unwrap_err().to_string();
+        assert!(error.contains("would be read as another variant") && error.contains(json), "{error}");
+    }
+    drop([Number::Whole(1), Number::Part(0.5)]);
+}
+
+#[test]
+fn files_hold_what_means_the_same() {
+    mod millis {
+        use super::*;
+
+        #[derive(AvroRecord, Clone)]
+        pub(super) struct Visit {
+            pub(super) at: TimestampMs,
+        }
+    }
+    mod micros {
+        use super::*;
+
+        #[derive(AvroRecord, Clone)]
+        pub(super) struct Visit {
+            pub(super) at: TimestampMicros,
+        }
+    }
+    let schema = schema_of::<millis::Visit>().unwrap();
+    let mut writer = ContainerWriter::new(Vec::new(), &schema);
+    writer.write(&millis::Visit { at: TimestampMs(1) }).unwrap();
+    let error = writer.write(&micros::Visit { at: TimestampMicros(1) }).unwrap_err().to_string();
+    assert!(error.contains("has other logical types"), "{error}");
+    assert!(writer.write(&7i64).unwrap_err().to_string().contains("a long cannot be added"));
+    // What it is called before, and what stands for what is missing, are no matter.
+    let aliased =
+        schema.json().replace("\"name\":\"at\"", "\"name\":\"at\",\"aliases\":[\"when\"],\"default\":0");
+    assert_ne!(aliased, schema.json());
+    let mut writer = ContainerWriter::new(Vec::new(), &AvroSchema::parse(&aliased).unwrap());
+    writer.write(&millis::Visit { at: TimestampMs(1) }).unwrap();
 }

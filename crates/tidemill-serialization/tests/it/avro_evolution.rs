@@ -1,5 +1,6 @@
 //! State of Avro values: what one program wrote is read by the next.
 
+use tidemill_serialization::avro::logical::AvroUuid;
 use tidemill_serialization::avro::{Avro, AvroRecord};
 use tidemill_serialization::{Compatibility, Data, Input, SerializerSnapshot};
 
@@ -119,4 +120,33 @@ fn damaged_schemas_are_refused() {
         }
     }
     assert!(refused > 100, "{refused}");
+}
+
+/// The bytes may be none of what they now mean.
+#[test]
+fn another_meaning_is_looked_at() {
+    mod program {
+        use super::*;
+
+        #[derive(AvroRecord, Clone, Debug, PartialEq)]
+        pub(super) struct Trip {
+            pub(super) miles: i32,
+            pub(super) driver: AvroUuid,
+            pub(super) paid: bool,
+        }
+    }
+    let Compatibility::AfterMigration(migration) = read::<Avro<stored::Trip>, Avro<program::Trip>>() else {
+        panic!("it was to be migrated");
+    };
+    let migrated = |driver: &str| {
+        let (mut bytes, mut out) = (Vec::new(), Vec::new());
+        Avro(stored::Trip { miles: 3, driver: driver.into(), paid: true }).encode(&mut bytes);
+        migration.value(&mut Input::new(&bytes), &mut out).map(|()| out)
+    };
+    let id = "00000000-0000-0000-0000-000000000007";
+    let trip = Avro::<program::Trip>::decode(&mut Input::new(&migrated(id).unwrap())).unwrap();
+    assert_eq!(trip.driver.to_string(), id);
+    assert!((trip.miles, trip.paid) == (3, true));
+    let error = migrated("Ann").unwrap_err().to_string();
+    assert!(error.contains("Trip.driver") && error.contains("uuid"), "{error}");
 }

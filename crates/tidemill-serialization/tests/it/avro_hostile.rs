@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use tidemill_core::Classified;
 use tidemill_serialization::avro::container::{Codec, ContainerReader, ContainerWriter, Limits};
 use tidemill_serialization::avro::{
-    self, AvroError, AvroReader, AvroSchema, Resolution, Value, decode_value, fuzzing, schema_of, wire,
+    self, AvroError, AvroReader, AvroSchema, Resolution, Value, conform, decode_value, encode_value, fuzzing,
+    schema_of, wire,
 };
 
 use crate::avro::{Order, order};
@@ -51,7 +52,7 @@ fn lengths_and_counts_are_not_believed() {
             assert!(skip(schema, &bytes).is_err(), "{schema} {count}");
         }
     }
-    assert!(value(r#"{"type": "fixed", "name": "F", "size": 9000000000000000000}"#, &[1, 2]).is_err());
+    assert!(value(r#"{"type": "fixed", "name": "F", "size": 16777216}"#, &[1, 2]).is_err());
 }
 
 #[test]
@@ -305,4 +306,203 @@ fn blocks_are_bounded() {
     assert!(read(&file).is_ok_and(|values| values.len() == 10));
     let all = ContainerReader::open(&file[..]).unwrap().values().unwrap().next_batch(usize::MAX);
     assert!(all.unwrap_err().to_string().contains("take no bytes"));
+}
+
+/// The inputs that the fuzz targets begin with: were they all refused, the targets would try nothing.
+#[test]
+fn the_seeds_of_the_fuzz_targets_are_values() {
+    let corpus = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let read = |name: &str| std::fs::read(corpus.join(name)).unwrap();
+    // With the schema that they were written with and with the other one, which has no place for a null in `nested`.
+    for (name, count) in [("flat", 2), ("nested", 1), ("twice", 4), ("huge", 0)] {
+        assert_eq!(fuzzing::data(&read(&format!("avro_values/{name}"))), count, "{name}");
+        assert_eq!(
+            fuzzing::message(&read(&format!("avro_messages/{name}"))),
+            (1..3).contains(&count),
+            "{name}"
+        );
+    }
+}
+
+mod list {
+    use tidemill_serialization::avro::AvroRecord;
+
+    #[derive(AvroRecord, Clone, Debug, PartialEq)]
+    pub(super) struct Node {
+        pub(super) next: Option<Box<Node>>,
+    }
+
+    /// So many nodes.
+    pub(super) fn of(length: usize) -> Node {
+        let mut list = Node { next: None };
+        for _ in 1..length {
+            list = Node { next: Some(Box::new(list)) };
+        }
+        list
+    }
+}
+
+/// What is written can be read: all ways count the same levels.
+#[test]
+fn levels_are_counted_alike_everywhere() {
+    // As `cargo test` and a subtask have it.
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    thread.spawn(levels).unwrap().join().unwrap();
+}
+
+fn levels() {
+    let schema = schema_of::<list::Node>().unwrap();
+    let resolution = Resolution::of(&schema).unwrap();
+    let nothing = AvroSchema::parse(r#"{"type": "record", "name": "R", "fields": []}"#).unwrap();
+    let around = format!(
+        r#"{{"type": "record", "name": "R", "fields": [{{"name": "f", "type": {}}}]}}"#,
+        schema.json()
+    );
+    let around = Resolution::new(&AvroSchema::parse(&around).unwrap(), &nothing).unwrap();
+    for (length, fits) in [(1, true), (255, true), (256, true), (257, false), (300, false)] {
+        let list = list::of(length);
+        let bytes = avro::encode(&list);
+        assert_eq!(avro::decode::<list::Node>(&bytes).is_ok(), fits, "{length}");
+        assert_eq!(decode_value(&resolution, &bytes).is_ok(), fits, "{length}");
+        // One is around it there.
+        assert_eq!(decode_value(&around, &bytes).is_ok(), length < 256, "{length}");
+        assert_eq!(avro::check(&list).is_ok(), fits, "{length}");
+        assert_eq!(avro::Avro::new(list.clone()).is_ok(), fits, "{length}");
+        let mut message = Vec::new();
+        assert_eq!(wire::encode_message(1, &list, &mut message).is_ok(), fits, "{length}");
+        assert_eq!(message.is_empty(), !fits, "nothing is left of what was refused");
+        let mut writer = ContainerWriter::new(Vec::new(), &schema);
+        assert_eq!(writer.write(&list).is_ok(), fits, "{length}");
+        writer.write(&list::of(1)).unwrap();
+        let file = writer.finish().unwrap();
+        let read = ContainerReader::open(&file[..]).unwrap().records::<list::Node>().unwrap().next_batch(10);
+        assert_eq!(read.unwrap().len(), if fits { 2 } else { 1 });
+        // Generic ones, with the branches of unions and without.
+        let mut plain = Value::Record(vec![("next".into(), Value::Null)]);
+        let mut whole = Value::Record(vec![("next".into(), Value::Union(0, Box::new(Value::Null)))]);
+        for _ in 1..length {
+            plain = Value::Record(vec![("next".into(), plain)]);
+            whole = Value::Record(vec![("next".into(), Value::Union(1, Box::new(whole)))]);
+        }
+        assert_eq!(conform(&schema, plain).ok(), fits.then(|| whole.clone()), "{length}");
+        let mut again = Vec::new();
+        assert_eq!(encode_value(&schema, &whole, &mut again).is_ok(), fits, "{length}");
+        assert_eq!(again, if fits { bytes } else { Vec::new() });
+    }
+    let error = avro::check(&list::of(257)).unwrap_err();
+    assert_eq!(error.code(), "TM-AVRO-TOO-DEEP");
+    // Arrays and maps, too.
+    for (json, one) in [
+        (
+            r#"{"type": "record", "name": "N", "fields": [{"name": "n", "type": {"type": "array", "items": "N"}}]}"#,
+            &[2][..],
+        ),
+        (
+            r#"{"type": "record", "name": "N", "fields": [{"name": "n", "type": {"type": "map", "values": ["null", "N"]}}]}"#,
+            &[2, 2, b'k', 2],
+        ),
+    ] {
+        let schema = AvroSchema::parse(json).unwrap();
+        let resolution = Resolution::of(&schema).unwrap();
+        for (length, fits) in [(128, true), (129, false)] {
+            let bytes = [one.repeat(length - 1), vec![0; length]].concat();
+            let read = decode_value(&resolution, &bytes);
+            assert_eq!(read.is_ok(), fits, "{length}");
+            if let Ok(value) = read {
+                let mut again = Vec::new();
+                encode_value(&schema, &conform(&schema, value).unwrap(), &mut again).unwrap();
+                assert_eq!(again, bytes);
+            }
+        }
+    }
+}
+
+/// What takes too few bytes to be read is not written.
+#[test]
+fn values_without_bytes_are_not_written_without_number() {
+    let nulls = AvroSchema::parse(r#"{"type": "array", "items": "null"}"#).unwrap();
+    let resolution = Resolution::of(&nulls).unwrap();
+    for (count, fits) in [(65_536, true), (70_000, false)] {
+        let value = Value::Array(vec![Value::Null; count]);
+        let mut bytes = Vec::new();
+        assert_eq!(encode_value(&nulls, &value, &mut bytes).is_ok(), fits, "{count}");
+        let bytes = [long(count as i64), vec![0]].concat();
+        assert_eq!(decode_value(&resolution, &bytes).is_ok(), fits, "{count}");
+        let mut writer = ContainerWriter::new(Vec::new(), &nulls);
+        assert_eq!(writer.write(&vec![(); count]).is_ok(), fits, "{count}");
+    }
+}
+
+/// A limit for a value is none for all that happen to be in a block with it.
+#[test]
+fn values_of_a_block_are_measured_one_by_one() {
+    let json = r#"{"type": "record", "name": "Nulls", "fields": [
+        {"name": "id", "type": "int"}, {"name": "a", "type": "null"}, {"name": "b", "type": "null"}, {"name": "c", "type": "null"}]}"#;
+    let schema = AvroSchema::parse(json).unwrap();
+    let mut writer = ContainerWriter::new(Vec::new(), &schema);
+    let fields = |id| [("id", Value::Int(id)), ("a", Value::Null), ("b", Value::Null), ("c", Value::Null)];
+    for i in 0..50_000 {
+        let value = fields(i % 60).map(|(name, value)| (name.to_owned(), value));
+        writer.write_value(Value::Record(value.to_vec())).unwrap();
+    }
+    let file = writer.finish().unwrap();
+    let read = ContainerReader::open(&file[..]).unwrap().values().unwrap().next_batch(100_000);
+    assert_eq!(read.unwrap().len(), 50_000);
+}
+
+/// Values that fit several branches alike, but for what is deep within.
+#[test]
+fn branches_are_not_tried_out_without_end() {
+    let tree = r#"["int", {"type": "record", "name": "Add", "fields": [{"name": "l", "type": ["int", "Add",
+        {"type": "record", "name": "Mul", "fields": [{"name": "l", "type": ["int", "Add", "Mul"]}]}]}]}, "Mul"]"#;
+    let schema = AvroSchema::parse(tree).unwrap();
+    let nested = |leaf: Value, depth: usize| {
+        (0..depth).fold(leaf, |value, _| Value::Record(vec![("l".to_owned(), value)]))
+    };
+    let error = conform(&schema, nested(Value::String("x".into()), 200)).unwrap_err().to_string();
+    assert!(error.contains("say the branch, by Value::Union"), "{error}");
+    // What fits is found, however deep.
+    let fitted = conform(&schema, nested(Value::Int(7), 200)).unwrap();
+    encode_value(&schema, &fitted, &mut Vec::new()).unwrap();
+    // Also the last branch.
+    let schema = AvroSchema::parse(&tree.replace(
+        r#""name": "Add", "fields": [{"name": "l""#,
+        r#""name": "Add", "fields": [{"name": "m", "type": "int"}, {"name": "l""#,
+    ))
+    .unwrap();
+    let fitted = conform(&schema, nested(Value::Int(7), 3)).unwrap();
+    assert!(matches!(fitted, Value::Union(2, _)), "{fitted:?}");
+    // With one branch that it can be, the error says what is wrong within.
+    let error = conform(&schema, nested(Value::String("x".into()), 1)).unwrap_err().to_string();
+    assert!(error.contains(".l: ") && error.contains("the string \"x\""), "{error}");
+}
+
+/// Takes so many bytes.
+struct Full(usize, Vec<u8>);
+
+impl std::io::Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = bytes.len().min(self.0.saturating_sub(self.1.len()));
+        self.1.extend_from_slice(&bytes[..count]);
+        if count == 0 { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(count) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn nothing_is_written_behind_what_could_not_be_written() {
+    let schema = schema_of::<i64>().unwrap();
+    let mut full = Full(150, Vec::new());
+    let mut writer = ContainerWriter::new(&mut full, &schema).block_bytes(50);
+    let error = (0..100).find_map(|number: i64| writer.write(&number).err()).unwrap();
+    assert_eq!(error.code(), "TM-AVRO-IO");
+    for again in [writer.write(&1i64), writer.write_value(Value::Long(1)), writer.flush()] {
+        let error = again.unwrap_err().to_string();
+        assert!(error.contains("an earlier write to it failed"), "{error}");
+    }
+    assert!(writer.finish().is_err());
+    assert_eq!(full.1.len(), 150);
 }

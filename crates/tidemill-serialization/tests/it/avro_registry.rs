@@ -231,14 +231,15 @@ fn exercise(url: &str) {
 
     // Messages of the past are read with the types of today.
     let mut message = Vec::new();
-    wire::encode_message(first, &first::Trip { distance: 3 }, &mut message);
+    wire::encode_message(first, &first::Trip { distance: 3 }, &mut message).unwrap();
     let reader = client(url);
     let mut decoder = wire::RecordDecoder::<Trip, _>::new(&reader);
     for _ in 0..3 {
         assert_eq!(decoder.decode(&message).unwrap(), Trip { distance: 3.0, borough: None });
     }
     let mut message = Vec::new();
-    wire::encode_message(second, &Trip { distance: 1.5, borough: Some("Queens".into()) }, &mut message);
+    wire::encode_message(second, &Trip { distance: 1.5, borough: Some("Queens".into()) }, &mut message)
+        .unwrap();
     assert_eq!(decoder.decode(&message).unwrap().borough.as_deref(), Some("Queens"));
 
     // A schema that refers to another one.
@@ -514,7 +515,7 @@ fn subjects_are_named_as_the_strategy_says() {
 #[test]
 fn messages_carry_the_id_of_their_schema() {
     let mut message = Vec::new();
-    wire::encode_message(0x0102_0304, &first::Trip { distance: -1 }, &mut message);
+    wire::encode_message(0x0102_0304, &first::Trip { distance: -1 }, &mut message).unwrap();
     assert_eq!(message, [0, 1, 2, 3, 4, 1]);
     assert_eq!(wire::split(&message).unwrap(), (0x0102_0304, &[1][..]));
 
@@ -545,4 +546,117 @@ fn messages_carry_the_id_of_their_schema() {
         let error = wire::RecordDecoder::<Trip, _>::new(&known).decode(wrong).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// Confluent's serializers leave the length of such bytes away.
+#[test]
+fn messages_of_bare_bytes_have_no_length() {
+    use tidemill_serialization::avro::logical::AvroDecimal;
+
+    let bytes = schema_of::<Vec<u8>>().unwrap();
+    let decimal = schema_of::<AvroDecimal<5, 2>>().unwrap();
+    let known = std::collections::HashMap::from([(7, bytes.clone()), (8, decimal)]);
+    let within = |data: &[u8]| [&[0, 0, 0, 0, 7][..], data].concat();
+    for data in [&[][..], &[1], &[4, 1, 2], &[0xff; 200]] {
+        let (mut typed, mut generic) = (vec![9], Vec::new());
+        wire::encode_message(7, &data.to_vec(), &mut typed).unwrap();
+        wire::encode_value_message(7, &bytes, Value::Bytes(data.to_vec()), &mut generic).unwrap();
+        assert_eq!((&typed[1..], &generic[..]), (&within(data)[..], &within(data)[..]));
+        assert_eq!(wire::RecordDecoder::<Vec<u8>, _>::new(&known).decode(&generic).unwrap(), data);
+        assert_eq!(wire::ValueDecoder::new(&known).decode(&generic).unwrap(), Value::Bytes(data.to_vec()));
+    }
+    // With a reader of another type, and what means something.
+    assert_eq!(wire::RecordDecoder::<String, _>::new(&known).decode(&within(b"text")).unwrap(), "text");
+    let mut message = Vec::new();
+    let price = AvroDecimal::<5, 2>::new(1234).unwrap();
+    wire::encode_message(8, &price, &mut message).unwrap();
+    assert_eq!(message, [0, 0, 0, 0, 8, 4, 0xd2]);
+    assert_eq!(wire::RecordDecoder::<AvroDecimal<5, 2>, _>::new(&known).decode(&message).unwrap(), price);
+    // Bytes within something have their length.
+    let mut message = Vec::new();
+    wire::encode_message(9, &vec![vec![1u8]], &mut message).unwrap();
+    assert_eq!(message, [0, 0, 0, 0, 9, 2, 2, 1, 0]);
+}
+
+#[test]
+fn addresses_are_shown_without_what_is_secret_in_them() {
+    for (url, shown) in [
+        ("https://ann:s3cret@host:8081/x", "https://******@host:8081/x"),
+        ("ann:s3cret@host", "******@host"),
+        ("https://host/x?apikey=s3cret", "https://host/x?******"),
+        ("https://host/x#s3cret", "https://host/x?******"),
+        ("https://ann:s3c@ret@host?s3cret@x", "https://******@host?******"),
+        ("https://host:8081", "https://host:8081"),
+    ] {
+        let config = RegistryConfig::new([url]);
+        let debug = format!("{config:?}");
+        assert!(debug.contains(&format!("[\"{shown}\"]")), "{debug}");
+        if let Err(error) = SchemaRegistry::connect(config) {
+            assert!(!error.to_string().contains("s3c") && !format!("{error:?}").contains("s3c"), "{error}");
+        }
+    }
+}
+
+/// Otherwise each message with such an id would be a request.
+#[test]
+fn ids_that_are_not_known_are_asked_for_once() {
+    let unknown = || Response::new(404, r#"{"error_code": 40403, "message": "no such schema"}"#);
+    let server = Server::start(move |_| Some(unknown()));
+    let registry = client(&server.url);
+    let first = registry.schema(5).unwrap_err();
+    for _ in 0..3 {
+        let again = registry.schema(5).unwrap_err();
+        assert_eq!((again.code(), again.to_string()), ("TM-REGISTRY-NOT-FOUND", first.to_string()));
+    }
+    assert_eq!(server.seen().len(), 1);
+    assert!(registry.schema(6).is_err());
+    assert_eq!(server.seen().len(), 2);
+    // Not for ever.
+    let registry = SchemaRegistry::connect(config(&server.url).unknown_ttl(Duration::ZERO)).unwrap();
+    assert!(registry.schema(5).is_err() && registry.schema(5).is_err());
+    assert_eq!(server.seen().len(), 4);
+    // Decoders remember, too, whoever it is that they ask.
+    let mut decoder = wire::ValueDecoder::new(&registry);
+    for _ in 0..3 {
+        assert_eq!(decoder.decode(&[0, 0, 0, 0, 5, 0]).unwrap_err().code(), "TM-REGISTRY-NOT-FOUND");
+    }
+    assert_eq!(server.seen().len(), 5);
+    // A schema that cannot be used is not had again each time, either.
+    let server = Server::start(|_| Some(Response::new(200, r#"{"schema": "{"}"#)));
+    let registry = client(&server.url);
+    assert!(registry.schema(1).is_err() && registry.schema(1).is_err());
+    assert_eq!(server.seen().len(), 1);
+    // But what may pass is asked for again.
+    let server = Server::start(|_| Some(Response::new(503, "")));
+    let registry = SchemaRegistry::connect(config(&server.url).retries(0)).unwrap();
+    let mut decoder = wire::ValueDecoder::new(&registry);
+    for _ in 0..3 {
+        assert!(decoder.decode(&[0, 0, 0, 0, 5, 0]).unwrap_err().retryable());
+    }
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[test]
+fn what_a_registry_says_is_bounded() {
+    // Each refers to one more, and all of them together are more than is ever parsed.
+    let mut next = 0;
+    let server = Server::start(move |_| {
+        next += 1;
+        let schema = format!("\"{}\"", "x".repeat(300_000));
+        let body = json!({"schema": schema, "references": [{"name": "x", "subject": "s", "version": next}]});
+        Some(Response::new(200, body.to_string()))
+    });
+    let error = client(&server.url).schema(1).unwrap_err().to_string();
+    assert!(error.contains("more than 1048576 bytes in all") && error.len() < 1000, "{error}");
+    assert_eq!(server.seen().len(), 4);
+    // Its words are shown, but not without end.
+    let words = "no! ".repeat(1 << 20);
+    let server = Server::start(move |_| Some(Response::new(409, json!({"message": words}).to_string())));
+    let error = client(&server.url).register("s", &schema(r#""int""#)).unwrap_err().to_string();
+    assert!(error.contains("no! no!") && error.ends_with('…') && error.len() < 5000, "{} bytes", error.len());
+    let kind = "x".repeat(1 << 20);
+    let server = Server::start(move |_| {
+        Some(Response::new(200, json!({"schema": "", "schemaType": kind}).to_string()))
+    });
+    assert!(client(&server.url).schema(1).unwrap_err().to_string().len() < 1000);
 }

@@ -360,9 +360,9 @@ fn columns_are_found_by_aliases_and_may_be_missing_where_there_is_a_default() {
     };
     let row = Row { customer: "x".into(), pieces: 1, note: None, price: 7, other: 7 };
     let needed = [("buyer", &text), ("price", &number), ("taken", &number)];
-    assert_eq!(Row::from_arrow(&batch(&needed), 0..1).unwrap(), [row.clone()]);
+    let full = Row { pieces: 7, note: Some("x".into()), ..row.clone() };
+    assert_eq!(Row::from_arrow(&batch(&needed), 0..1).unwrap(), [row]);
     let all = [needed.to_vec(), vec![("pieces", &number), ("note", &text)]].concat();
-    let full = Row { pieces: 7, note: Some("x".into()), ..row };
     assert_eq!(Row::from_arrow(&batch(&all), 0..1).unwrap(), [full]);
     // What is there must be of the right type, and another field's column is not taken.
     let message = error::<Row>(&batch(&[("buyer", &number)]), 0..1).to_string();

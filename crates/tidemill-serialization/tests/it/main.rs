@@ -15,6 +15,8 @@ mod avro_interop;
 mod avro_registry;
 #[cfg(feature = "avro")]
 mod avro_resolution;
+#[cfg(feature = "avro")]
+mod avro_schemas;
 mod batches;
 mod columns;
 mod damage;

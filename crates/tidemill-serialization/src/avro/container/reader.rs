@@ -453,6 +453,8 @@ impl<R: Read> Blocks<R> {
         while values.len() < most && self.advance()? {
             let mut decoder = Decoder::new(resolution, &self.data[self.at..]);
             while self.left > 0 && values.len() < most {
+                // Each by itself: how many values a block has is nobody's concern.
+                decoder.begin();
                 let before = decoder.rest().len();
                 values.push(read(&mut decoder)?);
                 if decoder.rest().len() == before {

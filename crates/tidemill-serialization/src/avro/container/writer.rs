@@ -7,10 +7,12 @@ use std::io::Write;
 use super::{CODEC_KEY, Codec, MAGIC, SCHEMA_KEY};
 use crate::avro::bytes::{put_blob, put_long};
 use crate::avro::error::AvroError;
+use crate::avro::fit::conform;
+use crate::avro::readable::check_written;
 use crate::avro::schema::AvroSchema;
 use crate::avro::specific::schema_of;
 use crate::avro::typed::AvroType;
-use crate::avro::value::{Value, conform, encode_value};
+use crate::avro::value::{Value, encode_value};
 
 /// The bytes of a block before it is compressed, as most implementations have it.
 const BLOCK_BYTES: usize = 64_000;
@@ -41,6 +43,8 @@ pub struct ContainerWriter<W> {
     count: i64,
     /// The type that was last seen to have the schema of the file.
     checked: Option<std::any::TypeId>,
+    /// Whether something could not be written, so that the file ends who knows where.
+    failed: bool,
 }
 
 impl<W: Write> ContainerWriter<W> {
@@ -71,6 +75,7 @@ impl<W: Write> ContainerWriter<W> {
             block: Vec::new(),
             count: 0,
             checked: None,
+            failed: false,
         }
     }
 
@@ -151,20 +156,31 @@ impl<W: Write> ContainerWriter<W> {
     /// ```
     ///
     /// # Errors
-    /// When it has another, or the file cannot be written.
+    /// When it has another, could not be [read again](crate::avro::check), or the file cannot be written. After the last of these
+    /// nothing more can be written to it.
     pub fn write<T: AvroType>(&mut self, value: &T) -> Result<(), AvroError> {
         let id = std::any::TypeId::of::<T>();
         if self.checked != Some(id) {
             let schema = schema_of::<T>()?;
-            if schema.canonical_form() != self.schema.canonical_form() {
+            if !schema.means_the_same(&self.schema) {
+                let differs = match schema.canonical_form() == self.schema.canonical_form() {
+                    true => " that has other logical types",
+                    false => "",
+                };
                 return Err(AvroError::container(format!(
-                    "it holds {}, a {schema} cannot be added: begin it with the schema of the type",
+                    "it holds {}, a {schema}{differs} cannot be added: begin it with the schema of the type",
                     self.schema
                 )));
             }
             self.checked = Some(id);
         }
+        self.check_failed()?;
+        let start = self.block.len();
         value.encode(&mut self.block);
+        if let Err(error) = check_written(&self.schema, &self.block[start..]) {
+            self.block.truncate(start);
+            return Err(error);
+        }
         self.added()
     }
 
@@ -183,6 +199,7 @@ impl<W: Write> ContainerWriter<W> {
     /// # Errors
     /// When it does not fit, or the file cannot be written.
     pub fn write_value(&mut self, value: Value) -> Result<(), AvroError> {
+        self.check_failed()?;
         let value = conform(&self.schema, value)?;
         encode_value(&self.schema, &value, &mut self.block)?;
         self.added()
@@ -196,7 +213,23 @@ impl<W: Write> ContainerWriter<W> {
         }
     }
 
+    fn check_failed(&self) -> Result<(), AvroError> {
+        match self.failed {
+            true => Err(AvroError::container(
+                "an earlier write to it failed, so that it ends within a block: write it anew",
+            )),
+            false => Ok(()),
+        }
+    }
+
     fn write_block(&mut self) -> Result<(), AvroError> {
+        self.check_failed()?;
+        let written = self.write_all();
+        self.failed = written.is_err();
+        written
+    }
+
+    fn write_all(&mut self) -> Result<(), AvroError> {
         self.write_header()?;
         if self.count == 0 {
             return Ok(());
@@ -251,8 +284,9 @@ impl<W: Write> ContainerWriter<W> {
     /// When the file cannot be written.
     pub fn flush(&mut self) -> Result<(), AvroError> {
         self.write_block()?;
-        self.out.flush()?;
-        Ok(())
+        let flushed = self.out.flush();
+        self.failed = flushed.is_err();
+        Ok(flushed?)
     }
 
     /// Writes the last block. A file without it is whole but for what was added last.

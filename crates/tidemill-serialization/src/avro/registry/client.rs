@@ -9,8 +9,10 @@ use serde_json::{Value as Json, json};
 use super::cache::Cache;
 use super::config::RegistryConfig;
 use super::error::RegistryError;
-use super::http::{Http, answer};
+use super::http::{Http, answer, shortened};
 use crate::avro::error::AvroError;
+use crate::avro::failures::Failures;
+use crate::avro::parse::MAX_SCHEMA_BYTES;
 use crate::avro::schema::AvroSchema;
 use crate::avro::wire::SchemaLookup;
 
@@ -76,6 +78,8 @@ pub struct SchemaRegistry {
     latest_ttl: Duration,
     /// What an id stands for never changes.
     by_id: Mutex<Cache<u32, AvroSchema>>,
+    /// What stands for nothing may stand for something soon.
+    unknown: Mutex<Failures<u32>>,
     /// Nor does a version of a subject.
     by_version: Mutex<Cache<(String, u32), RegisteredSchema>>,
     latest: Mutex<Cache<String, (Instant, RegisteredSchema)>>,
@@ -99,6 +103,7 @@ impl SchemaRegistry {
             http: Http::new(&config)?,
             latest_ttl: config.latest_ttl,
             by_id: Mutex::new(Cache::new(most)),
+            unknown: Mutex::new(Failures::new(most, config.unknown_ttl)),
             by_version: Mutex::new(Cache::new(most)),
             latest: Mutex::new(Cache::new(most)),
             ids: Mutex::new(Cache::new(most)),
@@ -136,11 +141,18 @@ impl SchemaRegistry {
         if let Some(schema) = lock(&self.by_id).get(&id) {
             return Ok(schema);
         }
-        let what = format!("look up the schema {id}");
-        let json = self.http.get(&format!("/schemas/ids/{id}"), &what)?;
-        let schema = self.parse(&json, &what)?;
+        if let Some(error) = lock(&self.unknown).get(id) {
+            return Err(error);
+        }
+        let schema = self.ask_schema(id).inspect_err(|error| lock(&self.unknown).insert(id, error))?;
         lock(&self.by_id).insert(id, schema.clone());
         Ok(schema)
+    }
+
+    fn ask_schema(&self, id: u32) -> Result<AvroSchema, AvroError> {
+        let what = format!("look up the schema {id}");
+        let json = self.http.get(&format!("/schemas/ids/{id}"), &what)?;
+        self.parse(&json, &what)
     }
 
     /// A version of a subject.
@@ -245,11 +257,13 @@ impl SchemaRegistry {
     /// Reads the schema in an answer, and those that it refers to.
     fn parse(&self, json: &Json, what: &str) -> Result<AvroSchema, AvroError> {
         if let Some(other) = json.get("schemaType").and_then(Json::as_str).filter(|kind| *kind != "AVRO") {
+            let other = shortened(other, 40);
             return Err(answer(what, format!("it is a schema of the type {other}, not AVRO")).into());
         }
         let text = json.get("schema").and_then(Json::as_str);
         let text = text.ok_or_else(|| answer(what, "it has no \"schema\""))?;
         let mut others: Vec<String> = Vec::new();
+        let mut bytes = text.len();
         let mut seen: Vec<(String, u32)> = Vec::new();
         let mut waiting = references(json, what)?;
         while let Some(reference) = waiting.pop() {
@@ -263,7 +277,16 @@ impl SchemaRegistry {
             let what = format!("look up version {version} of {subject}");
             let json = self.http.get(&format!("/subjects/{}/versions/{version}", escaped(subject)), &what)?;
             let text = json.get("schema").and_then(Json::as_str);
-            others.push(text.ok_or_else(|| answer(&what, "it has no \"schema\""))?.to_owned());
+            let text = text.ok_or_else(|| answer(&what, "it has no \"schema\""))?;
+            // As many as could not be used are not collected, either.
+            bytes += text.len();
+            if bytes > MAX_SCHEMA_BYTES {
+                let detail = format!(
+                    "the schemas that refer to each other have more than {MAX_SCHEMA_BYTES} bytes in all"
+                );
+                return Err(answer(&what, detail).into());
+            }
+            others.push(text.to_owned());
             waiting.extend(references(&json, &what)?);
             seen.push(reference);
         }

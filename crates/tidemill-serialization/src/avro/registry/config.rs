@@ -35,7 +35,7 @@ pub(super) enum Authentication {
 ///     .retries(5);
 /// assert!(SchemaRegistry::connect(config).is_ok(), "nothing is asked yet");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RegistryConfig {
     pub(super) urls: Vec<String>,
     pub(super) authentication: Authentication,
@@ -47,6 +47,55 @@ pub struct RegistryConfig {
     pub(super) max_backoff: Duration,
     pub(super) cached_schemas: usize,
     pub(super) latest_ttl: Duration,
+    pub(super) unknown_ttl: Duration,
+}
+
+impl fmt::Debug for RegistryConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // All of them, so that none is forgotten here.
+        let Self {
+            urls,
+            authentication,
+            ca_pem,
+            connect_timeout,
+            request_timeout,
+            retries,
+            backoff,
+            max_backoff,
+            cached_schemas,
+            latest_ttl,
+            unknown_ttl,
+        } = self;
+        f.debug_struct("RegistryConfig")
+            .field("urls", &urls.iter().map(|url| redacted(url)).collect::<Vec<_>>())
+            .field("authentication", authentication)
+            .field("ca_pem", &ca_pem.as_ref().map(|pem| format!("{} bytes", pem.len())))
+            .field("connect_timeout", connect_timeout)
+            .field("request_timeout", request_timeout)
+            .field("retries", retries)
+            .field("backoff", backoff)
+            .field("max_backoff", max_backoff)
+            .field("cached_schemas", cached_schemas)
+            .field("latest_ttl", latest_ttl)
+            .field("unknown_ttl", unknown_ttl)
+            .finish()
+    }
+}
+
+/// An address without what may be secret in it: a name and a password, and what follows the path.
+fn redacted(url: &str) -> String {
+    let (address, after) = match url.find(['?', '#']) {
+        Some(end) => (&url[..end], "?******"),
+        None => (url, ""),
+    };
+    let (scheme, rest) = match address.find("://") {
+        Some(end) => address.split_at(end + 3),
+        None => ("", address),
+    };
+    match rest.rfind('@') {
+        Some(at) => format!("{scheme}******{}{after}", &rest[at..]),
+        None => format!("{scheme}{rest}{after}"),
+    }
 }
 
 impl RegistryConfig {
@@ -72,6 +121,7 @@ impl RegistryConfig {
             max_backoff: Duration::from_secs(5),
             cached_schemas: 1000,
             latest_ttl: Duration::from_secs(60),
+            unknown_ttl: Duration::from_secs(10),
         }
     }
 
@@ -141,6 +191,13 @@ impl RegistryConfig {
         self
     }
 
+    /// How long an id is taken for one that the registry does not know, or whose schema cannot be used. 10 seconds unless set.
+    #[must_use]
+    pub fn unknown_ttl(mut self, ttl: Duration) -> Self {
+        self.unknown_ttl = ttl;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), RegistryError> {
         let wrong = |detail: String| Err(RegistryError::Config { detail });
         if self.urls.is_empty() {
@@ -159,7 +216,11 @@ impl RegistryConfig {
                 ));
             }
             if rest.is_empty() || rest.contains(['?', '#']) || rest.contains(char::is_whitespace) {
-                return wrong(format!("address {} is no address of a registry: {url}", i + 1));
+                return wrong(format!(
+                    "address {} is no address of a registry: {}; it ends with the host, the port or a path",
+                    i + 1,
+                    redacted(url)
+                ));
             }
         }
         if let Authentication::Basic { user, .. } = &self.authentication

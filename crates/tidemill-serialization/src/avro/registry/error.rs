@@ -10,7 +10,7 @@ use tidemill_core::{Classified, Fault};
 /// let nowhere = SchemaRegistry::connect(RegistryConfig::new(Vec::<String>::new()));
 /// assert!(matches!(nowhere, Err(RegistryError::Config { .. })));
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
     /// A setting makes no sense.
@@ -41,7 +41,7 @@ pub enum RegistryError {
         status: u16,
         /// Its own code of the error.
         error_code: Option<i64>,
-        /// Its message, unchanged.
+        /// Its message, the beginning of it when it is very long.
         message: String,
     },
     /// The answer of the registry makes no sense.

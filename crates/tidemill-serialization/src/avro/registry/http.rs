@@ -17,6 +17,9 @@ use super::error::RegistryError;
 /// A registry never has more to say.
 const MAX_ANSWER: u64 = 16 << 20;
 
+/// So many characters of what it refuses are shown.
+const MAX_MESSAGE: usize = 4000;
+
 /// What registries expect, and how they answer.
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
@@ -201,13 +204,21 @@ impl Http {
     }
 }
 
-/// What the registry said, unchanged; where it said nothing in its own form, the beginning of what came instead.
+/// The beginning of a text.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What the registry said; where it said nothing in its own form, the beginning of what came instead.
 fn refused(what: &str, status: u16, text: &str) -> RegistryError {
     let json: Option<Json> = serde_json::from_str(text).ok();
     let field = |name: &str| json.as_ref().and_then(|json| json.get(name));
     let message = match field("message").and_then(Json::as_str) {
-        Some(message) => message.to_owned(),
-        None => text.chars().take(500).collect(),
+        Some(message) => shortened(message, MAX_MESSAGE),
+        None => shortened(text, 500),
     };
     let error_code = field("error_code").and_then(Json::as_i64);
     RegistryError::Refused { what: what.to_owned(), status, error_code, message }

@@ -16,7 +16,7 @@
 //! let subject = SubjectNameStrategy::TopicName.subject("trips", false, &schema)?;
 //! let id = registry.register(&subject, &schema)?;
 //! let mut message = Vec::new();
-//! wire::encode_message(id, &Trip { distance: 2.5 }, &mut message);
+//! wire::encode_message(id, &Trip { distance: 2.5 }, &mut message)?;
 //!
 //! let mut decoder = wire::RecordDecoder::<Trip, _>::new(&registry);
 //! println!("{:?}", decoder.decode(&message)?);
