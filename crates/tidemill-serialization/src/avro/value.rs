@@ -192,7 +192,7 @@ fn shortened(text: &str) -> &str {
     }
 }
 
-/// Appends a value that [`conform`] made fit the schema, or that was read with it.
+/// Appends a value that [`conform`](super::fit::conform) made fit the schema, or that was read with it.
 ///
 /// ```
 /// use tidemill_serialization::avro::{Value, encode_value, schema_of};
