@@ -4,12 +4,61 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tidemill_state::{StateBackend, StateError, Storage, SubtaskContext};
+use tidemill_core::budget::{MemoryBudget, Reservation};
+use tidemill_state::{StateBackend, StateBackendFactory, StateError, Storage, SubtaskContext};
 
 use crate::error::RocksDbError;
 use crate::memory::SlotMemory;
 use crate::settings::RocksDbSettings;
 use crate::store::RocksDbStore;
+
+/// Makes the backend of each slot of a TaskManager.
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_core::config::Configuration;
+/// use tidemill_rocksdb::{RocksDbSettings, RocksDbStateBackends};
+/// use tidemill_state::StateBackendFactory;
+///
+/// let settings = RocksDbSettings::of(&Configuration::new())?;
+/// let backends = RocksDbStateBackends::new(settings, vec![std::env::temp_dir()]);
+/// let managed = MemoryBudget::new("managed memory of slot 0", 64 << 20, "taskmanager.memory.managed.size");
+/// let slot = backends.of_slot(&managed)?;
+/// assert_eq!((slot.name(), managed.available()), ("rocksdb", 0), "it has taken all");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct RocksDbStateBackends {
+    settings: RocksDbSettings,
+    temporary: Vec<PathBuf>,
+    /// The fixed memory that all slots share, where it counts.
+    shared: Option<SlotMemory>,
+}
+
+impl RocksDbStateBackends {
+    /// For a TaskManager with these folders for temporary files.
+    pub fn new(settings: RocksDbSettings, temporary: Vec<PathBuf>) -> Self {
+        let total = settings.fixed_per_tm.filter(|_| settings.fixed_per_slot.is_none() && !settings.managed);
+        let shared = total.map(|total| SlotMemory::new(total, &settings));
+        Self { settings, temporary, shared }
+    }
+}
+
+impl StateBackendFactory for RocksDbStateBackends {
+    fn of_slot(&self, managed: &MemoryBudget) -> Result<Arc<dyn StateBackend>, StateError> {
+        // Flink's order: the fixed memory of the slot, then the managed one, then what all slots share.
+        let takes_managed = self.settings.fixed_per_slot.is_none() && self.settings.managed;
+        let reserved = takes_managed.then(|| managed.reserve(managed.available())).transpose();
+        let reserved =
+            reserved.map_err(|source| StateError::OutOfMemory { name: "rocksdb".to_owned(), source })?;
+        let own = self.settings.fixed_per_slot.or(reserved.as_ref().map(|reserved| reserved.bytes() as u64));
+        let memory = match own {
+            Some(total) => Some(SlotMemory::new(total, &self.settings)),
+            None => self.shared.clone(),
+        };
+        let backend = RocksDbStateBackend::with_memory(self.settings.clone(), memory, &self.temporary)?;
+        Ok(Arc::new(RocksDbStateBackend { reserved, ..backend }))
+    }
+}
 
 /// The state of one slot in RocksDB: the backend `rocksdb`.
 ///
@@ -45,6 +94,9 @@ pub struct RocksDbStateBackend {
     folders: Vec<PathBuf>,
     /// Which folder the next RocksDB gets.
     next: AtomicUsize,
+    /// The managed memory that it takes.
+    #[allow(dead_code)] // Held, so that nobody else takes it.
+    reserved: Option<Reservation>,
 }
 
 impl RocksDbStateBackend {
@@ -54,10 +106,20 @@ impl RocksDbStateBackend {
     /// What of the settings has no effect is logged as a warning.
     ///
     /// # Errors
-    /// When the settings contradict each other, or there is no folder.
+    /// When there is no folder.
     pub fn new(
         settings: RocksDbSettings,
         managed: Option<u64>,
+        temporary: &[PathBuf],
+    ) -> Result<Self, RocksDbError> {
+        let total = settings.fixed_per_slot.or(managed.filter(|_| settings.managed));
+        let memory = total.map(|total| SlotMemory::new(total, &settings));
+        Self::with_memory(settings, memory, temporary)
+    }
+
+    fn with_memory(
+        settings: RocksDbSettings,
+        memory: Option<SlotMemory>,
         temporary: &[PathBuf],
     ) -> Result<Self, RocksDbError> {
         let folders =
@@ -66,9 +128,6 @@ impl RocksDbStateBackend {
             let reason = "none is given".to_owned();
             return Err(RocksDbError::Folder { path: PathBuf::new(), reason });
         }
-        // Flink's order: the fixed memory, then the managed one.
-        let total = settings.fixed_per_slot.or(managed.filter(|_| settings.managed));
-        let memory = total.map(|total| SlotMemory::new(total, &settings)).transpose()?;
         for warning in memory.iter().flat_map(|memory| memory.warnings(&settings)) {
             tracing::warn!("{warning}");
         }
@@ -79,7 +138,7 @@ impl RocksDbStateBackend {
         }
         // Not always the same one first: slots begin independently of each other.
         let next = AtomicUsize::new(std::process::id() as usize % folders.len());
-        Ok(Self { settings, memory, folders, next })
+        Ok(Self { settings, memory, folders, next, reserved: None })
     }
 
     /// The memory that all RocksDBs of the slot share, where it is limited.

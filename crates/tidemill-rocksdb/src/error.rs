@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use tidemill_core::{Classified, Fault};
+use tidemill_state::StateError;
 
 /// A RocksDB that cannot be set up.
 ///
@@ -10,22 +11,10 @@ use tidemill_core::{Classified, Fault};
 /// use tidemill_core::Classified;
 /// use tidemill_rocksdb::RocksDbError;
 ///
-/// let error = RocksDbError::Ratios { write_buffers: 0.9, high_priority: 0.5 };
-/// assert_eq!(error.code(), "TM-ROCKSDB-RATIOS");
+/// assert_eq!(RocksDbError::Compression("ZLIB_COMPRESSION").code(), "TM-ROCKSDB-COMPRESSION");
 /// ```
 #[derive(Debug, thiserror::Error)]
 pub enum RocksDbError {
-    /// Write buffers, indexes and filters would leave no room for blocks.
-    #[error(
-        "state.backend.rocksdb.memory.write-buffer-ratio {write_buffers} and high-prio-pool-ratio {high_priority} leave nothing of \
-         the block cache for data: 2w/(3-w) + h must be below 1, lower one of them"
-    )]
-    Ratios {
-        /// The share of write buffers.
-        write_buffers: f64,
-        /// The share of indexes and filters.
-        high_priority: f64,
-    },
     /// A kind of compression that this build of RocksDB does not have.
     #[error(
         "state.backend.rocksdb.compression.per.level: {0} is not built in; use NO_COMPRESSION, SNAPPY_COMPRESSION, LZ4_COMPRESSION, \
@@ -45,7 +34,6 @@ pub enum RocksDbError {
 impl Classified for RocksDbError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Ratios { .. } => "TM-ROCKSDB-RATIOS",
             Self::Compression(_) => "TM-ROCKSDB-COMPRESSION",
             Self::Folder { .. } => "TM-ROCKSDB-FOLDER",
         }
@@ -53,8 +41,14 @@ impl Classified for RocksDbError {
 
     fn fault(&self) -> Fault {
         match self {
-            Self::Ratios { .. } | Self::Compression(_) => Fault::User,
+            Self::Compression(_) => Fault::User,
             Self::Folder { .. } => Fault::External,
         }
+    }
+}
+
+impl From<RocksDbError> for StateError {
+    fn from(error: RocksDbError) -> Self {
+        Self::Backend { code: error.code(), fault: error.fault(), reason: error.to_string() }
     }
 }

@@ -13,7 +13,7 @@ mod options;
 mod settings;
 mod store;
 
-pub use backend::RocksDbStateBackend;
+pub use backend::{RocksDbStateBackend, RocksDbStateBackends};
 pub use error::RocksDbError;
 pub use memory::{MemorySplit, SlotMemory};
 pub use rust_rocksdb::statistics::Ticker;

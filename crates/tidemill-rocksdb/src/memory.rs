@@ -2,7 +2,6 @@
 
 use rust_rocksdb::{Cache, LruCacheOptions, WriteBufferManager};
 
-use crate::error::RocksDbError;
 use crate::settings::RocksDbSettings;
 
 /// How a limited memory of `total` bytes is divided.
@@ -58,26 +57,18 @@ impl SlotMemory {
     /// use tidemill_rocksdb::{RocksDbSettings, SlotMemory};
     ///
     /// let settings = RocksDbSettings::of(&Configuration::new())?;
-    /// let memory = SlotMemory::new(256 << 20, &settings)?;
+    /// let memory = SlotMemory::new(256 << 20, &settings);
     /// assert_eq!((memory.capacity(), memory.used()), (223_696_213, 0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// # Errors
-    /// When the shares of write buffers and of indexes and filters leave nothing of the cache for blocks.
-    pub fn new(total: u64, settings: &RocksDbSettings) -> Result<Self, RocksDbError> {
-        let (write_buffers, high_priority) = (settings.write_buffer_ratio, settings.high_prio_pool_ratio);
-        if 2.0 * write_buffers / (3.0 - write_buffers) + high_priority >= 1.0 {
-            return Err(RocksDbError::Ratios { write_buffers, high_priority });
-        }
-        let split = MemorySplit::of(total, write_buffers);
+    pub fn new(total: u64, settings: &RocksDbSettings) -> Self {
+        let split = MemorySplit::of(total, settings.write_buffer_ratio);
         let mut options = LruCacheOptions::default();
         options.set_capacity(usize::try_from(split.cache).unwrap_or(usize::MAX));
-        options.set_high_pri_pool_ratio(high_priority);
         let cache = Cache::new_lru_cache_opts(&options);
         let limit = usize::try_from(split.write_buffers).unwrap_or(usize::MAX);
         let manager = WriteBufferManager::new_write_buffer_manager_with_cache(limit, false, cache.clone());
-        Ok(Self { cache, write_buffers: manager, split })
+        Self { cache, write_buffers: manager, split }
     }
 
     /// How it is divided.

@@ -1,7 +1,6 @@
 //! [`RocksDbSettings`]: what the configuration says of RocksDB, with the predefined options filled in.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tidemill_core::config::options::{
     self, CompactionStyle, Compression, PredefinedOptions, RocksDbLogLevel,
@@ -31,8 +30,6 @@ pub struct RocksDbSettings {
     pub fixed_per_tm: Option<u64>,
     /// The share of write buffers of a limited memory.
     pub write_buffer_ratio: f64,
-    /// The share of indexes and filters of the block cache.
-    pub high_prio_pool_ratio: f64,
     /// Whether indexes and filters are in parts.
     pub partitioned_index_filters: bool,
     /// Bytes of a write buffer.
@@ -61,10 +58,6 @@ pub struct RocksDbSettings {
     pub max_level_size: u64,
     /// How each level is compressed; the last is that of all below.
     pub compression: Vec<Compression>,
-    /// The age at which files are merged anew; zero for never.
-    pub periodic_compaction: Duration,
-    /// After how many entries a merge looks at the clock again.
-    pub query_time_after: u64,
     /// Threads that write and merge files, of one RocksDB.
     pub threads: u32,
     /// Files that one RocksDB keeps open; -1 for all.
@@ -136,7 +129,6 @@ impl RocksDbSettings {
             fixed_per_slot: optional(&options::ROCKSDB_FIXED_PER_SLOT)?,
             fixed_per_tm: optional(&options::ROCKSDB_FIXED_PER_TM)?,
             write_buffer_ratio: configuration.get(&options::ROCKSDB_WRITE_BUFFER_RATIO)?,
-            high_prio_pool_ratio: configuration.get(&options::ROCKSDB_HIGH_PRIO_POOL_RATIO)?,
             partitioned_index_filters: configuration.get(&options::ROCKSDB_PARTITIONED_INDEX_FILTERS)?,
             write_buffer_size: bytes(&options::ROCKSDB_WRITE_BUFFER_SIZE, mib(64))?,
             write_buffer_count: value(
@@ -165,16 +157,12 @@ impl RocksDbSettings {
             target_file_size: bytes(&options::ROCKSDB_TARGET_FILE_SIZE, mib(256))?,
             max_level_size: bytes(&options::ROCKSDB_MAX_LEVEL_SIZE, mib(1024))?,
             compression: configuration.get(&options::ROCKSDB_COMPRESSION)?,
-            periodic_compaction: configuration.get(&options::ROCKSDB_PERIODIC_COMPACTION)?,
-            query_time_after: configuration.get(&options::ROCKSDB_QUERY_TIME_AFTER)?.max(0).unsigned_abs(),
             threads: value(configuration, &options::ROCKSDB_THREADS, profile.threads)?,
             open_files: configuration.get(&options::ROCKSDB_OPEN_FILES)?,
             local_dirs: configuration
                 .get_optional(&options::ROCKSDB_LOCAL_DIR)?
-                .unwrap_or_default()
-                .into_iter()
-                .map(PathBuf::from)
-                .collect(),
+                .map(|text| options::folders(&text))
+                .unwrap_or_default(),
             log_level: configuration.get(&options::ROCKSDB_LOG_LEVEL)?,
             log_dir: configuration.get_optional(&options::ROCKSDB_LOG_DIR)?.map(PathBuf::from),
             log_size: bytes(&options::ROCKSDB_LOG_SIZE, None)?,

@@ -55,20 +55,14 @@ impl RocksDbStore {
         memory: Option<&SlotMemory>,
     ) -> Result<Self, StateError> {
         let path = path.into();
-        let refused = |error: RocksDbError| StateError::Store {
-            action: "open a RocksDB",
-            reason: error.to_string(),
-            retryable: false,
-        };
-        let folder = |error: std::io::Error| {
-            refused(RocksDbError::Folder { path: path.clone(), reason: error.to_string() })
-        };
+        let folder =
+            |error: std::io::Error| RocksDbError::Folder { path: path.clone(), reason: error.to_string() };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(folder)?;
         }
         // Not one that is there: its rows would be taken for this subtask's.
         fs::create_dir(&path).map_err(folder)?;
-        let of_table = options::column_family(settings, memory).map_err(refused)?;
+        let of_table = options::column_family(settings, memory)?;
         let options = options::database(settings, memory, true);
         let db = Database::open(&options, &path).map_err(|error| failed("open a RocksDB", &error))?;
         let mut writes = WriteOptions::default();

@@ -6,7 +6,10 @@ use tidemill_core::budget::MemoryBudget;
 use tidemill_core::id::OperatorId;
 use tidemill_core::key_group::KeyGroupRange;
 use tidemill_serialization::Key;
-use tidemill_state::{Clock, KeyedStateBackend, StateListener, SubtaskSnapshot};
+use tidemill_state::{
+    Clock, HashMapStateBackend, KeyedStateBackend, StateBackend, StateListener, SubtaskContext,
+    SubtaskSnapshot,
+};
 
 use crate::metrics::OperatorMetrics;
 use crate::operator::{OperatorError, OperatorWaker};
@@ -51,7 +54,9 @@ pub struct OperatorContext {
     pub max_parallelism: u32,
     /// Is told of the states that the operator declares.
     pub state_listener: Option<Arc<dyn StateListener>>,
-    /// The memory that state may use.
+    /// How the slot keeps keyed state.
+    pub state_backend: Arc<dyn StateBackend>,
+    /// The memory that state in memory may use.
     pub state_budget: MemoryBudget,
     /// The managed memory of the slot, which all subtasks in it share.
     pub managed_memory: MemoryBudget,
@@ -84,6 +89,7 @@ impl OperatorContext {
             parallelism,
             max_parallelism,
             state_listener: None,
+            state_backend: Arc::new(HashMapStateBackend),
             state_budget: MemoryBudget::unlimited("state"),
             managed_memory: MemoryBudget::unlimited("managed memory"),
             clock,
@@ -121,17 +127,20 @@ impl OperatorContext {
     /// ```
     ///
     /// # Errors
-    /// When the restored state was written with another max parallelism or cannot be read.
+    /// When the backend cannot be opened, or the restored state was written with another max parallelism or cannot be read.
     pub fn keyed_state<K: Key>(
         &self,
         restored: Option<&SubtaskSnapshot>,
     ) -> Result<KeyedStateBackend<K>, OperatorError> {
-        let mut backend = KeyedStateBackend::new(
-            self.key_groups(),
-            self.max_parallelism,
-            Arc::clone(&self.clock),
-            self.state_budget.clone(),
-        );
+        let subtask = SubtaskContext {
+            operator: self.operator_id,
+            subtask: self.subtask,
+            key_groups: self.key_groups(),
+            max_parallelism: self.max_parallelism,
+            clock: Arc::clone(&self.clock),
+            budget: self.state_budget.clone(),
+        };
+        let mut backend = KeyedStateBackend::open(&*self.state_backend, subtask)?;
         backend.set_listener(self.state_listener.clone());
         backend.restore(restored)?;
         Ok(backend)

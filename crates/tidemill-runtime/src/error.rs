@@ -3,6 +3,7 @@
 use tidemill_core::config::ConfigError;
 use tidemill_core::{Classified, Fault};
 use tidemill_network::NetworkError;
+use tidemill_state::StateError;
 
 use crate::generic_types::GenericUse;
 use crate::operator::OperatorError;
@@ -60,6 +61,14 @@ pub enum JobError {
         job: String,
         /// All places.
         uses: Vec<GenericUse>,
+    },
+    /// The state backend that the configuration chooses cannot be set up.
+    #[error("job '{job}' cannot keep its state: {source}")]
+    StateBackend {
+        /// The job.
+        job: String,
+        /// What the backend says.
+        source: StateError,
     },
     /// An operator failed; the rest of the job was cancelled.
     #[error("{0}")]
@@ -156,6 +165,7 @@ impl Classified for JobError {
             JobError::NotEnoughSlots { .. } => "TM-JOB-NOT-ENOUGH-SLOTS",
             JobError::Network { source, .. } => source.code(),
             JobError::GenericTypes { .. } => "TM-SERIALIZATION-GENERIC-FORBIDDEN",
+            JobError::StateBackend { source, .. } => source.code(),
             JobError::Operator(failure) => failure.error.code(),
             JobError::Cancelled(_) => "TM-JOB-CANCELLED",
             JobError::Thread { .. } => "TM-JOB-THREAD",
@@ -165,6 +175,7 @@ impl Classified for JobError {
 
     fn fault(&self) -> Fault {
         match self {
+            JobError::StateBackend { source, .. } => source.fault(),
             JobError::Operator(failure) => failure.error.fault(),
             JobError::Thread { .. } => Fault::External,
             _ => Fault::User,

@@ -181,6 +181,16 @@ pub enum StateError {
         /// The time to live in milliseconds.
         millis: i64,
     },
+    /// A backend cannot be set up.
+    #[error("{reason}")]
+    Backend {
+        /// The code of the backend's own error.
+        code: &'static str,
+        /// Whose fault it is.
+        fault: Fault,
+        /// What the backend says: what is wrong, and what to do.
+        reason: String,
+    },
     /// The store under the tables failed.
     #[error("the state store failed to {action}: {reason}")]
     Store {
@@ -214,6 +224,7 @@ impl Classified for StateError {
             StateError::Inconsistent(_) => "TM-STATE-SNAPSHOTS-INCONSISTENT",
             StateError::MaxParallelism { .. } => "TM-STATE-MAX-PARALLELISM",
             StateError::InvalidTtl { .. } => "TM-STATE-INVALID-TTL",
+            StateError::Backend { code, .. } => code,
             StateError::Store { .. } => "TM-STATE-STORE",
         }
     }
@@ -231,6 +242,7 @@ impl Classified for StateError {
             | StateError::OutOfMemory { .. }
             | StateError::MaxParallelism { .. }
             | StateError::InvalidTtl { .. } => Fault::User,
+            StateError::Backend { fault, .. } => *fault,
             StateError::Snapshot(_)
             | StateError::Decode { .. }
             | StateError::Migrate { .. }

@@ -84,8 +84,8 @@ pub use snapshot::{
     SubtaskSnapshot,
 };
 pub use store::{
-    HashMapStateBackend, OrderedStore, RowKeys, StateBackend, Storage, SubtaskContext, TableId, Write,
-    WriteBatch,
+    HashMapStateBackend, OrderedStore, RowKeys, StateBackend, StateBackendFactory, Storage, SubtaskContext,
+    TableId, Write, WriteBatch,
 };
 pub use timers::{TimeDomain, Timer, TimerService, Timers};
 pub use ttl::{StateTtlConfig, TtlUpdate, TtlVisibility};

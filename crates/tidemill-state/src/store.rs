@@ -91,6 +91,25 @@ pub trait StateBackend: Send + Sync {
     fn open(&self, subtask: &SubtaskContext) -> Result<Storage, StateError>;
 }
 
+/// Makes the backend of each slot of a TaskManager, as the configuration chooses (`state.backend.type`).
+///
+/// ```
+/// use tidemill_core::budget::MemoryBudget;
+/// use tidemill_state::{HashMapStateBackend, StateBackendFactory};
+///
+/// let slot = HashMapStateBackend.of_slot(&MemoryBudget::unlimited("managed memory"))?;
+/// assert_eq!(slot.name(), "hashmap");
+/// # Ok::<(), tidemill_state::StateError>(())
+/// ```
+pub trait StateBackendFactory: Send + Sync {
+    /// The backend of a slot with so much managed memory: all subtasks in the slot use it, and what it takes of the managed
+    /// memory it keeps until it is dropped.
+    ///
+    /// # Errors
+    /// When the backend cannot work within that memory, or at all.
+    fn of_slot(&self, managed: &MemoryBudget) -> Result<Arc<dyn StateBackend>, StateError>;
+}
+
 /// Keeps state in memory: the backend `hashmap`.
 ///
 /// ```
@@ -108,6 +127,12 @@ impl StateBackend for HashMapStateBackend {
 
     fn open(&self, _subtask: &SubtaskContext) -> Result<Storage, StateError> {
         Ok(Storage::Heap)
+    }
+}
+
+impl StateBackendFactory for HashMapStateBackend {
+    fn of_slot(&self, _: &MemoryBudget) -> Result<Arc<dyn StateBackend>, StateError> {
+        Ok(Arc::new(*self))
     }
 }
 

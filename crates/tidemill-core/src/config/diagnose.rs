@@ -251,13 +251,13 @@ mod tests {
             ("env.java.opts.all", "-XX:+UseG1GC"),
             ("metrics.reporter.prom.factory.class", "x"),
             ("fs.s3a.connection.maximum", "100"),
-            ("state.backend.rocksdb.writebuffer.size", "many"),
+            ("restart-strategy.fixed-delay.attempts", "many"),
             ("taskmanager.network.memory.buffers-per-channel", "2"),
         ]);
         assert!(diagnosis.errors.is_empty(), "{diagnosis:?}");
         assert_eq!(diagnosis.notes.len(), 4, "{diagnosis:?}");
         let warnings: Vec<&str> = diagnosis.warnings.iter().map(|w| w.key.as_str()).collect();
-        assert_eq!(warnings, ["taskmanager.heap.size", "state.backend.rocksdb.writebuffer.size"]);
+        assert_eq!(warnings, ["taskmanager.heap.size", "restart-strategy.fixed-delay.attempts"]);
     }
 
     proptest! {

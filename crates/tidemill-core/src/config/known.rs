@@ -383,7 +383,7 @@ mod tests {
             Some(Known::Flink { use_of, .. } | Known::Pattern { use_of }) => Some(use_of),
             _ => None,
         };
-        assert_eq!(use_of("state.backend.rocksdb.thread.num"), Some(Use::NotYet));
+        assert_eq!(use_of("state.backend.rocksdb.write-batch-size"), Some(Use::NotYet));
         assert_eq!(use_of("state.backend.forst.cache.dir"), Some(Use::None));
         assert_eq!(use_of("akka.log.level.of.mine"), Some(Use::OnlyJvm));
         assert_eq!(use_of("kubernetes.anything"), Some(Use::None));

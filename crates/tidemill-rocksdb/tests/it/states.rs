@@ -75,7 +75,7 @@ impl States {
         let (count, list, map) = (self.count, self.list, self.map);
         match action {
             Action::Count(key) => count.modify(self.at(*key), || 0, |count| *count += 1).map(drop),
-            Action::Append(key, item) => list.add(self.at(*key), [*item]),
+            Action::Append(key, item) => list.add(self.at(*key), *item),
             Action::Put(key, at, value) => map.put(self.at(*key), at.clone(), *value),
             Action::Remove(key, at) => map.remove(self.at(*key), at),
             Action::Clear(key) => {

@@ -11,6 +11,8 @@ use tidemill_network::{
     ChannelSender, GateBuffers, InputGate, LocalBufferPool, PartitionBuffers, ResultPartition, TaskWaker,
 };
 
+use tidemill_state::{HashMapStateBackend, StateBackend};
+
 use crate::cluster::job::{JobHandle, JobShared, SubtaskAddress};
 use crate::cluster::{EmbeddedCluster, TaskManagerResources};
 use crate::context::OperatorContext;
@@ -67,7 +69,7 @@ pub(super) fn deploy(
         }
     }
     connect(cluster, &plan, &first_task, &mut drafts, &go_on)?;
-    let slots = slots(cluster, &plan);
+    let slots = slots(cluster, &plan)?;
     let coordinators = coordinate(&plan)?;
     let groups = AlignmentGroups::default();
     let generic_types = Arc::new(GenericTypes::new(plan.settings.generic_types, drafts.len()));
@@ -162,19 +164,33 @@ fn partition_buffers(resources: &TaskManagerResources, channels: usize) -> Parti
     )
 }
 
-/// The managed memory of each slot: subtask i of every vertex of a slot sharing group runs in slot i of the group.
-fn slots<'a>(cluster: &EmbeddedCluster, plan: &'a ExecutionPlan) -> BTreeMap<&'a str, Vec<MemoryBudget>> {
+/// What the subtasks in a slot share.
+struct Slot {
+    managed_memory: MemoryBudget,
+    state_backend: Arc<dyn StateBackend>,
+}
+
+/// The slots of each slot sharing group: subtask i of every vertex of a group runs in slot i of it.
+fn slots<'a>(
+    cluster: &EmbeddedCluster,
+    plan: &'a ExecutionPlan,
+) -> Result<BTreeMap<&'a str, Vec<Slot>>, JobError> {
     let groups = plan.slots_by_group();
     let needed: u32 = groups.values().sum();
     let all = u64::from(cluster.resources.slots.unwrap_or(needed).max(1));
     let share = usize::try_from(cluster.resources.managed_bytes / all).unwrap_or(usize::MAX);
+    let slot = |number: u32| {
+        let managed_memory =
+            MemoryBudget::new(format!("managed memory of slot {number}"), share, MANAGED_KEY);
+        let state_backend = cluster
+            .state_backends
+            .of_slot(&managed_memory)
+            .map_err(|source| JobError::StateBackend { job: plan.job.name.clone(), source })?;
+        Ok(Slot { managed_memory, state_backend })
+    };
     groups
         .into_iter()
-        .map(|(group, count)| {
-            let budget =
-                |slot| MemoryBudget::new(format!("managed memory of slot {slot}"), share, MANAGED_KEY);
-            (group, (0..count).map(budget).collect())
-        })
+        .map(|(group, count)| Ok((group, (0..count).map(slot).collect::<Result<_, JobError>>()?)))
         .collect()
 }
 
@@ -330,13 +346,15 @@ fn assemble(
     draft: Draft,
     coordinators: &[Option<Arc<SourceCoordinator>>],
     groups: &AlignmentGroups,
-    slots: &BTreeMap<&str, Vec<MemoryBudget>>,
+    slots: &BTreeMap<&str, Vec<Slot>>,
     generic_types: &Arc<GenericTypes>,
 ) -> Result<Task, JobError> {
     let vertex_plan = &plan.vertices[draft.vertex];
     let vertex = &plan.job.vertices[draft.vertex];
     let job_name: Arc<str> = plan.job.name.as_str().into();
     let mut nodes = Vec::new();
+    let of_group = slots.get(vertex.slot_sharing_group.as_str());
+    let slot = of_group.and_then(|slots| slots.get(draft.subtask as usize));
     let mut contexts = Vec::new();
     let mut operators = Vec::new();
     for (place, node) in vertex_plan.nodes.iter().enumerate() {
@@ -364,11 +382,11 @@ fn assemble(
             max_parallelism: vertex.max_parallelism,
             state_listener: Some(generic_types.listener(Arc::clone(&name))),
             state_budget: cluster.task_heap.clone(),
-            managed_memory: slots
-                .get(vertex.slot_sharing_group.as_str())
-                .and_then(|budgets| budgets.get(draft.subtask as usize))
-                .cloned()
+            managed_memory: slot
+                .map(|slot| slot.managed_memory.clone())
                 .unwrap_or_else(|| MemoryBudget::new("managed memory", 0, MANAGED_KEY)),
+            state_backend: slot
+                .map_or_else(|| Arc::new(HashMapStateBackend) as _, |slot| Arc::clone(&slot.state_backend)),
             clock: Arc::clone(&cluster.clock),
             metrics: Arc::clone(&metrics),
             waker: waker.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidemill_core::budget::MemoryBudget;
 use tidemill_network::NetworkBufferPool;
-use tidemill_state::{Clock, SystemClock};
+use tidemill_state::{Clock, HashMapStateBackend, StateBackendFactory, SystemClock};
 
 use crate::error::JobError;
 use crate::graph::ExecutionPlan;
@@ -90,6 +90,7 @@ pub struct EmbeddedCluster {
     buffers: Arc<NetworkBufferPool>,
     task_heap: MemoryBudget,
     clock: Arc<dyn Clock>,
+    state_backends: Arc<dyn StateBackendFactory>,
 }
 
 impl EmbeddedCluster {
@@ -121,7 +122,23 @@ impl EmbeddedCluster {
         let buffers = NetworkBufferPool::new(resources.network_bytes, resources.segment_size);
         let limit = usize::try_from(resources.task_heap_bytes).unwrap_or(usize::MAX);
         let task_heap = MemoryBudget::new("task heap", limit, "taskmanager.memory.task.heap.size");
-        Self { resources, buffers, task_heap, clock }
+        Self { resources, buffers, task_heap, clock, state_backends: Arc::new(HashMapStateBackend) }
+    }
+
+    /// Has the slots keep keyed state in another way than in memory.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
+    /// use tidemill_state::HashMapStateBackend;
+    ///
+    /// let cluster = EmbeddedCluster::new(TaskManagerResources::default());
+    /// let cluster = cluster.with_state_backends(Arc::new(HashMapStateBackend)); // As it was.
+    /// # drop(cluster);
+    /// ```
+    #[must_use]
+    pub fn with_state_backends(self, state_backends: Arc<dyn StateBackendFactory>) -> Self {
+        Self { state_backends, ..self }
     }
 
     /// What the cluster has.

@@ -4,6 +4,7 @@ mod arguments;
 mod logging;
 mod progress;
 mod signals;
+mod state_backend;
 mod summary;
 
 use std::ffi::OsString;
@@ -147,7 +148,8 @@ impl Executor for EmbeddedExecutor {
         let needed = plan.slots_by_group().values().sum();
         let resources = resources(&configuration, &prepared.memory, needed)?;
         tracing::info!(job = plan.job.name, slots = needed, "starting");
-        let cluster = EmbeddedCluster::new(resources);
+        let backends = state_backend::factory(&configuration)?;
+        let cluster = EmbeddedCluster::new(resources).with_state_backends(backends);
         let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
         let signals = signals::listen();
         let job = match cluster.submit_unless(plan, &|| signals.has_come()) {

@@ -73,6 +73,14 @@ fn equals_it_with_tight_buffers() {
 }
 
 #[test]
+fn equals_it_with_state_in_rocksdb() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = format!("state.backend.rocksdb.localdir={}", folder.path().display());
+    check(&["-D", "parallelism.default=2", "-D", "state.backend.type=rocksdb", "-D", &files]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its files are gone with the job");
+}
+
+#[test]
 fn says_what_is_wrong() {
     let output = tempfile::tempdir().unwrap();
     let said = |arguments: &[&str]| {

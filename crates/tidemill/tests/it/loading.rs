@@ -59,17 +59,17 @@ fn each_buffer_timeout_of_the_block_works_alone() {
 
 #[test]
 fn settings_of_later_work_are_known_and_noted() {
-    for (name, notes, warnings) in [("rocksdb-tuning.yaml", 10, 1), ("checkpoint-tuning.yaml", 10, 1)] {
+    // Of those for RocksDB only that of incremental checkpoints.
+    for (name, entries, notes) in [("rocksdb-tuning.yaml", 10, 1), ("checkpoint-tuning.yaml", 10, 10)] {
         for loaded in both_ways(name) {
             assert_eq!(loaded.notes.len(), notes, "{name}: {:#?}", loaded.notes);
-            assert_eq!(loaded.warnings.len(), warnings, "{name}: {:#?}", loaded.warnings);
+            assert_eq!(loaded.warnings.len(), 1, "{name}: {:#?}", loaded.warnings);
             assert!(
                 loaded.notes.iter().all(|note| note.contains("not yet in effect")),
                 "{:#?}",
                 loaded.notes
             );
-            let entries = loaded.configuration.iter().count();
-            assert_eq!(entries, notes, "{name}");
+            assert_eq!(loaded.configuration.iter().count(), entries, "{name}");
         }
     }
 }

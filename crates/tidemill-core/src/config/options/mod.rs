@@ -8,6 +8,7 @@ mod network;
 mod parallelism;
 mod pipeline;
 mod rocksdb;
+mod state;
 mod tidemill;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub use network::*;
 pub use parallelism::*;
 pub use pipeline::*;
 pub use rocksdb::*;
+pub use state::*;
 pub use tidemill::*;
 
 use super::AnyOption;
@@ -48,13 +50,14 @@ pub struct Group {
 /// let declared: usize = options::groups().iter().map(|group| group.options.len()).sum();
 /// assert_eq!(declared, options::all().count());
 /// ```
-pub fn groups() -> [Group; 7] {
+pub fn groups() -> [Group; 8] {
     [
         Group { title: "Parallelism and slots", options: parallelism::ALL },
         Group { title: "The job", options: pipeline::ALL },
         Group { title: "Execution", options: execution::ALL },
         Group { title: "Memory", options: memory::ALL },
         Group { title: "Network buffers", options: network::ALL },
+        Group { title: "State", options: state::ALL },
         Group { title: "State in RocksDB", options: rocksdb::ALL },
         Group { title: "Tidemill's own", options: tidemill::ALL },
     ]

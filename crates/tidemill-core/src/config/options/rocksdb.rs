@@ -1,7 +1,5 @@
 //! Keyed state in RocksDB. Names, types and defaults are Flink 2.3's.
 
-use std::time::Duration;
-
 use super::checks::{AT_LEAST_ONE, at_least_one, open_share};
 use crate::config::enumeration::config_enum;
 use crate::config::option::declare_options;
@@ -117,10 +115,6 @@ declare_options! {
     ROCKSDB_WRITE_BUFFER_RATIO: f64 =
         ConfigOption::new("state.backend.rocksdb.memory.write-buffer-ratio").default("0.5").job().check(open_share);
 
-    /// The share of the block cache that is reserved for indexes and filters.
-    ROCKSDB_HIGH_PRIO_POOL_RATIO: f64 =
-        ConfigOption::new("state.backend.rocksdb.memory.high-prio-pool-ratio").default("0.1").job().check(open_share);
-
     /// Whether indexes and filters are in parts, of which only the needed ones are in memory; with a limited memory only.
     ROCKSDB_PARTITIONED_INDEX_FILTERS: bool =
         ConfigOption::new("state.backend.rocksdb.memory.partitioned-index-filters").default("false").job();
@@ -183,14 +177,6 @@ declare_options! {
     ROCKSDB_COMPRESSION: Vec<Compression> =
         ConfigOption::new("state.backend.rocksdb.compression.per.level").default("SNAPPY_COMPRESSION").job();
 
-    /// The age at which files are merged anew, so that expired entries disappear from them; `0` for never.
-    ROCKSDB_PERIODIC_COMPACTION: Duration =
-        ConfigOption::new("state.backend.rocksdb.compaction.filter.periodic-compaction-time").default("30 d").job();
-
-    /// After how many entries a merge looks at the clock again, to drop those that have expired.
-    ROCKSDB_QUERY_TIME_AFTER: i64 =
-        ConfigOption::new("state.backend.rocksdb.compaction.filter.query-time-after-num-entries").default("1000").job();
-
     /// How many threads of one RocksDB write buffers to disk and merge files.
     ROCKSDB_THREADS: u32 =
         ConfigOption::new("state.backend.rocksdb.thread.num").default("2").job().check(at_least_one).expected(AT_LEAST_ONE);
@@ -198,8 +184,8 @@ declare_options! {
     /// How many files one RocksDB keeps open; `-1` for all.
     ROCKSDB_OPEN_FILES: i32 = ConfigOption::new("state.backend.rocksdb.files.open").default("-1").job();
 
-    /// Folders for RocksDB's files, separated by commas; one for each disk spreads the load.
-    ROCKSDB_LOCAL_DIR: Vec<String> = ConfigOption::new("state.backend.rocksdb.localdir").job();
+    /// Folders for RocksDB's files, separated by commas or colons; one for each disk spreads the load.
+    ROCKSDB_LOCAL_DIR: String = ConfigOption::new("state.backend.rocksdb.localdir").job();
 
     /// Settings for a kind of disk, which the options above override.
     ROCKSDB_PREDEFINED: PredefinedOptions =
