@@ -47,7 +47,7 @@ mod tests {
     fn detours_are_left_out() {
         for (path, expected) in [
             ("crates/one/../../examples/job.rs", "examples/job.rs"),
-            ("../shared/./lib.rs", "../shared/lib.rs"),
+            ("../common/./lib.rs", "../common/lib.rs"),
             ("a/../../b.rs", "../b.rs"),
             ("/src/../lib.rs", "/lib.rs"),
             ("src/main.rs", "src/main.rs"),

@@ -6,7 +6,7 @@ use super::defaults;
 use super::error::AvroError;
 use super::resolution::Resolution;
 use super::schema::{AvroSchema, FieldNode, Kind, Logical, NodeId, RecordNode};
-use super::value::{Misfit, Value, decode_value, deeper, expected, put, unknown_field};
+use super::value::{Misfit, Value, decode_value, deeper, expected, of_long, put, unknown_field};
 
 /// How many values may be looked at while the branch of a union is tried out, beside so many for each value within: values that
 /// fit several branches alike could make it endless.
@@ -279,19 +279,6 @@ fn converted(schema: &AvroSchema, id: NodeId, value: Value) -> Value {
             }
         }
         (_, _, value) => value,
-    }
-}
-
-fn of_long(logical: Logical, number: i64) -> Value {
-    match logical {
-        Logical::TimeMicros => Value::TimeMicros(number),
-        Logical::TimestampMillis => Value::TimestampMillis(number),
-        Logical::TimestampMicros => Value::TimestampMicros(number),
-        Logical::TimestampNanos => Value::TimestampNanos(number),
-        Logical::LocalTimestampMillis => Value::LocalTimestampMillis(number),
-        Logical::LocalTimestampMicros => Value::LocalTimestampMicros(number),
-        Logical::LocalTimestampNanos => Value::LocalTimestampNanos(number),
-        _ => Value::Long(number),
     }
 }
 

@@ -32,7 +32,6 @@ mod decoder;
 mod defaults;
 mod error;
 mod evolution;
-mod failures;
 mod fit;
 #[doc(hidden)]
 pub mod fuzzing;

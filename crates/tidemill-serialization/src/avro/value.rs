@@ -117,19 +117,7 @@ fn scalar(decoder: &mut Decoder<'_>, slot: Slot) -> Result<Value, AvroError> {
                 _ => Value::Int(number),
             }
         }
-        Op::Long | Op::IntToLong => {
-            let number = decoder.long(slot)?;
-            match node.logical {
-                Logical::TimeMicros => Value::TimeMicros(number),
-                Logical::TimestampMillis => Value::TimestampMillis(number),
-                Logical::TimestampMicros => Value::TimestampMicros(number),
-                Logical::TimestampNanos => Value::TimestampNanos(number),
-                Logical::LocalTimestampMillis => Value::LocalTimestampMillis(number),
-                Logical::LocalTimestampMicros => Value::LocalTimestampMicros(number),
-                Logical::LocalTimestampNanos => Value::LocalTimestampNanos(number),
-                _ => Value::Long(number),
-            }
-        }
+        Op::Long | Op::IntToLong => of_long(node.logical, decoder.long(slot)?),
         Op::Float | Op::IntToFloat | Op::LongToFloat => Value::Float(decoder.float(slot)?),
         Op::Double | Op::IntToDouble | Op::LongToDouble | Op::FloatToDouble => {
             Value::Double(decoder.double(slot)?)
@@ -234,6 +222,20 @@ impl Misfit {
         let mut at = root.to_owned();
         self.path.iter().rev().for_each(|part| at.push_str(part));
         AvroError::Value { at, detail: self.detail }
+    }
+}
+
+/// A long as a value of a logical type, if it is one.
+pub(super) fn of_long(logical: Logical, number: i64) -> Value {
+    match logical {
+        Logical::TimeMicros => Value::TimeMicros(number),
+        Logical::TimestampMillis => Value::TimestampMillis(number),
+        Logical::TimestampMicros => Value::TimestampMicros(number),
+        Logical::TimestampNanos => Value::TimestampNanos(number),
+        Logical::LocalTimestampMillis => Value::LocalTimestampMillis(number),
+        Logical::LocalTimestampMicros => Value::LocalTimestampMicros(number),
+        Logical::LocalTimestampNanos => Value::LocalTimestampNanos(number),
+        _ => Value::Long(number),
     }
 }
 

@@ -6,11 +6,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
 
 use super::bytes::{put_blob, take_long};
 use super::error::AvroError;
-use super::failures::Failures;
 use super::fit::conform;
 use super::readable::check_written;
 use super::resolution::Resolution;
@@ -24,9 +22,6 @@ const MAGIC: u8 = 0;
 
 /// Schemas that are remembered by a decoder: more are only met by one that is fed with made-up ids.
 const MAX_SCHEMAS: usize = 1000;
-
-/// How long an id is taken for one that is not known, or whose schema cannot be used.
-const FAILED_FOR: Duration = Duration::from_secs(10);
 
 /// Where the schemas of messages are looked up, such as a `SchemaRegistry`.
 ///
@@ -187,31 +182,38 @@ pub fn encode_value_message(
 
 /// What was worked out for the schemas that messages were written with.
 struct Cache<V> {
-    known: HashMap<u32, V>,
-    failed: Failures<u32>,
+    /// What an id stands for never changes, so neither does what cannot be done with it.
+    known: HashMap<u32, Result<V, AvroError>>,
     /// The id of the message before, which most share.
     last: Option<u32>,
 }
 
 impl<V> Cache<V> {
     fn new() -> Self {
-        Self { known: HashMap::new(), failed: Failures::new(MAX_SCHEMAS, FAILED_FOR), last: None }
+        Self { known: HashMap::new(), last: None }
     }
 
-    fn get(&mut self, id: u32, make: impl FnOnce() -> Result<V, AvroError>) -> Result<&V, AvroError> {
+    /// A schema that cannot be had is not remembered: whoever is asked for it knows best how long that stays so.
+    fn get(
+        &mut self,
+        id: u32,
+        lookup: &impl SchemaLookup,
+        make: impl FnOnce(&AvroSchema) -> Result<V, AvroError>,
+    ) -> Result<&V, AvroError> {
         if self.last != Some(id) && !self.known.contains_key(&id) {
-            if let Some(error) = self.failed.get(id) {
-                return Err(error);
-            }
-            let made = make().inspect_err(|error| self.failed.insert(id, error))?;
+            let made = make(&lookup.schema_by_id(id)?);
             if self.known.len() >= MAX_SCHEMAS {
                 self.known.clear();
             }
             self.known.insert(id, made);
         }
         self.last = Some(id);
-        let gone = || AvroError::Wire { detail: format!("its schema has the id {id}, which is not known") };
-        self.known.get(&id).ok_or_else(gone)
+        let gone = || AvroError::Wire { detail: format!("its schema has the id {id}, which cannot be used") };
+        match self.known.get(&id) {
+            Some(Ok(made)) => Ok(made),
+            Some(Err(error)) => Err(error.copied().unwrap_or_else(gone)),
+            None => Err(gone()),
+        }
     }
 }
 
@@ -232,7 +234,7 @@ pub struct RecordDecoder<T, L> {
 }
 
 impl<T: AvroType, L: SchemaLookup> RecordDecoder<T, L> {
-    /// Looks schemas up here, each once; those that are not there, or cannot be used, again after 10 seconds.
+    /// Looks schemas up here, each once; those that cannot be had with each message.
     pub fn new(lookup: L) -> Self {
         Self { lookup, readers: Cache::new() }
     }
@@ -243,8 +245,7 @@ impl<T: AvroType, L: SchemaLookup> RecordDecoder<T, L> {
     /// When it is none, its schema cannot be had, the type cannot be made of it, or the data are damaged.
     pub fn decode(&mut self, message: &[u8]) -> Result<T, AvroError> {
         let (id, data) = split(message)?;
-        let lookup = &self.lookup;
-        let reader = self.readers.get(id, || AvroReader::lenient(&lookup.schema_by_id(id)?))?;
+        let reader = self.readers.get(id, &self.lookup, AvroReader::lenient)?;
         reader.decode(&whole(reader.resolution().writer(), data))
     }
 }
@@ -298,11 +299,9 @@ impl<L: SchemaLookup> ValueDecoder<L> {
     /// When it is none, its schema cannot be had, or the data are damaged or have no place in the reader's schema.
     pub fn decode(&mut self, message: &[u8]) -> Result<Value, AvroError> {
         let (id, data) = split(message)?;
-        let (lookup, reader) = (&self.lookup, &self.reader);
-        let resolution = self.resolutions.get(id, || {
-            let writer = lookup.schema_by_id(id)?;
-            Resolution::new(&writer, reader.as_ref().unwrap_or(&writer))
-        })?;
+        let reader = &self.reader;
+        let make = |writer: &AvroSchema| Resolution::new(writer, reader.as_ref().unwrap_or(writer));
+        let resolution = self.resolutions.get(id, &self.lookup, make)?;
         decode_value(resolution, &whole(resolution.writer(), data))
     }
 }

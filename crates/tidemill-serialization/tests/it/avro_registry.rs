@@ -12,7 +12,7 @@ use tidemill_core::Classified;
 use tidemill_serialization::avro::registry::{
     RegistryConfig, RegistryError, SchemaRegistry, SubjectNameStrategy,
 };
-use tidemill_serialization::avro::{AvroRecord, AvroSchema, Value, schema_of, wire};
+use tidemill_serialization::avro::{AvroError, AvroRecord, AvroSchema, Value, schema_of, wire};
 
 /// A request as it came.
 #[derive(Clone, Debug, Default)]
@@ -615,12 +615,18 @@ fn ids_that_are_not_known_are_asked_for_once() {
     let registry = SchemaRegistry::connect(config(&server.url).unknown_ttl(Duration::ZERO)).unwrap();
     assert!(registry.schema(5).is_err() && registry.schema(5).is_err());
     assert_eq!(server.seen().len(), 4);
-    // Decoders remember, too, whoever it is that they ask.
+    // A decoder leaves it to the registry.
     let mut decoder = wire::ValueDecoder::new(&registry);
     for _ in 0..3 {
         assert_eq!(decoder.decode(&[0, 0, 0, 0, 5, 0]).unwrap_err().code(), "TM-REGISTRY-NOT-FOUND");
     }
-    assert_eq!(server.seen().len(), 5);
+    assert_eq!(server.seen().len(), 7);
+    let remembers = client(&server.url);
+    let mut decoder = wire::ValueDecoder::new(&remembers);
+    for _ in 0..3 {
+        assert_eq!(decoder.decode(&[0, 0, 0, 0, 5, 0]).unwrap_err().code(), "TM-REGISTRY-NOT-FOUND");
+    }
+    assert_eq!(server.seen().len(), 8);
     // A schema that cannot be used is not had again each time, either.
     let server = Server::start(|_| Some(Response::new(200, r#"{"schema": "{"}"#)));
     let registry = client(&server.url);
@@ -659,4 +665,21 @@ fn what_a_registry_says_is_bounded() {
         Some(Response::new(200, json!({"schema": "", "schemaType": kind}).to_string()))
     });
     assert!(client(&server.url).schema(1).unwrap_err().to_string().len() < 1000);
+}
+
+/// What cannot be read is found out once: to compare large schemas for each message would take long.
+#[test]
+fn a_schema_that_does_not_fit_is_looked_up_once() {
+    let asked = std::cell::Cell::new(0);
+    struct Counted<'a>(&'a std::cell::Cell<u32>);
+    impl wire::SchemaLookup for Counted<'_> {
+        fn schema_by_id(&self, _: u32) -> Result<AvroSchema, AvroError> {
+            self.0.set(self.0.get() + 1);
+            AvroSchema::parse("\"string\"")
+        }
+    }
+    let mut decoder = wire::RecordDecoder::<i32, _>::new(Counted(&asked));
+    let messages = [1, 1, 2, 1].map(|id| decoder.decode(&[0, 0, 0, 0, id, 2, b'x']).unwrap_err().to_string());
+    assert!(messages.iter().all(|message| *message == messages[0]), "{messages:?}");
+    assert_eq!(asked.get(), 2);
 }

@@ -27,6 +27,7 @@ mod cache;
 mod client;
 mod config;
 mod error;
+mod failures;
 mod http;
 mod subject;
 

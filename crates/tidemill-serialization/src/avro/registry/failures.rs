@@ -1,25 +1,24 @@
 //! [`Failures`]: what failed a short while ago, and would fail again.
 
-use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemill_core::Classified;
 
-use super::error::AvroError;
+use super::cache::Cache;
+use crate::avro::AvroError;
 
 /// Remembers so many failures for so long; the oldest make room. Without it each message with an id that nobody knows would be
 /// a request to the registry.
 pub(super) struct Failures<K> {
-    known: HashMap<K, (Instant, AvroError)>,
-    order: VecDeque<K>,
-    most: usize,
+    known: Cache<K, (Instant, Arc<AvroError>)>,
     ttl: Duration,
 }
 
 impl<K: Hash + Eq + Copy> Failures<K> {
     pub(super) fn new(most: usize, ttl: Duration) -> Self {
-        Self { known: HashMap::new(), order: VecDeque::new(), most: most.max(1), ttl }
+        Self { known: Cache::new(most), ttl }
     }
 
     pub(super) fn get(&self, key: K) -> Option<AvroError> {
@@ -29,15 +28,8 @@ impl<K: Hash + Eq + Copy> Failures<K> {
 
     /// Remembers what will not be any better when it is tried again at once.
     pub(super) fn insert(&mut self, key: K, error: &AvroError) {
-        let Some(error) = error.copied().filter(|error| !error.retryable()) else { return };
-        if self.known.insert(key, (Instant::now(), error)).is_some() {
-            return;
-        }
-        self.order.push_back(key);
-        if self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
+        if let Some(error) = error.copied().filter(|error| !error.retryable()) {
+            self.known.insert(key, (Instant::now(), Arc::new(error)));
         }
     }
 }
@@ -65,12 +57,9 @@ mod tests {
         let mut failures = Failures::new(2, LONG);
         failures.insert(1, &AvroError::Io(std::io::ErrorKind::TimedOut.into()));
         assert!(failures.get(1).is_none());
-        #[cfg(feature = "registry")]
-        {
-            let (what, detail) = ("answer".to_owned(), "nobody there".to_owned());
-            let error = crate::avro::registry::RegistryError::Unreachable { what, attempts: 1, detail };
-            failures.insert(2, &error.into());
-            assert!(failures.get(2).is_none());
-        }
+        let (what, detail) = ("answer".to_owned(), "nobody there".to_owned());
+        let error = crate::avro::registry::RegistryError::Unreachable { what, attempts: 1, detail };
+        failures.insert(2, &error.into());
+        assert!(failures.get(2).is_none());
     }
 }
