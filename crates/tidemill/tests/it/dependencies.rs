@@ -8,20 +8,23 @@ use serde_json::Value;
 /// For each crate: the crates of the workspace that it may depend on.
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     let low = ["tidemill-core", "tidemill-derive", "tidemill-serialization"];
-    let runtime = ["tidemill-core", "tidemill-serialization", "tidemill-state", "tidemill-network"];
+    let data = ["tidemill-core", "tidemill-serialization", "tidemill-state", "tidemill-network"];
+    let runtime = [data.as_slice(), &["tidemill-checkpoint"]].concat();
     let above = [runtime.as_slice(), &["tidemill-runtime"]].concat();
     BTreeMap::from([
         ("tidemill-core", vec![]),
         ("tidemill-derive", vec![]),
         ("tidemill-serialization", low[..2].to_vec()),
         ("tidemill-state", vec!["tidemill-core", "tidemill-serialization"]),
+        ("tidemill-rocksdb", vec!["tidemill-core", "tidemill-state"]),
         ("tidemill-network", vec!["tidemill-core", "tidemill-serialization"]),
-        ("tidemill-runtime", runtime.to_vec()),
+        ("tidemill-checkpoint", vec!["tidemill-core"]),
+        ("tidemill-runtime", runtime.clone()),
         ("tidemill-datastream", above.clone()),
         ("tidemill-connectors", above.clone()),
         ("tidemill-testkit", above.clone()),
-        ("tidemill-fuzz", runtime.to_vec()),
-        ("tidemill", [above.as_slice(), &["tidemill-datastream", "tidemill-connectors"]].concat()),
+        ("tidemill-fuzz", runtime),
+        ("tidemill", [above.as_slice(), &["tidemill-datastream", "tidemill-connectors", "tidemill-rocksdb"]].concat()),
     ])
 }
 

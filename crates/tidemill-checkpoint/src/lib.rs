@@ -1,0 +1,1 @@
+//! Checkpoints: who decides when, what is stored of them, and where.
