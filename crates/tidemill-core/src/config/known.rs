@@ -354,7 +354,9 @@ mod tests {
             assert_eq!(flink_default.and_then(same), meta.default.and_then(same), "{}", meta.key);
             assert_eq!(flink.deprecated, meta.deprecated, "{}", meta.key);
             let type_name = option.type_name();
-            assert!(type_name.starts_with(flink.type_name), "{}: {type_name}", meta.key);
+            // Where Flink takes the name of a class besides, only the names that mean something here are left.
+            let named = flink.type_name == "String" && type_name.starts_with("Enum");
+            assert!(named || type_name.starts_with(flink.type_name), "{}: {type_name}", meta.key);
         }
     }
 
