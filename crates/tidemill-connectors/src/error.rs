@@ -158,6 +158,14 @@ pub enum ConnectorError {
         /// Why.
         reason: String,
     },
+    /// A part that a checkpoint holds is not there to be made visible.
+    #[error("the part '{}', which is in the checkpoint, cannot be made visible: {reason}", path.display())]
+    PartLost {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The state of a split or sink was not written by this connector.
     #[error("the stored state of the {what} cannot be read: {detail}")]
     State {
@@ -259,6 +267,7 @@ impl Classified for ConnectorError {
             Self::UnsupportedType { .. } => "TM-CONNECTOR-UNSUPPORTED-TYPE",
             Self::InvalidOption(_) => "TM-CONNECTOR-INVALID-OPTION",
             Self::Resume { .. } => "TM-CONNECTOR-RESUME",
+            Self::PartLost { .. } => "TM-CONNECTOR-PART-LOST",
             Self::State { .. } => "TM-CONNECTOR-STATE",
             Self::BadTarget { .. } => "TM-CONNECTOR-BAD-TARGET",
             Self::WrongInput { .. } => "TM-CONNECTOR-WRONG-INPUT",

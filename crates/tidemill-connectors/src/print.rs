@@ -7,7 +7,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch, TypedBatch};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
+use tidemill_runtime::{
+    Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
+};
 use tidemill_serialization::Data;
 use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
@@ -295,7 +297,7 @@ impl Operator for PrintOperator {
         Ok(if self.poll()? { Progress::Done } else { Progress::Wait })
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, _: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         // At most one of the two: what was restored goes to the printer as a whole.
         let texts = [self.printer.unwritten().unwrap_or_default(), self.restored.clone()];
         let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
@@ -313,6 +315,8 @@ impl Operator for PrintOperator {
 
 #[cfg(test)]
 mod tests {
+    use tidemill_core::CheckpointBarrier;
+
     use tidemill_state::SystemClock;
 
     use super::*;
@@ -332,15 +336,18 @@ mod tests {
         let batch = || Batch::new(TypedBatch::from_values(vec![3u32]));
         let out = &mut Output::default();
         assert_eq!(stuck.process(0, batch(), out).unwrap(), Progress::Wait);
-        let snapshot = stuck.snapshot().unwrap();
+        let snapshot = stuck.snapshot(&SnapshotContext::of(CheckpointBarrier::new(1, 0))).unwrap();
 
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = PrintSink::display::<u32>().target(PrintTarget::Writer(written.clone()));
         let mut restored = open(&sink, Some(snapshot));
-        let again = restored.snapshot().unwrap();
+        let again = restored.snapshot(&SnapshotContext::of(CheckpointBarrier::new(1, 0))).unwrap();
         assert_eq!(restored.process(0, batch(), out).unwrap(), Progress::Done);
         assert_eq!(written.lock().as_slice(), b"1\n2\n3\n");
-        assert!(restored.snapshot().unwrap().is_empty(), "all is out");
+        assert!(
+            restored.snapshot(&SnapshotContext::of(CheckpointBarrier::new(1, 0))).unwrap().is_empty(),
+            "all is out"
+        );
 
         written.lock().clear();
         let mut without_input = open(&sink, Some(again));

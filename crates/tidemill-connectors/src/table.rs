@@ -8,7 +8,9 @@ use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
+use tidemill_runtime::{
+    Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
+};
 use tidemill_serialization::Record;
 use tidemill_state::{OperatorSnapshot, OperatorStateMode, StateError, SubtaskSnapshot};
 
@@ -255,7 +257,7 @@ impl Operator for TableOperator {
         }
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, _: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         Ok(self.table.snapshot())
     }
 

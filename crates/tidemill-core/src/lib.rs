@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod budget;
+pub mod checkpoint;
 pub mod config;
 pub mod element;
 pub mod error;
@@ -18,6 +19,9 @@ pub mod memory;
 pub mod time;
 
 pub use batch::{ArrowBatch, Batch, BatchData, TypedBatch};
+pub use checkpoint::{
+    AfterSavepoint, BarrierAlignment, CheckpointBarrier, CheckpointId, SavepointFormat, SnapshotKind,
+};
 pub use element::Element;
 pub use error::{Classified, Fault};
 pub use id::{JobId, JobVertexId, OperatorId};

@@ -111,7 +111,7 @@ impl JobResult {
     /// }
     /// ```
     pub fn of(job: &JobHandle) -> Self {
-        Self { metrics: Arc::clone(job.metrics()) }
+        Self { metrics: job.metrics() }
     }
 
     /// What the job has counted.

@@ -1,5 +1,6 @@
 //! What travels through a channel besides records.
 
+use tidemill_core::CheckpointBarrier;
 use tidemill_core::batch::Batch;
 use tidemill_core::time::Watermark;
 use tidemill_serialization::BatchSerializer;
@@ -20,8 +21,12 @@ pub enum Event {
     Watermark(Watermark),
     /// The producer has gone idle (true) or is active again (false).
     Idle(bool),
-    /// Nothing follows on this channel.
+    /// No records follow on this channel, nor what rides with them; barriers may.
     EndOfInput,
+    /// What came before belongs to a checkpoint, what follows does not.
+    Barrier(CheckpointBarrier),
+    /// Nothing follows on this channel: its producer has ended.
+    EndOfPartition,
 }
 
 /// A batch on its way: by pointer within a process, encoded between processes.

@@ -104,7 +104,7 @@ impl Riders {
                 self.active |= !idle;
                 self.idle = idle;
             }
-            Event::EndOfInput => {}
+            Event::EndOfInput | Event::Barrier(_) | Event::EndOfPartition => {}
         }
     }
 
@@ -446,11 +446,12 @@ impl ResultPartition {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn broadcast(&mut self, event: Event) -> Result<(), NetworkError> {
-        if event == Event::EndOfInput {
+        let rides = matches!(event, Event::Watermark(_) | Event::Idle(_));
+        if !rides {
             self.flush()?;
         }
         for (index, channel) in self.channels.channels.iter_mut().enumerate() {
-            let rides = event != Event::EndOfInput && self.router.has_records(index);
+            let rides = rides && self.router.has_records(index);
             if rides {
                 channel.riders.add(event);
             } else {

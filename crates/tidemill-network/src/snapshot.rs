@@ -247,6 +247,11 @@ impl PartitionSnapshot {
 }
 
 impl InFlight {
+    /// Whether it is part of what was on its way: barriers and the ends of producers belong to one run of a job.
+    pub(crate) fn is_stored(&self) -> bool {
+        !matches!(self, InFlight::Event(Event::Barrier(_) | Event::EndOfPartition))
+    }
+
     fn bytes(&mut self) -> Option<&mut Vec<u8>> {
         match self {
             InFlight::Buffer(bytes) => Some(bytes),
@@ -449,6 +454,8 @@ fn put_event(out: &mut Vec<u8>, event: Event) {
         Event::Idle(true) => out.push(IDLE),
         Event::Idle(false) => out.push(ACTIVE),
         Event::EndOfInput => out.push(END),
+        // Left out of snapshots: they belong to one run of a job.
+        Event::Barrier(_) | Event::EndOfPartition => {}
     }
 }
 
@@ -463,8 +470,9 @@ fn get_event(tag: u8, input: &mut Input<'_>) -> Result<Event, DecodeError> {
 }
 
 fn put_items(out: &mut Vec<u8>, items: &[InFlight]) {
-    put_count(out, items.len());
-    for item in items {
+    let stored = || items.iter().filter(|item| item.is_stored());
+    put_count(out, stored().count());
+    for item in stored() {
         match item {
             InFlight::Buffer(bytes) => {
                 out.push(BUFFER);

@@ -10,7 +10,7 @@ use tidemill_state::{StateBackend, StateBackendFactory, StateError, Storage, Sub
 use crate::error::RocksDbError;
 use crate::memory::SlotMemory;
 use crate::settings::RocksDbSettings;
-use crate::store::RocksDbStore;
+use crate::store::{NAME, RocksDbStore};
 
 /// Makes the backend of each slot of a TaskManager.
 ///
@@ -40,6 +40,11 @@ impl RocksDbStateBackends {
         let total = settings.fixed_per_tm.filter(|_| settings.fixed_per_slot.is_none() && !settings.managed);
         let shared = total.map(|total| SlotMemory::new(total, &settings));
         Self { settings, temporary, shared }
+    }
+
+    /// The fixed memory that all slots share (`state.backend.rocksdb.memory.fixed-per-tm`), where it counts.
+    pub fn shared_memory(&self) -> Option<&SlotMemory> {
+        self.shared.as_ref()
     }
 }
 
@@ -146,7 +151,7 @@ impl RocksDbStateBackend {
         self.memory.as_ref()
     }
 
-    /// Opens an empty RocksDB for a subtask, in the next folder.
+    /// Prepares a RocksDB for a subtask, in the next folder; it is opened when the first table is, or by a restore.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -158,7 +163,7 @@ impl RocksDbStateBackend {
             UNIQUE.fetch_add(1, Ordering::Relaxed) as u64 | u64::from(std::process::id()) << 32
         );
         let name = format!("tidemill-rocksdb-{}-{}-{unique}", subtask.operator, subtask.subtask);
-        RocksDbStore::open(folder.join(name), &self.settings, self.memory.as_ref())
+        RocksDbStore::prepare(folder.join(name), &self.settings, self.memory.as_ref())
     }
 }
 
@@ -167,10 +172,14 @@ static UNIQUE: AtomicUsize = AtomicUsize::new(0);
 
 impl StateBackend for RocksDbStateBackend {
     fn name(&self) -> &'static str {
-        "rocksdb"
+        NAME
     }
 
     fn open(&self, subtask: &SubtaskContext) -> Result<Storage, StateError> {
-        Ok(Storage::Ordered(Arc::new(self.open_store(subtask)?)))
+        let store = Arc::new(self.open_store(subtask)?);
+        Ok(match self.memory.as_ref().and_then(SlotMemory::values) {
+            None => Storage::Ordered(store),
+            Some(values) => Storage::Cached(store, values.clone()),
+        })
     }
 }

@@ -7,15 +7,21 @@
 //! This is the only crate that names RocksDB, which takes a long time to compile.
 
 mod backend;
+mod database;
 mod error;
 mod memory;
+mod metrics;
 mod options;
+mod restore;
 mod settings;
+mod snapshot;
 mod store;
+mod ttl_filter;
 
 pub use backend::{RocksDbStateBackend, RocksDbStateBackends};
 pub use error::RocksDbError;
 pub use memory::{MemorySplit, SlotMemory};
+pub use metrics::MetricSettings;
 pub use rust_rocksdb::statistics::Ticker;
 pub use settings::RocksDbSettings;
 pub use store::RocksDbStore;

@@ -1,6 +1,9 @@
 //! [`SlotMemory`]: one block cache and one limit of write buffers for all RocksDBs of a slot.
 
-use rust_rocksdb::{Cache, LruCacheOptions, WriteBufferManager};
+use std::sync::Arc;
+
+use tidemill_rocksdb_sys::Memory;
+use tidemill_state::StateCache;
 
 use crate::settings::RocksDbSettings;
 
@@ -44,51 +47,63 @@ impl MemorySplit {
 /// The memory that all RocksDBs of a slot share; each also holds on to it.
 #[derive(Clone)]
 pub struct SlotMemory {
-    pub(crate) cache: Cache,
-    pub(crate) write_buffers: WriteBufferManager,
+    pub(crate) shared: Arc<Memory>,
+    values: Option<StateCache>,
     split: MemorySplit,
 }
 
 impl SlotMemory {
-    /// Divides `total` bytes as `settings` say.
+    /// Divides `total` bytes as `settings` say: [the cache of values](Self::values) gets its share first, and Flink's formula
+    /// divides what is left.
     ///
     /// ```
     /// use tidemill_core::config::Configuration;
     /// use tidemill_rocksdb::{RocksDbSettings, SlotMemory};
     ///
-    /// let settings = RocksDbSettings::of(&Configuration::new())?;
+    /// let mut settings = RocksDbSettings::of(&Configuration::new())?;
+    /// settings.cache_fraction = 0.0;
     /// let memory = SlotMemory::new(256 << 20, &settings);
     /// assert_eq!((memory.capacity(), memory.used()), (223_696_213, 0));
+    /// settings.cache_fraction = 0.5;
+    /// let memory = SlotMemory::new(512 << 20, &settings);
+    /// assert_eq!((memory.capacity(), memory.used()), (223_696_213, 0));
+    /// assert_eq!(memory.values().map(|values| values.limit()), Some(256 << 20));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(total: u64, settings: &RocksDbSettings) -> Self {
-        let split = MemorySplit::of(total, settings.write_buffer_ratio);
-        let mut options = LruCacheOptions::default();
-        options.set_capacity(usize::try_from(split.cache).unwrap_or(usize::MAX));
-        let cache = Cache::new_lru_cache_opts(&options);
+        let values = (total as f64 * settings.cache_fraction) as u64;
+        let split = MemorySplit::of(total - values, settings.write_buffer_ratio);
+        let values = usize::try_from(values).unwrap_or(usize::MAX);
+        let values = (values > 0).then(|| StateCache::new(values));
+        let cache = usize::try_from(split.cache).unwrap_or(usize::MAX);
         let limit = usize::try_from(split.write_buffers).unwrap_or(usize::MAX);
-        let manager = WriteBufferManager::new_write_buffer_manager_with_cache(limit, false, cache.clone());
-        Self { cache, write_buffers: manager, split }
+        let shared = Arc::new(Memory::new(cache, settings.high_priority_ratio, limit));
+        Self { shared, values, split }
     }
 
-    /// How it is divided.
+    /// The cache of values in front of RocksDB, if there is one.
+    pub fn values(&self) -> Option<&StateCache> {
+        self.values.as_ref()
+    }
+
+    /// How that part of it is divided that RocksDB has.
     pub fn split(&self) -> MemorySplit {
         self.split
     }
 
     /// The bytes that the block cache may take, write buffers included.
     pub fn capacity(&self) -> usize {
-        self.cache.get_capacity()
+        self.shared.capacity()
     }
 
     /// The bytes that blocks and write buffers take now.
     pub fn used(&self) -> usize {
-        self.cache.get_usage()
+        self.shared.used()
     }
 
     /// The bytes that write buffers take now.
     pub fn write_buffers_used(&self) -> usize {
-        self.write_buffers.get_usage()
+        self.shared.write_buffers_used()
     }
 
     /// What in `settings` has no effect, or a bad one, within this memory: sentences for the log.

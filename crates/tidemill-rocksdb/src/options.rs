@@ -11,7 +11,7 @@ use crate::memory::SlotMemory;
 use crate::settings::RocksDbSettings;
 
 /// Of how many levels RocksDB's trees have.
-const LEVELS: usize = 7;
+pub(crate) const LEVELS: usize = 7;
 
 /// The options of a whole RocksDB. What is lost in a crash comes back from a checkpoint, so nothing is logged or forced to disk.
 pub(crate) fn database(settings: &RocksDbSettings, memory: Option<&SlotMemory>, statistics: bool) -> Options {
@@ -30,7 +30,7 @@ pub(crate) fn database(settings: &RocksDbSettings, memory: Option<&SlotMemory>, 
         options.set_db_log_dir(folder);
     }
     if let Some(memory) = memory {
-        options.set_write_buffer_manager(&memory.write_buffers);
+        memory.shared.limit_writes(&mut options);
     }
     if statistics {
         options.enable_statistics();
@@ -61,8 +61,13 @@ pub(crate) fn column_family(
     options.set_target_file_size_base(settings.target_file_size);
     options.set_max_bytes_for_level_base(settings.max_level_size);
     options.set_compression_per_level(&compression(&settings.compression)?);
+    // RocksDB would merge old files anew every 30 days as soon as there is a filter.
+    options.set_periodic_compaction_seconds(0);
     options.set_merge_operator_associative("append", append);
     options.set_block_based_table_factory(&blocks(settings, memory));
+    if let Some(memory) = memory {
+        memory.shared.cache_blocks(&mut options);
+    }
     Ok(options)
 }
 
@@ -72,8 +77,7 @@ fn blocks(settings: &RocksDbSettings, memory: Option<&SlotMemory>) -> BlockBased
     blocks.set_metadata_block_size(usize::try_from(settings.metadata_block_size).unwrap_or(usize::MAX));
     let mut bits = settings.bloom_bits_per_key;
     match memory {
-        Some(memory) => {
-            blocks.set_block_cache(&memory.cache);
+        Some(_) => {
             // They would not be within the limit otherwise.
             blocks.set_cache_index_and_filter_blocks(true);
             blocks.set_cache_index_and_filter_blocks_with_high_priority(true);

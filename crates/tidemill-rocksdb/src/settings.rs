@@ -1,11 +1,16 @@
 //! [`RocksDbSettings`]: what the configuration says of RocksDB, with the predefined options filled in.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tidemill_core::config::options::{
     self, CompactionStyle, Compression, PredefinedOptions, RocksDbLogLevel,
 };
-use tidemill_core::config::{ConfigError, ConfigOption, Configuration, MemorySize, OptionType};
+use tidemill_core::config::{
+    AnyOption, BadValue, ConfigError, ConfigOption, Configuration, MemorySize, OptionType,
+};
+
+use crate::metrics::MetricSettings;
 
 /// What the configuration says of RocksDB. An explicit option counts first, then the predefined options, then the default.
 ///
@@ -28,8 +33,12 @@ pub struct RocksDbSettings {
     pub fixed_per_slot: Option<u64>,
     /// Bytes for RocksDB in all slots together, where neither of the other two counts.
     pub fixed_per_tm: Option<u64>,
-    /// The share of write buffers of a limited memory.
+    /// The share of a limited memory that is a cache of values in front of RocksDB; 0 for none.
+    pub cache_fraction: f64,
+    /// The share of write buffers of what RocksDB has of a limited memory.
     pub write_buffer_ratio: f64,
+    /// The share of the block cache that is kept for indexes and filters.
+    pub high_priority_ratio: f64,
     /// Whether indexes and filters are in parts.
     pub partitioned_index_filters: bool,
     /// Bytes of a write buffer.
@@ -72,6 +81,20 @@ pub struct RocksDbSettings {
     pub log_size: u64,
     /// How many log files are kept.
     pub log_files: u32,
+    /// Entries of a compaction after which the time is looked at again.
+    pub filter_query_time: u64,
+    /// After which time files of a state that expires are merged anew; zero for never.
+    pub filter_periodic_time: Duration,
+    /// Bytes that are written at once when state is restored at another parallelism.
+    pub write_batch_size: u64,
+    /// The share of its key groups that a subtask must own for its files to be taken over as they are.
+    pub restore_overlap: f64,
+    /// Whether what is copied out of files at another parallelism becomes files.
+    pub ingest: bool,
+    /// Whether files of others are removed at once at another parallelism.
+    pub delete_files_in_range: bool,
+    /// Which figures are switched on.
+    pub metrics: MetricSettings,
     /// Which of the sizes that a limited memory overrides were set explicitly, by key.
     pub(crate) explicit_sizes: Vec<&'static str>,
 }
@@ -116,7 +139,7 @@ impl RocksDbSettings {
         let optional = |option: &ConfigOption<MemorySize>| {
             Ok::<_, ConfigError>(configuration.get_optional(option)?.map(MemorySize::bytes))
         };
-        let sizes: [&'static dyn tidemill_core::config::AnyOption; 1] = [&options::ROCKSDB_BLOCK_CACHE_SIZE];
+        let sizes: [&'static dyn AnyOption; 1] = [&options::ROCKSDB_BLOCK_CACHE_SIZE];
         let explicit_sizes = sizes
             .iter()
             .filter(|option| configuration.contains(**option))
@@ -128,7 +151,9 @@ impl RocksDbSettings {
             managed: configuration.get(&options::ROCKSDB_MEMORY_MANAGED)?,
             fixed_per_slot: optional(&options::ROCKSDB_FIXED_PER_SLOT)?,
             fixed_per_tm: optional(&options::ROCKSDB_FIXED_PER_TM)?,
+            cache_fraction: configuration.get(&options::STATE_CACHE_FRACTION)?,
             write_buffer_ratio: configuration.get(&options::ROCKSDB_WRITE_BUFFER_RATIO)?,
+            high_priority_ratio: high_priority_ratio(configuration)?,
             partitioned_index_filters: configuration.get(&options::ROCKSDB_PARTITIONED_INDEX_FILTERS)?,
             write_buffer_size: bytes(&options::ROCKSDB_WRITE_BUFFER_SIZE, mib(64))?,
             write_buffer_count: value(
@@ -167,9 +192,43 @@ impl RocksDbSettings {
             log_dir: configuration.get_optional(&options::ROCKSDB_LOG_DIR)?.map(PathBuf::from),
             log_size: bytes(&options::ROCKSDB_LOG_SIZE, None)?,
             log_files: configuration.get(&options::ROCKSDB_LOG_FILES)?,
+            filter_query_time: configuration.get(&options::ROCKSDB_FILTER_QUERY_TIME)?.unsigned_abs(),
+            filter_periodic_time: configuration.get(&options::ROCKSDB_FILTER_PERIODIC_TIME)?,
+            write_batch_size: bytes(&options::ROCKSDB_WRITE_BATCH_SIZE, None)?,
+            restore_overlap: configuration.get(&options::ROCKSDB_RESTORE_OVERLAP)?,
+            ingest: configuration.get(&options::ROCKSDB_USE_INGEST)?,
+            delete_files_in_range: configuration.get(&options::ROCKSDB_DELETE_FILES_IN_RANGE)?,
+            metrics: MetricSettings::of(configuration)?,
             explicit_sizes,
         })
     }
+}
+
+/// The share of indexes and filters, which together with that of write buffers must leave room for blocks of rows.
+fn high_priority_ratio(configuration: &Configuration) -> Result<f64, ConfigError> {
+    let write_buffers = configuration.get(&options::ROCKSDB_WRITE_BUFFER_RATIO)?;
+    let ratio = configuration.get(&options::ROCKSDB_HIGH_PRIORITY_RATIO)?;
+    // As shares of the block cache, by Flink's formula.
+    let of_write_buffers = 2.0 * write_buffers / (3.0 - write_buffers);
+    if of_write_buffers + ratio < 1.0 {
+        return Ok(ratio);
+    }
+    let (option, value): (&dyn AnyOption, f64) =
+        match configuration.contains(&options::ROCKSDB_HIGH_PRIORITY_RATIO) {
+            true => (&options::ROCKSDB_HIGH_PRIORITY_RATIO, ratio),
+            false => (&options::ROCKSDB_WRITE_BUFFER_RATIO, write_buffers),
+        };
+    let Some((key, origin)) = configuration.origin(option) else { return Ok(ratio) };
+    Err(ConfigError::InvalidValue {
+        key: key.into(),
+        value: value.to_string().into(),
+        expected: option.type_name().into(),
+        reason: BadValue::new(format!(
+            "write buffers take {of_write_buffers:.2} of the block cache at write-buffer-ratio {write_buffers}, indexes and \
+             filters {ratio} at high-prio-pool-ratio: lower one of them, so that there is room for blocks of rows"
+        )),
+        origin: origin.clone(),
+    })
 }
 
 /// An explicit value, or that of the profile, or the default.
@@ -179,7 +238,7 @@ fn value<T: OptionType>(
     predefined: Option<T>,
 ) -> Result<T, ConfigError>
 where
-    ConfigOption<T>: tidemill_core::config::AnyOption,
+    ConfigOption<T>: AnyOption,
 {
     match predefined {
         Some(value) if !configuration.contains(option) => Ok(value),

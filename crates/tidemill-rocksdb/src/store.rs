@@ -1,22 +1,34 @@
 //! [`RocksDbStore`]: the state of one operator subtask in a RocksDB of its own.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rust_rocksdb::{
-    BoundColumnFamily, DBWithThreadMode, Error, ErrorKind, MultiThreaded, Options, ReadOptions,
-    WriteBatch as Batch, WriteOptions,
+    BottommostLevelCompaction, CompactOptions, Error, ErrorKind, ReadOptions, WriteBatch as Batch,
+    WriteOptions,
 };
-use tidemill_state::{OrderedStore, RowKeys, StateError, TableId, Write, WriteBatch};
+use tidemill_core::KeyGroupRange;
+use tidemill_state::{
+    NativeFiles, NativeMetrics, NativeSnapshot, NativeStore, OrderedStore, RestoredTable, RowFilter, RowKeys,
+    StateError, TableId, Write, WriteBatch,
+};
 
+use crate::database::{Opened, Setup, StoreFolder};
 use crate::error::RocksDbError;
 use crate::memory::SlotMemory;
-use crate::options;
+use crate::metrics::RocksDbMetrics;
+use crate::restore;
 use crate::settings::RocksDbSettings;
+use crate::snapshot::{self, new_store_id};
 
-/// With column families that come and go while others read.
-type Database = DBWithThreadMode<MultiThreaded>;
+/// The name of the backend, which snapshots say as well.
+pub(crate) const NAME: &str = "rocksdb";
+
+/// How many bytes are read at once when a whole table is gone through.
+const SCAN_AHEAD: usize = 2 << 20;
 
 /// The rows of one operator subtask: a column family for each state.
 ///
@@ -33,15 +45,16 @@ type Database = DBWithThreadMode<MultiThreaded>;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RocksDbStore {
-    db: Database,
-    options: Options,
-    of_table: Options,
+    /// Opened when the first table is, or from the files of a snapshot.
+    opened: OnceLock<Arc<Opened>>,
+    opening: Mutex<()>,
+    setup: Arc<Setup>,
     writes: WriteOptions,
-    /// The names of the column families, by table.
-    tables: RwLock<Vec<String>>,
-    path: PathBuf,
-    /// Held, so that the cache and the limit outlive the database.
-    memory: Option<SlotMemory>,
+    folder: Arc<StoreFolder>,
+    /// What the files that it writes are known by.
+    id: String,
+    /// Numbers its snapshots, and what else lies beside its folder.
+    beside: AtomicU64,
 }
 
 impl RocksDbStore {
@@ -54,6 +67,21 @@ impl RocksDbStore {
         settings: &RocksDbSettings,
         memory: Option<&SlotMemory>,
     ) -> Result<Self, StateError> {
+        let store = Self::prepare(path, settings, memory)?;
+        store.opened()?;
+        Ok(store)
+    }
+
+    /// As [`open`](Self::open), but RocksDB is opened only when a table is, so that it can begin with the files of a
+    /// snapshot.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or an option is one that this build does not know.
+    pub fn prepare(
+        path: impl Into<PathBuf>,
+        settings: &RocksDbSettings,
+        memory: Option<&SlotMemory>,
+    ) -> Result<Self, StateError> {
         let path = path.into();
         let folder =
             |error: std::io::Error| RocksDbError::Folder { path: path.clone(), reason: error.to_string() };
@@ -62,22 +90,22 @@ impl RocksDbStore {
         }
         // Not one that is there: its rows would be taken for this subtask's.
         fs::create_dir(&path).map_err(folder)?;
-        let of_table = options::column_family(settings, memory)?;
-        let options = options::database(settings, memory, true);
-        let db = Database::open(&options, &path).map_err(|error| failed("open a RocksDB", &error))?;
+        let folder = Arc::new(StoreFolder(path));
+        let setup = Arc::new(Setup::new(settings, memory)?);
         let mut writes = WriteOptions::default();
         writes.disable_wal(true);
-        Ok(Self { db, options, of_table, writes, tables: RwLock::default(), path, memory: memory.cloned() })
+        let (opened, opening) = (OnceLock::new(), Mutex::new(()));
+        Ok(Self { opened, opening, setup, writes, folder, id: new_store_id(), beside: AtomicU64::new(1) })
     }
 
     /// The folder of its files.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.folder.0
     }
 
     /// The memory that it shares with others of the slot.
     pub fn memory(&self) -> Option<&SlotMemory> {
-        self.memory.as_ref()
+        self.setup.memory.as_ref()
     }
 
     /// A number that RocksDB knows of a table, such as `rocksdb.estimate-num-keys`; `None` where it knows none of that name.
@@ -85,13 +113,15 @@ impl RocksDbStore {
     /// # Errors
     /// When RocksDB fails.
     pub fn property(&self, table: TableId, name: &str) -> Result<Option<u64>, StateError> {
-        let family = self.family(table)?;
-        self.db.property_int_value_cf(&family, name).map_err(|error| failed("ask for a property", &error))
+        let opened = self.opened()?;
+        let family = opened.family(table)?;
+        opened.db.property_int_value_cf(&family, name).map_err(|error| failed("ask for a property", &error))
     }
 
-    /// What RocksDB has counted since it was opened.
+    /// What RocksDB has counted since it was opened; 0 where it keeps no statistics, which it does when one of the options
+    /// `state.backend.rocksdb.metrics.*` needs them.
     pub fn ticker(&self, ticker: rust_rocksdb::statistics::Ticker) -> u64 {
-        self.options.get_ticker_count(ticker)
+        self.setup.options.get_ticker_count(ticker)
     }
 
     /// Writes what is in memory to disk.
@@ -99,37 +129,124 @@ impl RocksDbStore {
     /// # Errors
     /// When RocksDB fails.
     pub fn flush(&self) -> Result<(), StateError> {
-        let tables = self.tables.read().unwrap_or_else(|poisoned| poisoned.into_inner()).len() as u32;
-        for table in 0..tables {
-            let family = self.family(TableId(table))?;
-            self.db.flush_cf(&family).map_err(|error| failed("write a table to disk", &error))?;
+        let opened = self.opened()?;
+        for family in opened.all_families() {
+            if let Some(family) = opened.db.cf_handle(&family) {
+                opened.db.flush_cf(&family).map_err(|error| failed("write a table to disk", &error))?;
+            }
         }
         Ok(())
     }
 
-    fn family(&self, table: TableId) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StateError> {
-        let tables = self.tables.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let family = tables.get(table.0 as usize).and_then(|name| self.db.cf_handle(name));
-        family.ok_or_else(|| StateError::Store {
-            action: "find a table",
-            reason: format!("there is no table number {}", table.0),
-            retryable: false,
-        })
+    /// Merges all files of a table, so that each row is in one place; what has expired goes.
+    ///
+    /// # Errors
+    /// When RocksDB fails.
+    pub fn compact(&self, table: TableId) -> Result<(), StateError> {
+        let opened = self.opened()?;
+        let family = opened.family(table)?;
+        opened.db.flush_cf(&family).map_err(|error| failed("write a table to disk", &error))?;
+        let mut all = CompactOptions::default();
+        all.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        opened.db.compact_range_cf_opt(&family, None::<&[u8]>, None::<&[u8]>, &all);
+        Ok(())
+    }
+
+    #[inline]
+    fn opened(&self) -> Result<&Opened, StateError> {
+        match self.opened.get() {
+            Some(opened) => Ok(opened),
+            None => self.open_with(|| {
+                let opened = Opened::open(&self.setup, &self.folder, Vec::new(), HashMap::new());
+                opened.map_err(|error| failed("open a RocksDB", &error))
+            }),
+        }
+    }
+
+    /// Opens it as `open` does, unless it is open.
+    fn open_with(&self, open: impl FnOnce() -> Result<Opened, StateError>) -> Result<&Opened, StateError> {
+        let _alone = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.opened.get().is_none() {
+            let opened = Arc::new(open()?);
+            return Ok(self.opened.get_or_init(|| opened));
+        }
+        self.opened()
+    }
+
+    /// A path beside the folder of its files, so on the same disk.
+    fn beside(&self, what: &str) -> PathBuf {
+        let number = self.beside.fetch_add(1, Ordering::Relaxed);
+        let mut name = self.folder.0.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{what}-{number}"));
+        self.folder.0.with_file_name(name)
+    }
+}
+
+impl NativeStore for RocksDbStore {
+    fn backend(&self) -> &'static str {
+        NAME
+    }
+
+    fn family(&self, table: TableId) -> Result<String, StateError> {
+        self.opened()?.family_name(table)
+    }
+
+    fn checkpoint(&self) -> Result<NativeFiles, StateError> {
+        snapshot::checkpoint(self.opened()?, &self.id, self.beside("checkpoint"))
+    }
+
+    fn restore(
+        &self,
+        sources: &[&NativeSnapshot],
+        owned: KeyGroupRange,
+    ) -> Result<Vec<RestoredTable>, StateError> {
+        let mut tables = Vec::new();
+        let mut taken = None;
+        if self.opened.get().is_none()
+            && let Some(base) = restore::base(sources, owned, self.setup.settings.restore_overlap)
+        {
+            self.open_with(|| {
+                let (opened, own) = restore::open_base(&self.setup, &self.folder, base, owned)?;
+                (tables, taken) = (own, Some(base));
+                Ok(opened)
+            })?;
+        }
+        let opened = self.opened()?;
+        for source in
+            sources.iter().filter(|source| !taken.is_some_and(|taken| std::ptr::eq(taken, **source)))
+        {
+            restore::copy(opened, &self.setup, source, owned, &self.beside("source"), &mut tables)?;
+        }
+        Ok(tables)
+    }
+
+    fn bind(&self, table: TableId, state: &str) -> Result<(), StateError> {
+        self.opened()?.bind(table, state)
+    }
+
+    fn drop_table(&self, table: TableId) -> Result<(), StateError> {
+        self.opened()?.drop_table(table)
+    }
+
+    fn set_row_filter(&self, state: &str, filter: Arc<dyn RowFilter>) -> Result<(), StateError> {
+        self.opened()?.set_row_filter(state, filter);
+        Ok(())
     }
 }
 
 impl OrderedStore for RocksDbStore {
     fn open_table(&self, state: &str) -> Result<TableId, StateError> {
-        let mut tables = self.tables.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        // Not the default column family, whatever a state is called.
-        let name = format!("state/{state}");
-        if let Some(place) = tables.iter().position(|known| *known == name) {
-            return Ok(TableId(place as u32));
-        }
-        let made = self.db.create_cf(&name, &self.of_table);
-        made.map_err(|error| failed("make a table", &error))?;
-        tables.push(name);
-        Ok(TableId(tables.len() as u32 - 1))
+        self.opened()?.open_table(state)
+    }
+
+    fn native(&self) -> Option<&dyn NativeStore> {
+        Some(self)
+    }
+
+    fn metrics(&self) -> Option<Arc<dyn NativeMetrics>> {
+        let settings = &self.setup.settings.metrics;
+        let opened = self.opened.get().filter(|_| settings.any())?;
+        Some(Arc::new(RocksDbMetrics::new(Arc::downgrade(opened), settings.clone())))
     }
 
     fn multi_get(
@@ -138,30 +255,40 @@ impl OrderedStore for RocksDbStore {
         keys: &RowKeys,
         found: &mut dyn FnMut(usize, Option<&[u8]>),
     ) -> Result<(), StateError> {
-        let family = self.family(table)?;
+        let opened = self.opened()?;
+        let family = opened.family(table)?;
         let read = |error: &Error| failed("read rows", error);
         if keys.len() == 1 {
-            let row = self.db.get_pinned_cf(&family, keys.get(0)).map_err(|error| read(&error))?;
+            let row = opened.db.get_pinned_cf(&family, keys.get(0)).map_err(|error| read(&error))?;
             found(0, row.as_deref());
             return Ok(());
         }
-        // In the order of keys, each file is gone through once.
-        let mut order: Vec<usize> = (0..keys.len()).collect();
-        order.sort_unstable_by(|a, b| keys.get(*a).cmp(keys.get(*b)));
-        let rows = self.db.batched_multi_get_pinned_batch_cf(
+        // In the order of keys, each file is gone through once. Most keys differ in their first bytes.
+        let first = |key: &[u8]| {
+            let mut bytes = [0; 8];
+            let length = key.len().min(8);
+            bytes[..length].copy_from_slice(&key[..length]);
+            u64::from_be_bytes(bytes)
+        };
+        let mut order: Vec<(u64, u32)> = keys.iter().map(first).zip(0..).collect();
+        order.sort_unstable_by(|(a, i), (b, j)| {
+            a.cmp(b).then_with(|| keys.get(*i as usize).cmp(keys.get(*j as usize)))
+        });
+        let rows = opened.db.batched_multi_get_pinned_batch_cf(
             &family,
-            order.iter().map(|index| keys.get(*index)),
+            order.iter().map(|(_, index)| keys.get(*index as usize)),
             true,
         );
         let rows = rows.map_err(|error| read(&error))?;
-        for (index, row) in order.iter().zip(rows.iter()) {
-            found(*index, row.map_err(|error| read(&error))?);
+        for ((_, index), row) in order.iter().zip(rows.iter()) {
+            found(*index as usize, row.map_err(|error| read(&error))?);
         }
         Ok(())
     }
 
     fn write(&self, table: TableId, batch: &WriteBatch) -> Result<(), StateError> {
-        let family = self.family(table)?;
+        let opened = self.opened()?;
+        let family = opened.family(table)?;
         let mut changes = Batch::default();
         for change in batch.iter() {
             match change {
@@ -170,7 +297,7 @@ impl OrderedStore for RocksDbStore {
                 Write::Delete(key) => changes.delete_cf(&family, key),
             }
         }
-        self.db.write_opt(&changes, &self.writes).map_err(|error| failed("write rows", &error))
+        opened.db.write_opt(&changes, &self.writes).map_err(|error| failed("write rows", &error))
     }
 
     fn scan(
@@ -180,12 +307,19 @@ impl OrderedStore for RocksDbStore {
         to: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StateError> {
-        let family = self.family(table)?;
+        let opened = self.opened()?;
+        let family = opened.family(table)?;
         let mut options = ReadOptions::default();
-        if let Some(to) = to {
-            options.set_iterate_upper_bound(to);
+        match to {
+            Some(to) => options.set_iterate_upper_bound(to),
+            // The whole table, once: what is read does not push out what is used.
+            None if from.is_empty() => {
+                options.set_readahead_size(SCAN_AHEAD);
+                options.fill_cache(false);
+            }
+            None => {}
         }
-        let mut rows = self.db.raw_iterator_cf_opt(&family, options);
+        let mut rows = opened.db.raw_iterator_cf_opt(&family, options);
         rows.seek(from);
         while let Some((key, value)) = rows.item() {
             if !visit(key, value) {
@@ -197,17 +331,7 @@ impl OrderedStore for RocksDbStore {
     }
 }
 
-impl Drop for RocksDbStore {
-    fn drop(&mut self) {
-        // Compactions would go on writing into a folder that is gone.
-        self.db.cancel_all_background_work(true);
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::debug!(path = %self.path.display(), %error, "the files of a RocksDB were not removed");
-        }
-    }
-}
-
-fn failed(action: &'static str, error: &Error) -> StateError {
+pub(crate) fn failed(action: &'static str, error: &Error) -> StateError {
     let retryable = matches!(error.kind(), ErrorKind::Busy | ErrorKind::TimedOut | ErrorKind::TryAgain);
     StateError::Store { action, reason: error.to_string(), retryable }
 }

@@ -54,6 +54,10 @@ pub struct OperatorContext {
     pub max_parallelism: u32,
     /// Is told of the states that the operator declares.
     pub state_listener: Option<Arc<dyn StateListener>>,
+    /// Whether the job takes checkpoints by itself, and its tasks wait for one after their end: then a sink may leave to
+    /// [`checkpoint_complete`](crate::Operator::checkpoint_complete) what is to be seen outside. Without, nobody would make that
+    /// call, and the sink shows what it has as soon as it can.
+    pub checkpoints: bool,
     /// How the slot keeps keyed state.
     pub state_backend: Arc<dyn StateBackend>,
     /// The memory that state in memory may use.
@@ -69,8 +73,8 @@ pub struct OperatorContext {
 }
 
 impl OperatorContext {
-    /// A context outside of any job, for a harness that drives one operator: names are made up, memory is unlimited, and
-    /// the waker wakes nobody but remembers that it was used.
+    /// A context outside of any job, for a harness that drives one operator: names are made up, memory is unlimited, there are
+    /// no checkpoints, and the waker wakes nobody but remembers that it was used.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -89,6 +93,7 @@ impl OperatorContext {
             parallelism,
             max_parallelism,
             state_listener: None,
+            checkpoints: false,
             state_backend: Arc::new(HashMapStateBackend),
             state_budget: MemoryBudget::unlimited("state"),
             managed_memory: MemoryBudget::unlimited("managed memory"),

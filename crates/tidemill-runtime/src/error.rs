@@ -86,6 +86,46 @@ pub enum JobError {
         /// Why.
         source: std::io::Error,
     },
+    /// Too many checkpoints have failed.
+    #[error("job '{job}' has failed: {reason}")]
+    Checkpoints {
+        /// The job.
+        job: String,
+        /// What the coordinator of checkpoints says.
+        reason: String,
+    },
+    /// What a job was to go on from could not be read, or does not fit the job.
+    #[error("job '{job}' cannot be restored: {reason}")]
+    Restore {
+        /// The job.
+        job: String,
+        /// What does not fit.
+        reason: String,
+        /// A stable code.
+        code: &'static str,
+        /// Whose fault it is.
+        fault: Fault,
+        /// Whether it is damaged or not there, so that an older one may do.
+        damaged: bool,
+    },
+    /// The job has failed, and its restart strategy does not start it again.
+    #[error("{failure}\n{reason}")]
+    GaveUp {
+        /// The last failure.
+        failure: Box<JobError>,
+        /// What the strategy says.
+        reason: String,
+    },
+    /// A failure that was told in full before.
+    #[error("{text}")]
+    Again {
+        /// What it said.
+        text: String,
+        /// Its code.
+        code: &'static str,
+        /// Whose fault it was.
+        fault: Fault,
+    },
     /// Subtasks did not react to their cancellation in time; their threads are left behind.
     #[error(
         "these subtasks did not stop within {seconds} s of the cancellation ('task.cancellation.timeout'): {tasks}. {because}"
@@ -156,6 +196,26 @@ impl std::fmt::Display for OperatorFailure {
     }
 }
 
+impl JobError {
+    /// Whether another attempt may do better.
+    pub(crate) fn is_failure_of_attempt(&self) -> bool {
+        matches!(self, JobError::Operator(_) | JobError::Checkpoints { .. })
+    }
+
+    /// Whether what the job was to go on from is damaged or not there.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, JobError::Restore { damaged: true, .. })
+    }
+
+    /// The same failure, as text.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            JobError::Cancelled(job) => JobError::Cancelled(job.clone()),
+            other => JobError::Again { text: other.to_string(), code: other.code(), fault: other.fault() },
+        }
+    }
+}
+
 impl Classified for JobError {
     fn code(&self) -> &'static str {
         match self {
@@ -170,6 +230,9 @@ impl Classified for JobError {
             JobError::Cancelled(_) => "TM-JOB-CANCELLED",
             JobError::Thread { .. } => "TM-JOB-THREAD",
             JobError::Stuck { .. } => "TM-JOB-STUCK",
+            JobError::Checkpoints { .. } => "TM-JOB-CHECKPOINTS",
+            JobError::Restore { code, .. } | JobError::Again { code, .. } => code,
+            JobError::GaveUp { failure, .. } => failure.code(),
         }
     }
 
@@ -177,7 +240,9 @@ impl Classified for JobError {
         match self {
             JobError::StateBackend { source, .. } => source.fault(),
             JobError::Operator(failure) => failure.error.fault(),
-            JobError::Thread { .. } => Fault::External,
+            JobError::Thread { .. } | JobError::Checkpoints { .. } => Fault::External,
+            JobError::Restore { fault, .. } | JobError::Again { fault, .. } => *fault,
+            JobError::GaveUp { failure, .. } => failure.fault(),
             _ => Fault::User,
         }
     }

@@ -4,6 +4,7 @@
 //! gives each subtask of each chain a thread, buffers and credit, and watches over them until they end. An operator is an
 //! [`operator::Operator`], a source is a [`source::Source`].
 
+pub mod checkpoint;
 pub mod cluster;
 pub mod console;
 pub mod context;
@@ -12,6 +13,7 @@ pub mod generic_types;
 pub mod graph;
 pub mod metrics;
 pub mod operator;
+pub mod snapshot_context;
 pub mod source;
 mod task;
 pub mod valve;
@@ -22,4 +24,5 @@ pub use operator::{
     BoxError, DEFAULT_BATCH_RECORDS, Emission, Operator, OperatorError, OperatorFactory, OperatorWaker,
     Output, Progress,
 };
+pub use snapshot_context::SnapshotContext;
 pub use task::panics;

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::element::Element;
 use tidemill_core::time::{Timestamp, Watermark};
-use tidemill_core::{Classified, Fault};
+use tidemill_core::{CheckpointId, Classified, Fault};
 use tidemill_network::{TaskWaker, Wake};
 use tidemill_state::SubtaskSnapshot;
 
 use crate::context::OperatorContext;
+use crate::snapshot_context::SnapshotContext;
 
 /// Whether a call has said all that it had to say.
 ///
@@ -141,8 +142,23 @@ pub trait Operator: Send {
     /// All that this subtask would need to go on from here. May be called between any two other calls, also while
     /// the operator has *more* to say; the batch that it [kept](Output::keep) is no part of it, and whoever asks for the
     /// snapshot has to store that batch beside it.
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
+        let _ = context;
         Ok(SubtaskSnapshot::default())
+    }
+
+    /// A checkpoint that holds an earlier [`snapshot`](Self::snapshot) of this operator is complete: what has waited for that
+    /// may be made visible outside. The same call follows a restart from that checkpoint when it may have been lost, so it
+    /// has to be harmless a second time; and one for a later checkpoint stands for those before it.
+    fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        let _ = checkpoint;
+        Ok(())
+    }
+
+    /// A checkpoint will not be complete. What was kept for it alone may go.
+    fn checkpoint_aborted(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        let _ = checkpoint;
+        Ok(())
     }
 
     /// Frees what is held outside of the process. Called once, whatever happened before.
@@ -224,7 +240,7 @@ pub fn boxed<O: Operator + 'static>(
 /// use tidemill_core::Batch;
 /// use tidemill_core::budget::MemoryBudget;
 /// use tidemill_runtime::operator::stateful;
-/// use tidemill_runtime::{Operator, OperatorError, OperatorFactory, Output, Progress};
+/// use tidemill_runtime::{Operator, OperatorError, OperatorFactory, Output, Progress, SnapshotContext};
 /// use tidemill_state::{ListStateDescriptor, OperatorStateBackend, SubtaskSnapshot};
 ///
 /// /// Counts records.
@@ -237,7 +253,7 @@ pub fn boxed<O: Operator + 'static>(
 ///         Ok(Progress::Done)
 ///     }
 ///
-///     fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+///     fn snapshot(&mut self, _: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
 ///         let mut states = OperatorStateBackend::new(MemoryBudget::unlimited("state"));
 ///         let counts = states.register_list(ListStateDescriptor::<u64>::new("counts"))?;
 ///         counts.add(&mut states, self.0 as u64)?;

@@ -71,6 +71,12 @@ pub(crate) fn put_entry<K: Data, N: Data>(out: &mut Vec<u8>, key: &K, namespace:
     namespace.encode(out);
 }
 
+/// Starts an entry whose key and namespace are encoded already.
+pub(crate) fn put_raw_entry(out: &mut Vec<u8>, key_and_namespace: &[u8]) {
+    out.push(ENTRY);
+    out.extend_from_slice(key_and_namespace);
+}
+
 /// Reads what [`put_entry`] wrote.
 #[inline]
 pub(crate) fn get_entry<K: Data, N: Data>(input: &mut Input<'_>) -> Result<(K, N), DecodeError> {

@@ -1,5 +1,7 @@
 //! What can go wrong with state.
 
+use std::path::PathBuf;
+
 use tidemill_core::budget::BudgetExceeded;
 use tidemill_core::{Classified, Fault, KeyGroup};
 use tidemill_serialization::{DecodeError, Incompatible, MigrationError};
@@ -173,6 +175,25 @@ pub enum StateError {
         /// The max parallelism of the operator.
         declared: u32,
     },
+    /// A snapshot that is the files of another backend.
+    #[error(
+        "the snapshot's keyed state is in files of the backend '{stored}', which the backend '{}' cannot read: restore it with \
+         state.backend.type: {stored}, take a canonical savepoint, and restore that", now.as_deref().unwrap_or("hashmap")
+    )]
+    NativeBackend {
+        /// The backend that wrote the files.
+        stored: String,
+        /// The backend that is to read them; `None` for one in memory.
+        now: Option<String>,
+    },
+    /// A file of a snapshot is missing or damaged.
+    #[error("the file {} of a snapshot of state cannot be used: {reason}", path.display())]
+    NativeFile {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A time to live that is no time.
     #[error("the time to live of the state '{name}' is {millis} ms; it must be at least 1 ms")]
     InvalidTtl {
@@ -223,6 +244,8 @@ impl Classified for StateError {
             StateError::Decode { .. } => "TM-STATE-ENTRY-UNREADABLE",
             StateError::Inconsistent(_) => "TM-STATE-SNAPSHOTS-INCONSISTENT",
             StateError::MaxParallelism { .. } => "TM-STATE-MAX-PARALLELISM",
+            StateError::NativeBackend { .. } => "TM-STATE-NATIVE-BACKEND",
+            StateError::NativeFile { .. } => "TM-STATE-NATIVE-FILE",
             StateError::InvalidTtl { .. } => "TM-STATE-INVALID-TTL",
             StateError::Backend { code, .. } => code,
             StateError::Store { .. } => "TM-STATE-STORE",
@@ -241,11 +264,13 @@ impl Classified for StateError {
             | StateError::TooManyEntries { .. }
             | StateError::OutOfMemory { .. }
             | StateError::MaxParallelism { .. }
+            | StateError::NativeBackend { .. }
             | StateError::InvalidTtl { .. } => Fault::User,
             StateError::Backend { fault, .. } => *fault,
             StateError::Snapshot(_)
             | StateError::Decode { .. }
             | StateError::Migrate { .. }
+            | StateError::NativeFile { .. }
             | StateError::Store { .. } => Fault::External,
             StateError::WrongHandle { .. }
             | StateError::WrongKeyGroup { .. }

@@ -9,10 +9,12 @@ use tidemill_core::KeyGroup;
 use tidemill_serialization::{Data, Key};
 
 use crate::batch::{Address, KeyBatch, Slots};
+use crate::cache::StateCache;
 use crate::error::StateError;
 use crate::heap_lists::HeapLists;
 use crate::heap_maps::{HeapMaps, Range};
 use crate::heap_values::HeapValues;
+use crate::row_filter::{by_element, by_stamp};
 use crate::snapshot::GroupWriter;
 use crate::store::Storage;
 use crate::stored_lists::StoredLists;
@@ -33,19 +35,27 @@ macro_rules! on_form {
 
 /// What the tables have in common.
 macro_rules! forms {
-    ($name:ident<$($t:ident: $bound:ident),*>, $heap:ident, $stored:ident) => {
+    ($name:ident<$($t:ident: $bound:ident),*>, $heap:ident, $stored:ident, $filter:expr) => {
         impl<$($t: $bound),*> $name<$($t),*> {
             pub(crate) fn new(name: &str, scope: Scope, ttl: Option<Ttl>) -> Result<Self, StateError> {
-                match &*Arc::clone(&scope.storage) {
-                    Storage::Heap => Ok(Self::Heap($heap::new(name, scope, ttl))),
-                    Storage::Ordered(store) => {
-                        Ok(Self::Stored($stored::new(name, scope, ttl, Arc::clone(store))?))
-                    }
+                let (store, cache) = match &*scope.storage {
+                    Storage::Heap => return Ok(Self::Heap($heap::new(name, scope, ttl))),
+                    Storage::Ordered(store) => (Arc::clone(store), StateCache::new(0)),
+                    Storage::Cached(store, cache) => (Arc::clone(store), cache.clone()),
+                };
+                let filter = ttl.as_ref().filter(|ttl| ttl.in_background()).map($filter);
+                if let (Some(native), Some(filter)) = (store.native(), filter) {
+                    native.set_row_filter(name, filter)?;
                 }
+                Ok(Self::Stored($stored::new(name, scope, ttl, store, &cache)?))
             }
         }
 
         impl<$($t: $bound),*> Table<K> for $name<$($t),*> {
+            fn flush(&mut self) -> Result<(), StateError> {
+                on_form!(self, table => table.flush())
+            }
+
             fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
                 on_form!(self, table => table.snapshot(out))
             }
@@ -84,7 +94,7 @@ pub(crate) enum ValueTable<K, N, V> {
     Stored(StoredValues<K, N, V>),
 }
 
-forms!(ValueTable<K: Key, N: Key, V: Data>, HeapValues, StoredValues);
+forms!(ValueTable<K: Key, N: Key, V: Data>, HeapValues, StoredValues, by_stamp);
 
 impl<K: Key, N: Key, V: Data> ValueTable<K, N, V> {
     #[inline]
@@ -103,6 +113,11 @@ impl<K: Key, N: Key, V: Data> ValueTable<K, N, V> {
         f: impl FnOnce(Option<&mut V>) -> Option<V>,
     ) -> Result<(), StateError> {
         on_form!(self, table => table.fold(at, f))
+    }
+
+    #[inline]
+    pub(crate) fn put(&mut self, at: Address<'_, K, N>, value: V) -> Result<(), StateError> {
+        on_form!(self, table => table.put(at, value))
     }
 
     #[inline]
@@ -169,7 +184,7 @@ pub(crate) enum ListTable<K, N, E> {
     Stored(StoredLists<K, N, E>),
 }
 
-forms!(ListTable<K: Key, N: Key, E: Data>, HeapLists, StoredLists);
+forms!(ListTable<K: Key, N: Key, E: Data>, HeapLists, StoredLists, by_element::<E>);
 
 impl<K: Key, N: Key, E: Data> ListTable<K, N, E> {
     #[inline]
@@ -235,7 +250,7 @@ pub(crate) enum MapTable<K, N, UK, UV> {
     Stored(StoredMaps<K, N, UK, UV>),
 }
 
-forms!(MapTable<K: Key, N: Key, UK: Key, UV: Data>, HeapMaps, StoredMaps);
+forms!(MapTable<K: Key, N: Key, UK: Key, UV: Data>, HeapMaps, StoredMaps, by_stamp);
 
 impl<K: Key, N: Key, UK: Key, UV: Data> MapTable<K, N, UK, UV> {
     #[inline]

@@ -82,6 +82,11 @@ pub(crate) struct HeapTable<K, N, V> {
     created: Vec<u32>,
 }
 
+/// How many entries an index of so many buckets takes.
+fn full(buckets: usize) -> usize {
+    if buckets < 8 { buckets - 1 } else { buckets / 8 * 7 }
+}
+
 #[inline(always)]
 fn table_hash<K, N: Key>(at: Address<'_, K, N>) -> u64 {
     if size_of::<N>() == 0 { at.hash } else { hash::combine(at.hash, at.namespace.routing_hash()) }
@@ -302,6 +307,11 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         (Slots { slots: &self.slots, created: &self.created }, &mut self.values)
     }
 
+    /// Makes the last batch lookup one that has made no entries.
+    pub(crate) fn none_created(&mut self) {
+        self.created.clear();
+    }
+
     /// Adds an entry that is not there and returns its slot.
     pub(crate) fn insert(
         &mut self,
@@ -309,12 +319,26 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         value: V,
         stamp: Timestamp,
     ) -> Result<usize, StateError> {
+        self.insert_owned(table_hash(at), at.key.clone(), at.namespace.clone(), value, stamp)
+    }
+
+    /// As [`insert`](Self::insert), with a key that is given away and the hash of the address.
+    pub(crate) fn insert_owned(
+        &mut self,
+        hash: u64,
+        key: K,
+        namespace: N,
+        value: V,
+        stamp: Timestamp,
+    ) -> Result<usize, StateError> {
         let slot = self.values.len();
         if slot >= NO_SLOT as usize {
             return Err(StateError::TooManyEntries { name: self.name().to_owned() });
         }
-        let hash = table_hash(at);
-        let mut grown = key_weight(at.key) + key_weight(at.namespace);
+        if slot == self.values.capacity() {
+            self.grow_columns();
+        }
+        let mut grown = key_weight(&key) + key_weight(&namespace);
         if !V::NONE {
             let weight = value.weight();
             self.weights.push(weight);
@@ -325,7 +349,7 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         if self.stamped {
             self.stamps.push(stamp);
         }
-        let bucket = Bucket { key: at.key.clone(), namespace: at.namespace.clone(), slot: slot as u32 };
+        let bucket = Bucket { key, namespace, slot: slot as u32 };
         let hashes = &self.hashes;
         self.index.insert_unique(hash, bucket, |bucket| hashes[bucket.slot as usize]);
         self.count(grown, 0)?;
@@ -334,11 +358,18 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
 
     /// Removes the entry at `slot`; the last entry moves there.
     pub(crate) fn remove(&mut self, slot: usize) -> V {
+        self.take(slot).1
+    }
+
+    /// As [`remove`](Self::remove); also gives the address.
+    pub(crate) fn take(&mut self, slot: usize) -> (Option<(K, N)>, V) {
         let last = self.values.len() - 1;
         let mut shrunk = 0;
+        let mut address = None;
         if let Ok(entry) = self.index.find_entry(self.hashes[slot], |bucket| bucket.slot as usize == slot) {
             let (bucket, _) = entry.remove();
             shrunk += key_weight(&bucket.key) + key_weight(&bucket.namespace);
+            address = Some((bucket.key, bucket.namespace));
         }
         if slot != last
             && let Some(moved) = self.index.find_mut(self.hashes[last], |bucket| bucket.slot as usize == last)
@@ -356,7 +387,7 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         self.give_back_capacity();
         // Less memory in use cannot exceed a budget.
         let _ = self.count(0, shrunk);
-        value
+        (address, value)
     }
 
     /// Removes the entries that the last [`find_batch`](Self::find_batch) found.
@@ -445,6 +476,95 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         self.cursor = 0;
         // What stays was counted before.
         let _ = self.account.change(self.counted, self.account.used());
+    }
+
+    /// The hash under which the index has an entry.
+    pub(crate) fn hash(&self, slot: usize) -> u64 {
+        self.hashes[slot]
+    }
+
+    /// An entry by its place: key, namespace, value, stamp. [`reweigh`](Self::reweigh) must follow a change.
+    pub(crate) fn entry_mut(&mut self, slot: usize) -> Option<(&K, &N, &mut V, Timestamp)> {
+        let stamp = self.stamp(slot);
+        let bucket = self.index.find(self.hashes[slot], |bucket| bucket.slot as usize == slot)?;
+        Some((&bucket.key, &bucket.namespace, &mut self.values[slot], stamp))
+    }
+
+    /// How many entries the index takes at its size.
+    pub(crate) fn full(&self) -> usize {
+        if self.index.capacity() == 0 { 0 } else { full(self.index.num_buckets()) }
+    }
+
+    /// How many entries can be added before the index is made anew.
+    pub(crate) fn room(&self) -> usize {
+        self.index.capacity() - self.index.len()
+    }
+
+    /// The bytes on the heap that keys and values are counted with.
+    pub(crate) fn weight(&self) -> usize {
+        self.account.used().saturating_sub(self.counted)
+    }
+
+    /// The bytes of index and columns with room for so many entries.
+    pub(crate) fn columns_for(&self, entries: usize) -> usize {
+        if entries == 0 {
+            return 0;
+        }
+        let buckets = (entries * 8).div_ceil(7).next_power_of_two().max(4);
+        // The index ends with bytes that are there for reading sixteen at once, and begins at a multiple of that.
+        buckets * (size_of::<Bucket<K, N>>() + 1) + 32 + full(buckets) * self.slot_bytes()
+    }
+
+    /// The bytes of one entry in the columns.
+    fn slot_bytes(&self) -> usize {
+        let stamp = if self.stamped { size_of::<Timestamp>() } else { 0 };
+        let weight = if V::NONE { 0 } else { size_of::<usize>() };
+        size_of::<V>() + size_of::<u64>() + stamp + weight
+    }
+
+    /// Bytes of one entry, of index, columns and heap, on average.
+    pub(crate) fn entry_bytes(&self) -> usize {
+        size_of::<Bucket<K, N>>() + 1 + self.slot_bytes() + self.weight() / self.len().max(1)
+    }
+
+    /// Makes the index anew at the size that it has, without the traces of removed entries.
+    pub(crate) fn rehash(&mut self) {
+        let mut index = HashTable::with_capacity(self.full());
+        for bucket in self.index.drain() {
+            let hashes = &self.hashes;
+            index.insert_unique(hashes[bucket.slot as usize], bucket, |bucket| hashes[bucket.slot as usize]);
+        }
+        self.index = index;
+        let _ = self.count(0, 0);
+    }
+
+    /// Gives back what `entries` entries do not need.
+    pub(crate) fn shrink_to(&mut self, entries: usize) {
+        let hashes = &self.hashes;
+        self.index.shrink_to(entries, |bucket| hashes[bucket.slot as usize]);
+        let keep = self.full().max(self.len());
+        self.values.shrink_to(keep);
+        self.stamps.shrink_to(keep);
+        self.weights.shrink_to(keep);
+        self.hashes.shrink_to(keep);
+        // Less memory in use cannot exceed a budget.
+        let _ = self.count(0, 0);
+    }
+
+    /// Makes room in the columns for as many entries as the index takes, so that both grow at once.
+    #[cold]
+    fn grow_columns(&mut self) {
+        let hashes = &self.hashes;
+        self.index.reserve(1, |bucket| hashes[bucket.slot as usize]);
+        let more = self.full().saturating_sub(self.values.len()).max(1);
+        self.values.reserve_exact(more);
+        self.hashes.reserve_exact(more);
+        if self.stamped {
+            self.stamps.reserve_exact(more);
+        }
+        if !V::NONE {
+            self.weights.reserve_exact(more);
+        }
     }
 
     #[inline]

@@ -361,7 +361,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for HeapMaps<K, N, UK, UV> {
 }
 
 /// Before each row of a map, which may itself take no bytes.
-const ROW: u8 = 1;
+pub(crate) const ROW: u8 = 1;
 
 /// Writes one row of a map.
 pub(crate) fn put_row<UK: Data, UV: Data>(

@@ -89,6 +89,11 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
         Ok(())
     }
 
+    /// Sets the value.
+    pub(crate) fn put(&mut self, at: Address<'_, K, N>, value: V) -> Result<(), StateError> {
+        self.fold(at, |_| Some(value))
+    }
+
     pub(crate) fn remove(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
         if let Some(slot) = self.rows.find(at) {
             self.rows.remove(slot);

@@ -17,6 +17,7 @@ use crate::descriptor::{
 use crate::error::StateError;
 use crate::forms::{ListTable, MapTable, ValueTable};
 use crate::function::{AggregateFunction, ReduceFunction};
+use crate::keyed_native::NativeParts;
 use crate::list_state::ListState;
 use crate::map_state::MapState;
 use crate::migrate::StateMigration;
@@ -52,19 +53,36 @@ use crate::value_state::ValueState;
 /// # Ok::<(), tidemill_state::StateError>(())
 /// ```
 pub struct KeyedStateBackend<K> {
-    scope: Scope,
+    pub(crate) scope: Scope,
     current: Option<(K, u64)>,
-    states: Vec<Entry<K>>,
+    pub(crate) states: Vec<Entry<K>>,
     names: HashMap<(bool, String), u32>,
     /// What was restored and not yet asked for, by whether it is timers, and name.
     restored: BTreeMap<(bool, String), Parts>,
+    /// The same, of what was restored as tables of the store.
+    pub(crate) native: NativeParts,
     listener: Option<Arc<dyn StateListener>>,
 }
 
-struct Entry<K> {
-    name: String,
-    schema: StateSchema,
-    state: Box<dyn AnyState<K>>,
+pub(crate) struct Entry<K> {
+    pub(crate) name: String,
+    pub(crate) schema: StateSchema,
+    pub(crate) state: Box<dyn AnyState<K>>,
+}
+
+impl<K: 'static> Entry<K> {
+    /// All that is in it now.
+    pub(crate) fn snapshot(&mut self, scope: &Scope) -> Result<KeyedSnapshot, StateError> {
+        let mut writer = scope.writer();
+        let table = self.state.table();
+        table.snapshot(&mut writer)?;
+        Ok(KeyedSnapshot {
+            name: self.name.clone(),
+            schema: self.schema.clone(),
+            stamped: table.is_stamped(),
+            groups: writer.finish(),
+        })
+    }
 }
 
 impl<K: Key> KeyedStateBackend<K> {
@@ -128,6 +146,7 @@ impl<K: Key> KeyedStateBackend<K> {
             states: Vec::new(),
             names: HashMap::new(),
             restored: BTreeMap::new(),
+            native: NativeParts::new(),
             listener: None,
         }
     }
@@ -295,7 +314,7 @@ impl<K: Key> KeyedStateBackend<K> {
         let name = descriptor.name;
         let schema = schema::<K, N>(StateKind::Value, [SerializerSnapshot::of::<V>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
-        let index = self.register(name, schema, |name, scope| {
+        let index = self.register(name, schema, ttl.is_some(), |name, scope| {
             Ok(Registered { table: ValueTable::<K, N, V>::new(name, scope, ttl)?, function: () })
         })?;
         Ok(ValueState { index, types: PhantomData })
@@ -327,7 +346,7 @@ impl<K: Key> KeyedStateBackend<K> {
         let name = descriptor.name;
         let schema = schema::<K, N>(StateKind::List, [SerializerSnapshot::of::<E>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
-        let index = self.register(name, schema, |name, scope| {
+        let index = self.register(name, schema, ttl.is_some(), |name, scope| {
             Ok(Registered { table: ListTable::<K, N, E>::new(name, scope, ttl)?, function: () })
         })?;
         Ok(ListState { index, types: PhantomData })
@@ -360,7 +379,7 @@ impl<K: Key> KeyedStateBackend<K> {
         let schema =
             schema::<K, N>(StateKind::Map, [SerializerSnapshot::of::<UK>(), SerializerSnapshot::of::<UV>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
-        let index = self.register(name, schema, |name, scope| {
+        let index = self.register(name, schema, ttl.is_some(), |name, scope| {
             Ok(Registered { table: MapTable::<K, N, UK, UV>::new(name, scope, ttl)?, function: () })
         })?;
         Ok(MapState { index, types: PhantomData })
@@ -395,7 +414,7 @@ impl<K: Key> KeyedStateBackend<K> {
         let schema = schema::<K, N>(StateKind::Reducing, [SerializerSnapshot::of::<V>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let function: Arc<dyn ReduceFunction<V>> = descriptor.function;
-        let index = self.register(name, schema, |name, scope| {
+        let index = self.register(name, schema, ttl.is_some(), |name, scope| {
             Ok(Registered { table: ValueTable::<K, N, V>::new(name, scope, ttl)?, function })
         })?;
         Ok(ReducingState { index, types: PhantomData })
@@ -439,7 +458,7 @@ impl<K: Key> KeyedStateBackend<K> {
         let schema = schema::<K, N>(StateKind::Aggregating, [SerializerSnapshot::of::<ACC>()]);
         let ttl = Ttl::new(&name, descriptor.ttl, &self.scope.clock)?;
         let function: Arc<dyn AggregateFunction<In = IN, Acc = ACC, Out = OUT>> = descriptor.function;
-        let index = self.register(name, schema, |name, scope| {
+        let index = self.register(name, schema, ttl.is_some(), |name, scope| {
             Ok(Registered { table: ValueTable::<K, N, ACC>::new(name, scope, ttl)?, function })
         })?;
         Ok(AggregatingState { index, types: PhantomData })
@@ -466,7 +485,7 @@ impl<K: Key> KeyedStateBackend<K> {
     /// As [`register_value`](Self::register_value).
     pub fn register_timers<N: Key>(&mut self, name: impl Into<String>) -> Result<Timers<N>, StateError> {
         let schema = schema::<K, N>(StateKind::Timers, []);
-        let index = self.register(name.into(), schema, |name, scope| {
+        let index = self.register(name.into(), schema, false, |name, scope| {
             Ok(Registered { table: TimerService::<K, N>::new(name, scope), function: () })
         })?;
         Ok(Timers { index, types: PhantomData })
@@ -476,6 +495,7 @@ impl<K: Key> KeyedStateBackend<K> {
         &mut self,
         name: String,
         schema: StateSchema,
+        stamped: bool,
         make: impl FnOnce(&str, Scope) -> Result<Registered<T, F>, StateError>,
     ) -> Result<u32, StateError> {
         let id = (schema.kind == StateKind::Timers, name);
@@ -491,7 +511,13 @@ impl<K: Key> KeyedStateBackend<K> {
         if let Some(listener) = &self.listener {
             listener.declared(&id.1, &schema.types)?;
         }
+        if schema.kind != StateKind::Timers {
+            self.adopt_native(&id.1, &schema, stamped)?;
+        }
         let mut state = make(&id.1, self.scope.clone())?;
+        if schema.kind != StateKind::Timers {
+            self.finish_native(&id.1, &schema, &mut state.table)?;
+        }
         if let Some(restored) = self.restored.get(&id) {
             restore_into(&mut state.table, &schema, restored)?;
             self.restored.remove(&id);
@@ -538,6 +564,31 @@ impl<K: Key> KeyedStateBackend<K> {
         Ok(keys)
     }
 
+    /// Has the store of the backend, if it has one, hold all states as they are. Snapshots of both kinds begin with it. A backend
+    /// that keeps states in memory does nothing.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 1)?;
+    /// backend.flush()?;
+    /// assert_eq!(visits.get(&mut backend)?, Some(1));
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn flush(&mut self) -> Result<(), StateError> {
+        self.states.iter_mut().try_for_each(|entry| entry.state.table().flush())
+    }
+
     /// All states and timers as they are now. What was restored and not asked for since is in it, too.
     ///
     /// ```
@@ -562,24 +613,22 @@ impl<K: Key> KeyedStateBackend<K> {
         let mut snapshot =
             SubtaskSnapshot { max_parallelism: self.scope.max_parallelism, ..Default::default() };
         for entry in &mut self.states {
-            let mut writer = self.scope.writer();
-            let table = entry.state.table();
-            table.snapshot(&mut writer)?;
-            let state = KeyedSnapshot {
-                name: entry.name.clone(),
-                schema: entry.schema.clone(),
-                stamped: table.is_stamped(),
-                groups: writer.finish(),
-            };
+            let state = entry.snapshot(&self.scope)?;
             let timers = state.schema.kind == StateKind::Timers;
             if timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state);
         }
+        self.add_native_parts(&mut snapshot)?;
+        self.add_restored(&mut snapshot);
+        Ok(snapshot)
+    }
+
+    /// Adds what was restored as bytes and not asked for since, and puts all in order.
+    pub(crate) fn add_restored(&self, snapshot: &mut SubtaskSnapshot) {
         for ((timers, _), parts) in &self.restored {
             if *timers { &mut snapshot.timers } else { &mut snapshot.keyed }.extend(parts.iter().cloned());
         }
         snapshot.keyed.sort_by(|a, b| a.name.cmp(&b.name));
         snapshot.timers.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(snapshot)
     }
 
     /// Takes over, from snapshots of any subtasks of the operator, the key groups that this subtask owns.
@@ -608,11 +657,13 @@ impl<K: Key> KeyedStateBackend<K> {
     ///
     /// # Errors
     /// When a snapshot holds something else under a name than the job declares, was written with another max
-    /// parallelism, or cannot be read; the backend is of no use then.
+    /// parallelism, is the files of another backend, or cannot be read; the backend is of no use then.
     pub fn restore<'a>(
         &mut self,
         snapshots: impl IntoIterator<Item = &'a SubtaskSnapshot>,
     ) -> Result<(), StateError> {
+        let snapshots: Vec<&SubtaskSnapshot> = snapshots.into_iter().collect();
+        self.restore_native(&snapshots)?;
         for snapshot in snapshots {
             let stored = snapshot.max_parallelism;
             let declared = self.scope.max_parallelism;

@@ -35,6 +35,8 @@ mod handle;
 
 mod account;
 mod batch;
+mod cache;
+mod cache_table;
 mod clock;
 mod codec;
 mod descriptor;
@@ -47,13 +49,18 @@ mod heap_lists;
 mod heap_maps;
 mod heap_values;
 mod keyed;
+mod keyed_native;
 mod list_state;
 mod map_state;
 mod migrate;
+mod native;
+mod native_rows;
+mod native_store;
 mod operator;
 mod parts;
 mod redistribute;
 mod reducing_state;
+mod row_filter;
 mod snapshot;
 mod store;
 mod stored;
@@ -66,6 +73,7 @@ mod ttl;
 mod value_state;
 
 pub use batch::{KeyBatch, NO_SLOT, Namespaces, Slots};
+pub use cache::StateCache;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use descriptor::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
@@ -76,6 +84,10 @@ pub use function::{AggregateFunction, ReduceFunction};
 pub use keyed::KeyedStateBackend;
 pub use list_state::ListState;
 pub use map_state::MapState;
+pub use native::{NativeFile, NativeFolder, NativeSnapshot, NativeTable};
+pub use native_store::{
+    NativeFiles, NativeMetric, NativeMetrics, NativeStore, RestoredTable, RowFate, RowFilter,
+};
 pub use operator::{BroadcastState, OperatorListState, OperatorStateBackend};
 pub use redistribute::redistribute;
 pub use reducing_state::{AggregatingState, ReducingState};

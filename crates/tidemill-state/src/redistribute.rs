@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use tidemill_core::KeyGroupRange;
 
 use crate::error::StateError;
+use crate::native::NativeSnapshot;
 use crate::parts::Parts;
 use crate::snapshot::{KeyedSnapshot, OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
 /// Deals the snapshots of all subtasks of an operator, in the order of subtasks, to `new_parallelism` subtasks.
 ///
-/// Key groups go by range; the items of list state are dealt out one by one, in turn (at the same parallelism they
+/// Key groups go by range (those in files of a store with all that is in the same files, without copying them); the items of list state are dealt out one by one, in turn (at the same parallelism they
 /// stay where they are); union list state goes to everyone as a whole; broadcast state is copied.
 ///
 /// ```
@@ -45,11 +46,14 @@ pub fn redistribute(
     let old_parallelism = snapshots.len();
     for (subtask, snapshot) in snapshots.into_iter().enumerate() {
         let stored = snapshot.max_parallelism;
-        if stored != max_parallelism && !(snapshot.keyed.is_empty() && snapshot.timers.is_empty()) {
+        if stored != max_parallelism
+            && !(snapshot.keyed.is_empty() && snapshot.timers.is_empty() && snapshot.native.is_empty())
+        {
             return Err(StateError::MaxParallelism { stored, declared: max_parallelism });
         }
         snapshot.keyed.into_iter().try_for_each(|state| collect(&mut keyed, state))?;
         snapshot.timers.into_iter().try_for_each(|state| collect(&mut timers, state))?;
+        deal_native(&snapshot.native, &mut dealt)?;
         for state in snapshot.operator {
             operator.entry(state.name.clone()).or_default().push((subtask, state));
         }
@@ -64,6 +68,24 @@ pub fn redistribute(
         deal_items(parts, old_parallelism, &mut dealt)?;
     }
     Ok(dealt)
+}
+
+/// Files go to every subtask that owns a key group in them, as a whole: what is not its own the restore leaves out.
+fn deal_native(native: &[NativeSnapshot], dealt: &mut [SubtaskSnapshot]) -> Result<(), StateError> {
+    let parallelism = dealt.len() as u32;
+    for (subtask, snapshot) in dealt.iter_mut().enumerate() {
+        let declared = snapshot.max_parallelism;
+        let range = KeyGroupRange::of_subtask(subtask as u32, parallelism, declared);
+        for part in native {
+            if part.max_parallelism != declared {
+                return Err(StateError::MaxParallelism { stored: part.max_parallelism, declared });
+            }
+            if part.overlap(range) > 0 {
+                snapshot.native.push(part.clone());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn collect(states: &mut BTreeMap<String, Parts>, state: KeyedSnapshot) -> Result<(), StateError> {

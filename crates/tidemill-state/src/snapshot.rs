@@ -12,6 +12,7 @@ use tidemill_serialization::{DecodeError, Input, SerializerSnapshot};
 
 use crate::codec::{get_bytes, get_count, get_text, get_varint, put_bytes, put_varint};
 use crate::error::StateError;
+use crate::native::NativeSnapshot;
 
 const MAGIC: &[u8; 4] = b"TMST";
 const VERSION: u8 = 1;
@@ -266,6 +267,9 @@ pub struct SubtaskSnapshot {
     pub timers: Vec<KeyedSnapshot>,
     /// Operator states, by name.
     pub operator: Vec<OperatorSnapshot>,
+    /// Keyed states as files of their store, one part for each subtask that they come from. They are stored apart from
+    /// the rest: [`encode`](Self::encode) leaves them out.
+    pub native: Vec<NativeSnapshot>,
 }
 
 impl SubtaskSnapshot {
@@ -280,10 +284,10 @@ impl SubtaskSnapshot {
     /// assert!(!snapshot.is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
-        self.keyed.is_empty() && self.timers.is_empty() && self.operator.is_empty()
+        self.keyed.is_empty() && self.timers.is_empty() && self.operator.is_empty() && self.native.is_empty()
     }
 
-    /// The bytes of all entries, without names.
+    /// The bytes of all entries, without names; and those of all files.
     ///
     /// ```
     /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
@@ -294,6 +298,11 @@ impl SubtaskSnapshot {
     /// assert_eq!(snapshot.byte_size(), bytes);
     /// ```
     pub fn byte_size(&self) -> usize {
+        let native = self.native.iter().map(NativeSnapshot::byte_size).sum::<u64>();
+        self.canonical_bytes() + usize::try_from(native).unwrap_or(usize::MAX)
+    }
+
+    fn canonical_bytes(&self) -> usize {
         let keyed = self.keyed.iter().chain(&self.timers).flat_map(|state| &state.groups);
         let items = self.operator.iter().flat_map(|state| &state.items);
         keyed.map(|(_, bytes)| bytes.len()).sum::<usize>() + items.map(Vec::len).sum::<usize>()
@@ -322,9 +331,11 @@ impl SubtaskSnapshot {
         self.keyed.extend(other.keyed);
         self.timers.extend(other.timers);
         self.operator.extend(other.operator);
+        self.native.extend(other.native);
     }
 
-    /// The snapshot as bytes, with version and checksum.
+    /// The snapshot as bytes, with version and checksum, but for its [`native`](Self::native) parts: whoever keeps it keeps
+    /// their files, and a [descriptor](NativeSnapshot::descriptor) of each, beside it.
     ///
     /// ```
     /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
@@ -335,7 +346,7 @@ impl SubtaskSnapshot {
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.byte_size() + 256);
+        let mut out = Vec::with_capacity(self.canonical_bytes() + 256);
         out.extend_from_slice(MAGIC);
         out.push(VERSION);
         put_varint(&mut out, u64::from(self.max_parallelism));
@@ -356,7 +367,7 @@ impl SubtaskSnapshot {
         out
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Reads what [`encode`](Self::encode) wrote; without native parts.
     ///
     /// ```
     /// use tidemill_state::SubtaskSnapshot;
@@ -416,11 +427,23 @@ fn decode_types(input: &mut Input<'_>) -> Result<Vec<SerializerSnapshot>, Decode
     (0..count).map(|_| SerializerSnapshot::decode_from(input)).collect()
 }
 
+/// What a state holds, and whether its entries have time stamps.
+pub(crate) fn encode_schema(schema: &StateSchema, stamped: bool, out: &mut Vec<u8>) {
+    out.push(position(&StateKind::ALL, &schema.kind));
+    out.push(u8::from(stamped));
+    encode_types(&schema.types, out);
+}
+
+/// Reads what [`encode_schema`] wrote.
+pub(crate) fn decode_schema(input: &mut Input<'_>) -> Result<(StateSchema, bool), DecodeError> {
+    let kind = at_position(&StateKind::ALL, input, "kind of a state")?;
+    let stamped = at_position(&[false, true], input, "flag of a state")?;
+    Ok((StateSchema { kind, types: decode_types(input)? }, stamped))
+}
+
 fn encode_keyed(state: &KeyedSnapshot, out: &mut Vec<u8>) {
     put_bytes(out, state.name.as_bytes());
-    out.push(position(&StateKind::ALL, &state.schema.kind));
-    out.push(u8::from(state.stamped));
-    encode_types(&state.schema.types, out);
+    encode_schema(&state.schema, state.stamped, out);
     put_varint(out, state.groups.len() as u64);
     for (group, bytes) in &state.groups {
         out.extend_from_slice(&group.to_le_bytes());
@@ -430,9 +453,7 @@ fn encode_keyed(state: &KeyedSnapshot, out: &mut Vec<u8>) {
 
 fn decode_keyed(input: &mut Input<'_>) -> Result<KeyedSnapshot, DecodeError> {
     let name = get_text(input, "name of a state")?;
-    let kind = at_position(&StateKind::ALL, input, "kind of a state")?;
-    let stamped = at_position(&[false, true], input, "flag of a state")?;
-    let types = decode_types(input)?;
+    let (schema, stamped) = decode_schema(input)?;
     let count = get_count(input, 3, "key groups of a state")?;
     let mut groups: Vec<(KeyGroup, Vec<u8>)> = Vec::with_capacity(count);
     for _ in 0..count {
@@ -443,7 +464,7 @@ fn decode_keyed(input: &mut Input<'_>) -> Result<KeyedSnapshot, DecodeError> {
         }
         groups.push((group, get_bytes(input, "entries of a key group")?.to_vec()));
     }
-    Ok(KeyedSnapshot { name, schema: StateSchema { kind, types }, stamped, groups })
+    Ok(KeyedSnapshot { name, schema, stamped, groups })
 }
 
 fn decode_operator(input: &mut Input<'_>) -> Result<OperatorSnapshot, DecodeError> {
@@ -471,7 +492,7 @@ fn decode_body(input: &mut Input<'_>) -> Result<SubtaskSnapshot, DecodeError> {
     let timers = keyed_states()?;
     let count = get_count(input, 4, "operator states")?;
     let operator = (0..count).map(|_| decode_operator(input)).collect::<Result<_, _>>()?;
-    Ok(SubtaskSnapshot { max_parallelism, keyed, timers, operator })
+    Ok(SubtaskSnapshot { max_parallelism, keyed, timers, operator, native: Vec::new() })
 }
 
 /// Collects the entries of one state by key group.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tidemill_core::budget::MemoryBudget;
 use tidemill_core::{KeyGroupRange, OperatorId};
 
+use crate::cache::StateCache;
 use crate::clock::Clock;
 use crate::error::StateError;
+use crate::native_store::{NativeMetrics, NativeStore};
 
 /// The operator subtask for which a backend is opened.
 ///
@@ -59,6 +61,18 @@ pub enum Storage {
     Heap,
     /// As rows of bytes in a store of the subtask's own.
     Ordered(Arc<dyn OrderedStore>),
+    /// The same, behind a cache of values that all subtasks of a slot share.
+    Cached(Arc<dyn OrderedStore>, StateCache),
+}
+
+impl Storage {
+    /// The store in which rows lie, whether or not there is a cache in front.
+    pub(crate) fn store(&self) -> Option<&dyn OrderedStore> {
+        match self {
+            Storage::Heap => None,
+            Storage::Ordered(store) | Storage::Cached(store, _) => Some(&**store),
+        }
+    }
 }
 
 /// A way to keep keyed state, chosen by configuration (`state.backend.type`).
@@ -247,6 +261,16 @@ pub trait OrderedStore: Send + Sync + 'static {
         to: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StateError>;
+
+    /// What it can do with its files; `None` when snapshots of it are made by going through all rows.
+    fn native(&self) -> Option<&dyn NativeStore> {
+        None
+    }
+
+    /// Its figures, for whoever shows them.
+    fn metrics(&self) -> Option<Arc<dyn NativeMetrics>> {
+        None
+    }
 }
 
 /// Keys of rows, one after the other in one buffer.
@@ -343,6 +367,17 @@ enum WriteKind {
     Delete,
 }
 
+/// Where a change is in the bytes of its batch.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    /// The first bytes of the key, in which most keys differ.
+    first: u64,
+    start: usize,
+    key_end: usize,
+    value_end: usize,
+    kind: WriteKind,
+}
+
 /// Changes of one table, to be done together and in order.
 ///
 /// ```
@@ -353,8 +388,7 @@ enum WriteKind {
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
     bytes: Vec<u8>,
-    /// Kind, end of the key, end of the value.
-    changes: Vec<(WriteKind, usize, usize)>,
+    changes: Vec<Change>,
 }
 
 impl WriteBatch {
@@ -390,11 +424,10 @@ impl WriteBatch {
     /// assert!(rows.is_empty());
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = Write<'_>> {
-        let mut start = 0;
-        self.changes.iter().map(move |(kind, key_end, value_end)| {
-            let (key, value) = (&self.bytes[start..*key_end], &self.bytes[*key_end..*value_end]);
-            start = *value_end;
-            match kind {
+        self.changes.iter().map(|change| {
+            let key = &self.bytes[change.start..change.key_end];
+            let value = &self.bytes[change.key_end..change.value_end];
+            match change.kind {
                 WriteKind::Put => Write::Put(key, value),
                 WriteKind::Append => Write::Append(key, value),
                 WriteKind::Delete => Write::Delete(key),
@@ -431,9 +464,56 @@ impl WriteBatch {
     }
 
     fn change(&mut self, kind: WriteKind, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
-        self.bytes.extend_from_slice(key);
+        self.change_with(kind, |out| out.extend_from_slice(key), value);
+    }
+
+    /// As [`put`](Self::put), for the key that `key` appends.
+    pub(crate) fn put_with(&mut self, key: impl FnOnce(&mut Vec<u8>), value: impl FnOnce(&mut Vec<u8>)) {
+        self.change_with(WriteKind::Put, key, value);
+    }
+
+    /// As [`append`](Self::append), for the key that `key` appends.
+    pub(crate) fn append_with(&mut self, key: impl FnOnce(&mut Vec<u8>), value: impl FnOnce(&mut Vec<u8>)) {
+        self.change_with(WriteKind::Append, key, value);
+    }
+
+    /// As [`delete`](Self::delete), for the key that `key` appends.
+    pub(crate) fn delete_with(&mut self, key: impl FnOnce(&mut Vec<u8>)) {
+        self.change_with(WriteKind::Delete, key, |_| ());
+    }
+
+    fn change_with(
+        &mut self,
+        kind: WriteKind,
+        key: impl FnOnce(&mut Vec<u8>),
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let start = self.bytes.len();
+        key(&mut self.bytes);
         let key_end = self.bytes.len();
         value(&mut self.bytes);
-        self.changes.push((kind, key_end, self.bytes.len()));
+        let first = first_bytes(&self.bytes[start..key_end]);
+        self.changes.push(Change { first, start, key_end, value_end: self.bytes.len(), kind });
+    }
+
+    /// Puts the changes into the order of their keys; those of one key stay in their order.
+    pub(crate) fn sort(&mut self) {
+        let bytes = &self.bytes;
+        self.changes.sort_unstable_by(|a, b| {
+            let rest = || bytes[a.start..a.key_end].cmp(&bytes[b.start..b.key_end]);
+            a.first.cmp(&b.first).then_with(rest).then(a.start.cmp(&b.start))
+        });
+    }
+}
+
+/// The first eight bytes of a key as a number: keys that differ in them are ordered as these numbers are.
+pub(crate) fn first_bytes(key: &[u8]) -> u64 {
+    match key.first_chunk() {
+        Some(bytes) => u64::from_be_bytes(*bytes),
+        None => {
+            let mut bytes = [0; 8];
+            bytes[..key.len()].copy_from_slice(key);
+            u64::from_be_bytes(bytes)
+        }
     }
 }

@@ -11,6 +11,7 @@ use tidemill_core::{KeyGroup, Timestamp, key_group};
 use tidemill_serialization::{Data, DecodeError, Input, Key};
 
 use crate::batch::Address;
+use crate::cache::StateCache;
 use crate::codec::in_state;
 use crate::error::StateError;
 use crate::snapshot::check_owned;
@@ -20,6 +21,9 @@ use crate::ttl::Ttl;
 
 /// How many rows are changed in one write when a whole table or map is gone through.
 const WRITE_AT_ONCE: usize = 1024;
+
+/// How many rows a sweep for what has expired looks at, where there is a cache.
+const SWEEP_AT_ONCE: usize = 64;
 
 pub(crate) struct StoredRows<K, N> {
     store: Arc<dyn OrderedStore>,
@@ -32,6 +36,10 @@ pub(crate) struct StoredRows<K, N> {
     pub(crate) keys: RowKeys,
     /// After which row the sweep goes on.
     cursor: Vec<u8>,
+    /// How many rows a sweep looks at, at least: to find the first costs more than the others.
+    sweep_at_once: usize,
+    /// How many rows are to be looked at.
+    due: usize,
     types: PhantomData<fn() -> (K, N)>,
 }
 
@@ -48,6 +56,7 @@ impl<K: Key, N: Key> StoredRows<K, N> {
         scope: Scope,
         ttl: Option<Ttl>,
         store: Arc<dyn OrderedStore>,
+        cache: &StateCache,
     ) -> Result<Self, StateError> {
         let table = store.open_table(name)?;
         Ok(Self {
@@ -59,6 +68,8 @@ impl<K: Key, N: Key> StoredRows<K, N> {
             writes: WriteBatch::default(),
             keys: RowKeys::default(),
             cursor: Vec::new(),
+            sweep_at_once: if cache.limit() == 0 { 1 } else { SWEEP_AT_ONCE },
+            due: 0,
             types: PhantomData,
         })
     }
@@ -95,37 +106,75 @@ impl<K: Key, N: Key> StoredRows<K, N> {
         });
     }
 
-    pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+    /// Adds to [`writes`](Self::writes): set the row at an address to what `value` appends.
+    pub(crate) fn put_at(&mut self, at: Address<'_, K, N>, value: impl FnOnce(&mut Vec<u8>)) {
+        self.put_entry_at(at, &(), value);
+    }
+
+    /// As [`put_at`](Self::put_at), for the row of an entry of a map.
+    pub(crate) fn put_entry_at<UK: Data>(
+        &mut self,
+        at: Address<'_, K, N>,
+        user_key: &UK,
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let scope = &self.scope;
+        let key = |out: &mut Vec<u8>| {
+            Self::write_key(scope, at, out);
+            user_key.encode(out);
+        };
+        self.writes.put_with(key, value);
+    }
+
+    /// Adds to [`writes`](Self::writes): append to the row at an address what `value` appends.
+    pub(crate) fn append_at(&mut self, at: Address<'_, K, N>, value: impl FnOnce(&mut Vec<u8>)) {
+        let scope = &self.scope;
+        self.writes.append_with(|out| Self::write_key(scope, at, out), value);
+    }
+
+    /// Adds to [`writes`](Self::writes): remove the row at an address.
+    pub(crate) fn delete_at(&mut self, at: Address<'_, K, N>) {
+        self.delete_entry_at(at, &());
+    }
+
+    /// As [`delete_at`](Self::delete_at), for the row of an entry of a map.
+    pub(crate) fn delete_entry_at<UK: Data>(&mut self, at: Address<'_, K, N>, user_key: &UK) {
+        let scope = &self.scope;
+        self.writes.delete_with(|out| {
+            Self::write_key(scope, at, out);
+            user_key.encode(out);
+        });
+    }
+
+    /// Looks up the row at an address.
+    pub(crate) fn get<T>(
+        &mut self,
+        at: Address<'_, K, N>,
+        decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, StateError> {
         self.keys.clear();
-        self.keys.push_with(|out| out.extend_from_slice(key));
+        self.push_key(at, |_| ());
         let mut value = None;
-        self.store.multi_get(self.table, &self.keys, &mut |_, found| value = found.map(<[u8]>::to_vec))?;
+        self.get_all(decode, |_, found| value = Some(found))?;
         Ok(value)
     }
 
-    /// Looks up [`keys`](Self::keys) and decodes what is found.
-    pub(crate) fn get_all<T: Clone>(
+    /// Looks up [`keys`](Self::keys), decodes what is found, and passes it on with the index of its key.
+    pub(crate) fn get_all<T>(
         &mut self,
         decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
-    ) -> Result<Vec<Option<T>>, StateError> {
-        let mut values = vec![None; self.keys.len()];
+        mut found: impl FnMut(usize, T),
+    ) -> Result<(), StateError> {
+        if self.keys.is_empty() {
+            return Ok(());
+        }
         let mut failure = None;
-        self.store.multi_get(self.table, &self.keys, &mut |index, found| match found.map(&decode) {
+        self.store.multi_get(self.table, &self.keys, &mut |index, row| match row.map(&decode) {
             None => {}
-            Some(Ok(value)) => values[index] = Some(value),
+            Some(Ok(value)) => found(index, value),
             Some(Err(error)) => failure = Some(error),
         })?;
-        in_state(&self.name, failure.map_or(Ok(values), Err))
-    }
-
-    pub(crate) fn put(&mut self, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) -> Result<(), StateError> {
-        self.writes.put(key, value);
-        self.flush()
-    }
-
-    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<(), StateError> {
-        self.writes.delete(key);
-        self.flush()
+        in_state(&self.name, failure.map_or(Ok(()), Err))
     }
 
     /// Writes what has gathered in [`writes`](Self::writes).
@@ -133,6 +182,8 @@ impl<K: Key, N: Key> StoredRows<K, N> {
         if self.writes.is_empty() {
             return Ok(());
         }
+        // Stores take sorted rows faster.
+        self.writes.sort();
         let result = self.store.write(self.table, &self.writes);
         self.writes.clear();
         result
@@ -192,10 +243,11 @@ impl<K: Key, N: Key> StoredRows<K, N> {
         judge: impl Fn(&Ttl, &[u8], Timestamp) -> Result<Verdict, DecodeError>,
     ) -> Result<(), StateError> {
         let Some(ttl) = &self.ttl else { return Ok(()) };
-        let (now, count) = (ttl.now(), ttl.incremental());
-        if count == 0 {
+        self.due += ttl.incremental();
+        if self.due == 0 || self.due < self.sweep_at_once {
             return Ok(());
         }
+        let (now, count) = (ttl.now(), std::mem::take(&mut self.due));
         let mut writes = std::mem::take(&mut self.writes);
         let mut cursor = std::mem::take(&mut self.cursor);
         let mut seen = 0;

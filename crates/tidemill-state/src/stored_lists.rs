@@ -1,5 +1,5 @@
-//! A list an entry, as rows of a store. A row's value is the elements one after the other, so that adding one is
-//! an append that reads nothing.
+//! A list an entry, as rows of a store with a cache in front. A row's value is the elements one after the other, so that adding
+//! one is an append that reads nothing: the cache then has the end of the list only, until it is read.
 
 use std::any::Any;
 use std::borrow::Borrow;
@@ -9,8 +9,12 @@ use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Data, DecodeError, Input, Key};
 
 use crate::batch::{Address, KeyBatch};
+use crate::cache::StateCache;
+use crate::cache_table::{CacheTable, DIRTY};
 use crate::codec::{get_bytes, get_entry, in_state, put_bytes, put_entry};
 use crate::error::StateError;
+use crate::heap::Weight;
+use crate::heap_cells::logical;
 use crate::heap_lists::{get_item, put_item};
 use crate::snapshot::GroupWriter;
 use crate::store::OrderedStore;
@@ -20,7 +24,7 @@ use crate::ttl::{Liveness, Ttl};
 
 pub(crate) struct StoredLists<K, N, E> {
     rows: StoredRows<K, N>,
-    types: std::marker::PhantomData<fn() -> E>,
+    lists: CacheTable<K, N, CachedList<E>>,
 }
 
 /// Elements with their time stamps.
@@ -49,7 +53,7 @@ fn live_part<E: Data>(row: &[u8], ttl: &Ttl, now: Timestamp) -> Result<(Stamped<
     Ok((items, changed))
 }
 
-fn judge<E: Data>(ttl: &Ttl, row: &[u8], now: Timestamp) -> Result<Verdict, DecodeError> {
+pub(crate) fn judge<E: Data>(ttl: &Ttl, row: &[u8], now: Timestamp) -> Result<Verdict, DecodeError> {
     let (items, changed) = live_part::<E>(row, ttl, now)?;
     Ok(if items.is_empty() {
         Verdict::Delete
@@ -62,24 +66,105 @@ fn judge<E: Data>(ttl: &Ttl, row: &[u8], now: Timestamp) -> Result<Verdict, Deco
     })
 }
 
-/// What a read sees of a list, and what is left of it: `None` when it stays as it is.
-fn on_read<E: Data>(items: Stamped<E>, ttl: Option<&Ttl>) -> (Vec<E>, Option<Stamped<E>>) {
-    let Some(ttl) = ttl else { return (items.into_iter().map(|(item, _)| item).collect(), None) };
-    let now = ttl.now();
-    let mut seen = Vec::with_capacity(items.len());
-    let mut left = Vec::new();
-    let mut changed = false;
-    for (item, stamp) in items {
-        let liveness = ttl.on_read(stamp, now);
-        changed |= liveness != Liveness::Live;
-        if liveness.is_visible() {
-            seen.push(item.clone());
-        }
-        if !liveness.is_expired() {
-            left.push((item, if liveness == Liveness::Renewed { now } else { stamp }));
-        }
+/// What is known of a list: all of it, or only what was added since it was last written.
+pub(crate) struct CachedList<E> {
+    items: Vec<E>,
+    /// When each element was last touched, in states that expire.
+    stamps: Vec<Timestamp>,
+    /// Whether elements before these may be in the store.
+    tail: bool,
+    /// How many of the elements the store has, in a row that ends with them.
+    written: usize,
+    /// Whether the row in the store is to be replaced.
+    rewrite: bool,
+    logical: usize,
+}
+
+impl<E> Weight for CachedList<E> {
+    const NONE: bool = false;
+
+    fn weight(&self) -> usize {
+        self.items.capacity() * size_of::<E>() + self.stamps.capacity() * 8 + self.logical
     }
-    (seen, changed.then_some(left))
+
+    fn touch(&self) {
+        std::hint::black_box(self.logical);
+    }
+}
+
+impl<E: Data> CachedList<E> {
+    /// A list of which only its end is known, and that is empty so far.
+    fn tail() -> Self {
+        let (items, stamps) = (Vec::new(), Vec::new());
+        Self { items, stamps, tail: true, written: 0, rewrite: false, logical: 0 }
+    }
+
+    /// The list that a row holds.
+    fn of_row(row: Stamped<E>, stamped: bool) -> Self {
+        let mut list = Self { tail: false, ..Self::tail() };
+        row.into_iter().for_each(|(item, stamp)| list.push(item, stamped.then_some(stamp)));
+        list.written = list.items.len();
+        list
+    }
+
+    fn push(&mut self, item: E, stamp: Option<Timestamp>) {
+        self.logical += logical(&item);
+        self.items.push(item);
+        self.stamps.extend(stamp);
+    }
+
+    /// Puts what the store has before what is known.
+    fn complete(&mut self, row: Option<Stamped<E>>, stamped: bool) {
+        let mut list = Self::of_row(row.unwrap_or_default(), stamped);
+        list.items.append(&mut self.items);
+        list.stamps.append(&mut self.stamps);
+        list.logical += self.logical;
+        *self = list;
+    }
+
+    /// Makes it empty, whatever the store has.
+    fn empty(&mut self) {
+        *self = Self { tail: false, rewrite: true, ..Self::tail() };
+    }
+
+    /// Removes the elements for whose stamps `gone` holds; says whether there were any.
+    fn expire(&mut self, gone: impl Fn(Timestamp) -> bool) -> bool {
+        if !self.stamps.iter().any(|stamp| gone(*stamp)) {
+            return false;
+        }
+        let mut stamps = self.stamps.iter();
+        self.items.retain(|_| stamps.next().is_none_or(|stamp| !gone(*stamp)));
+        self.stamps.retain(|stamp| !gone(*stamp));
+        self.logical = self.items.iter().map(logical).sum();
+        self.rewrite = true;
+        true
+    }
+}
+
+fn emit<K: Key, N: Key, E: Data>(
+    rows: &mut StoredRows<K, N>,
+    at: Address<'_, K, N>,
+    list: &mut CachedList<E>,
+    _: Timestamp,
+) {
+    let from = if list.rewrite { 0 } else { list.written };
+    let write = |out: &mut Vec<u8>| {
+        for (place, item) in list.items.iter().enumerate().skip(from) {
+            put_item(out, item, list.stamps.get(place).copied());
+        }
+    };
+    match (list.rewrite, list.items.is_empty()) {
+        (true, true) => rows.delete_at(at),
+        (true, false) => rows.put_at(at, write),
+        (false, _) if from < list.items.len() => rows.append_at(at, write),
+        (false, _) => {}
+    }
+    if list.tail {
+        // Of no use to a reader.
+        *list = CachedList::tail();
+    } else {
+        (list.written, list.rewrite) = (list.items.len(), false);
+    }
 }
 
 impl<K: Key, N: Key, E: Data> StoredLists<K, N, E> {
@@ -88,17 +173,77 @@ impl<K: Key, N: Key, E: Data> StoredLists<K, N, E> {
         scope: Scope,
         ttl: Option<Ttl>,
         store: Arc<dyn OrderedStore>,
+        cache: &StateCache,
     ) -> Result<Self, StateError> {
-        let rows = StoredRows::new(name, scope, ttl, store)?;
-        Ok(Self { rows, types: std::marker::PhantomData })
+        let rows = StoredRows::new(name, scope, ttl, store, cache)?;
+        Ok(Self { rows, lists: CacheTable::new(name, cache, false, emit::<K, N, E>) })
     }
 
-    fn settle(&mut self, row_key: &[u8], left: &Stamped<E>) {
-        if left.is_empty() {
-            self.rows.writes.delete(row_key);
-        } else {
-            self.rows.writes.put(row_key, |out| encode_row(left, true, out));
+    /// Ends an access.
+    fn finish(&mut self) -> Result<(), StateError> {
+        if let Some(ttl) = &self.rows.ttl {
+            let now = ttl.now();
+            for _ in 0..ttl.incremental() {
+                let Some(slot) = self.lists.next_to_sweep() else { break };
+                let list = self.lists.rows.value_mut(slot);
+                // What the store has goes with the sweep of the store.
+                if !list.tail && list.expire(|stamp| ttl.is_expired(stamp, now)) {
+                    self.lists.mark(slot, DIRTY);
+                    self.lists.rows.reweigh(slot)?;
+                }
+            }
+            self.rows.sweep(judge::<E>)?;
         }
+        self.lists.settle(&mut self.rows)
+    }
+
+    /// The list at an address; of its end only when nothing else is known.
+    fn tail_of(&mut self, at: Address<'_, K, N>) -> Result<usize, StateError> {
+        match self.lists.find(at) {
+            Some(slot) => Ok(slot),
+            None => self.lists.insert(at, CachedList::tail(), 0, 0),
+        }
+    }
+
+    /// The whole list at an address.
+    fn whole(&mut self, at: Address<'_, K, N>) -> Result<usize, StateError> {
+        let slot = self.tail_of(at)?;
+        if self.lists.rows.value(slot).tail {
+            let stamped = self.rows.ttl.is_some();
+            let row = self.rows.get(at, |row| decode_row(row, stamped, 0))?;
+            self.lists.rows.value_mut(slot).complete(row, stamped);
+            self.lists.rows.reweigh(slot)?;
+        }
+        Ok(slot)
+    }
+
+    /// The elements that a read sees; [`after_read`](Self::after_read) must follow.
+    fn visible(&mut self, slot: usize) -> &[E] {
+        let list = self.lists.rows.value_mut(slot);
+        if let Some(ttl) = &self.rows.ttl {
+            let now = ttl.now();
+            list.expire(|stamp| !ttl.on_read(stamp, now).is_visible());
+        }
+        &self.lists.rows.value(slot).items
+    }
+
+    /// Removes what that read was the last to see, and renews the rest.
+    fn after_read(&mut self, slot: usize) -> Result<(), StateError> {
+        let Some(ttl) = &self.rows.ttl else { return Ok(()) };
+        let now = ttl.now();
+        let list = self.lists.rows.value_mut(slot);
+        list.expire(|stamp| ttl.is_expired(stamp, now));
+        for stamp in &mut list.stamps {
+            if ttl.on_read(*stamp, now) == Liveness::Renewed && *stamp != now {
+                *stamp = now;
+                list.rewrite = true;
+            }
+        }
+        if list.rewrite {
+            self.lists.mark(slot, DIRTY);
+            self.lists.rows.reweigh(slot)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn read<R>(
@@ -106,16 +251,10 @@ impl<K: Key, N: Key, E: Data> StoredLists<K, N, E> {
         at: Address<'_, K, N>,
         f: impl FnOnce(&[E]) -> R,
     ) -> Result<R, StateError> {
-        let row_key = self.rows.row_key(at);
-        let Some(row) = self.rows.get(&row_key)? else { return Ok(f(&[])) };
-        let items = in_state(&self.rows.name, decode_row(&row, self.rows.ttl.is_some(), 0))?;
-        let (seen, left) = on_read(items, self.rows.ttl.as_ref());
-        let result = f(&seen);
-        if let Some(left) = left {
-            self.settle(&row_key, &left);
-            self.rows.flush()?;
-        }
-        self.rows.sweep(judge::<E>)?;
+        let slot = self.whole(at)?;
+        let result = f(self.visible(slot));
+        self.after_read(slot)?;
+        self.finish()?;
         Ok(result)
     }
 
@@ -124,25 +263,34 @@ impl<K: Key, N: Key, E: Data> StoredLists<K, N, E> {
         at: Address<'_, K, N>,
         items: impl IntoIterator<Item = E>,
     ) -> Result<(), StateError> {
-        let row_key = self.rows.row_key(at);
         let stamp = self.rows.stamp(self.rows.now());
         let mut items = items.into_iter().peekable();
         if items.peek().is_some() {
-            let append = |out: &mut Vec<u8>| items.for_each(|item| put_item(out, &item, stamp));
-            self.rows.writes.append(&row_key, append);
-            self.rows.flush()?;
+            let slot = self.tail_of(at)?;
+            let list = self.lists.rows.value_mut(slot);
+            items.for_each(|item| list.push(item, stamp));
+            self.lists.mark(slot, DIRTY);
+            self.lists.rows.reweigh(slot)?;
         }
-        self.rows.sweep(judge::<E>)
+        self.finish()
     }
 
     pub(crate) fn put(&mut self, at: Address<'_, K, N>, items: Vec<E>) -> Result<(), StateError> {
-        self.remove(at)?;
+        self.forget(at)?;
         self.add(at, items)
     }
 
+    /// Removes the elements, without reading them.
+    fn forget(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
+        let slot = self.tail_of(at)?;
+        self.lists.rows.value_mut(slot).empty();
+        self.lists.mark(slot, DIRTY);
+        self.lists.rows.reweigh(slot)
+    }
+
     pub(crate) fn remove(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
-        let row_key = self.rows.row_key(at);
-        self.rows.delete(&row_key)
+        self.forget(at)?;
+        self.finish()
     }
 
     pub(crate) fn merge(
@@ -151,20 +299,27 @@ impl<K: Key, N: Key, E: Data> StoredLists<K, N, E> {
         target: &N,
         sources: &[N],
     ) -> Result<(), StateError> {
-        let target_key = self.rows.row_key(Address { hash, key, namespace: target });
         let mut moved = Vec::new();
         for namespace in sources.iter().filter(|source| *source != target) {
-            let row_key = self.rows.row_key(Address { hash, key, namespace });
             // A source that is named twice is empty the second time.
-            if let Some(row) = self.rows.get(&row_key)? {
-                moved.extend_from_slice(&row);
-                self.rows.delete(&row_key)?;
+            let slot = self.whole(Address { hash, key, namespace })?;
+            let list = self.lists.rows.value_mut(slot);
+            if !list.items.is_empty() {
+                let stamps = std::mem::take(&mut list.stamps).into_iter().map(Some);
+                moved.extend(list.items.drain(..).zip(stamps.chain(std::iter::repeat(None))));
+                list.empty();
+                self.lists.mark(slot, DIRTY);
+                self.lists.rows.reweigh(slot)?;
             }
         }
         if !moved.is_empty() {
-            self.rows.writes.append(&target_key, |out| out.extend_from_slice(&moved));
+            let slot = self.tail_of(Address { hash, key, namespace: target })?;
+            let list = self.lists.rows.value_mut(slot);
+            moved.into_iter().for_each(|(item, stamp)| list.push(item, stamp));
+            self.lists.mark(slot, DIRTY);
+            self.lists.rows.reweigh(slot)?;
         }
-        self.rows.flush()
+        self.lists.settle(&mut self.rows)
     }
 
     pub(crate) fn append_batch<B: Borrow<K>>(
@@ -173,14 +328,16 @@ impl<K: Key, N: Key, E: Data> StoredLists<K, N, E> {
         items: &mut Vec<E>,
     ) -> Result<(), StateError> {
         let stamp = self.rows.stamp(self.rows.now());
-        for (record, item) in items.drain(..).enumerate() {
-            // Nothing is read, so it is not known which keys are new.
-            self.rows.scope.check_hash(batch.hash(record)).inspect_err(|_| self.rows.writes.clear())?;
-            let row_key = self.rows.row_key(batch.at(record));
-            self.rows.writes.append(&row_key, |out| put_item(out, &item, stamp));
+        self.lists.rows.find_or_insert_batch(batch, 0, |_| false, |_| CachedList::tail())?;
+        self.lists.adopt(DIRTY);
+        let (slots, lists) = self.lists.rows.columns();
+        self.rows.scope.check_created(batch, slots.created)?;
+        for (item, slot) in items.drain(..).zip(slots.slots) {
+            lists[*slot as usize].push(item, stamp);
         }
-        self.rows.flush()?;
-        self.rows.sweep(judge::<E>)
+        self.lists.rows.reweigh_batch()?;
+        self.lists.mark_found(DIRTY);
+        self.finish()
     }
 
     pub(crate) fn read_batch<B: Borrow<K>>(
@@ -188,25 +345,52 @@ impl<K: Key, N: Key, E: Data> StoredLists<K, N, E> {
         batch: &KeyBatch<'_, B, N>,
         mut f: impl FnMut(usize, &[E]),
     ) -> Result<(), StateError> {
+        self.lists.rows.find_or_insert_batch(batch, 0, |_| false, |_| CachedList::tail())?;
+        self.lists.adopt(0);
+        self.lists.mark_found(0);
+        let slots = self.lists.rows.found().0.to_vec();
+        let mut distinct: Vec<(u32, u32)> = slots.iter().copied().zip(0..).collect();
+        distinct.sort_unstable();
+        distinct.dedup_by_key(|(slot, _)| *slot);
         self.rows.keys.clear();
-        for record in 0..batch.len() {
-            self.rows.push_key(batch.at(record), |_| ());
-        }
-        let stamped = self.rows.ttl.is_some();
-        let loaded = self.rows.get_all(|row| decode_row::<E>(row, stamped, 0))?;
-        let row_keys = std::mem::take(&mut self.rows.keys);
-        for (record, (items, row_key)) in loaded.into_iter().zip(row_keys.iter()).enumerate() {
-            let (seen, left) = on_read(items.unwrap_or_default(), self.rows.ttl.as_ref());
-            f(record, &seen);
-            if let Some(left) = left {
-                self.settle(row_key, &left);
+        let mut unknown = Vec::new();
+        for (slot, record) in &distinct {
+            if self.lists.rows.value(*slot as usize).tail {
+                self.rows.push_key(batch.at(*record as usize), |_| ());
+                unknown.push(*slot as usize);
             }
         }
-        self.rows.flush()?;
-        self.rows.sweep(judge::<E>)
+        let (stamped, lists) = (self.rows.ttl.is_some(), &mut self.lists);
+        self.rows.get_all(
+            |row| decode_row::<E>(row, stamped, 0),
+            |index, row| {
+                lists.rows.value_mut(unknown[index]).complete(Some(row), stamped);
+            },
+        )?;
+        for slot in unknown {
+            let list = self.lists.rows.value_mut(slot);
+            if list.tail {
+                list.complete(None, stamped);
+            }
+            self.lists.rows.reweigh(slot)?;
+        }
+        for (record, slot) in slots.into_iter().enumerate() {
+            f(record, self.visible(slot as usize));
+        }
+        for (slot, _) in distinct {
+            self.after_read(slot as usize)?;
+        }
+        self.finish()
+    }
+
+    fn restart(&mut self) -> Result<(), StateError> {
+        self.lists.flush(&mut self.rows)?;
+        self.lists.clear();
+        Ok(())
     }
 
     pub(crate) fn for_each(&mut self, mut f: impl FnMut(&K, &N, &[E])) -> Result<(), StateError> {
+        self.lists.flush(&mut self.rows)?;
         let now = self.rows.now();
         let ttl = &self.rows.ttl;
         self.rows.for_each(|_, key, namespace, _, row| {
@@ -224,7 +408,12 @@ impl<K: Key, N: Key, E: Data> StoredLists<K, N, E> {
 }
 
 impl<K: Key, N: Key, E: Data> Table<K> for StoredLists<K, N, E> {
+    fn flush(&mut self) -> Result<(), StateError> {
+        self.lists.flush(&mut self.rows)
+    }
+
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
+        self.lists.flush(&mut self.rows)?;
         let now = self.rows.now();
         let cleanup = self.rows.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
         let mut failure = Ok(());
@@ -256,6 +445,8 @@ impl<K: Key, N: Key, E: Data> Table<K> for StoredLists<K, N, E> {
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
         self.rows.check_group(group)?;
+        // What is restored counts more than what was there.
+        self.restart()?;
         let mut input = Input::new(bytes);
         let now = self.rows.now();
         let stamped_here = self.rows.ttl.is_some();
@@ -266,9 +457,8 @@ impl<K: Key, N: Key, E: Data> Table<K> for StoredLists<K, N, E> {
             let (key, namespace, items): (K, N, Stamped<E>) = in_state(&self.rows.name, entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
             self.rows.scope.check_restored(&self.rows.name, group, at.hash)?;
-            let row_key = self.rows.row_key(at);
             if !items.is_empty() {
-                self.rows.writes.put(&row_key, |out| encode_row(&items, stamped_here, out));
+                self.rows.put_at(at, |out| encode_row(&items, stamped_here, out));
             }
         }
         self.rows.flush()
@@ -276,6 +466,7 @@ impl<K: Key, N: Key, E: Data> Table<K> for StoredLists<K, N, E> {
 
     fn keys(&mut self, namespace: &dyn Any, keys: &mut Vec<K>) -> Result<bool, StateError> {
         let Some(wanted) = namespace.downcast_ref::<N>() else { return Ok(false) };
+        self.lists.flush(&mut self.rows)?;
         let now = self.rows.now();
         let ttl = &self.rows.ttl;
         self.rows.keys_in(wanted, keys, |row| match ttl {
@@ -289,7 +480,11 @@ impl<K: Key, N: Key, E: Data> Table<K> for StoredLists<K, N, E> {
         self.rows.ttl.is_some()
     }
 
+    fn prefetch(&self, hashes: &[u64]) {
+        self.lists.rows.prefetch(hashes);
+    }
+
     fn bytes(&self) -> usize {
-        0
+        self.lists.bytes()
     }
 }

@@ -1,4 +1,4 @@
-//! One value an entry, as rows of a store. A row's value is the time stamp, if entries expire, and the value.
+//! One value an entry, as rows of a store with a cache in front. A row's value is the time stamp, if entries expire, and the value.
 
 use std::any::Any;
 use std::borrow::Borrow;
@@ -9,6 +9,8 @@ use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Data, DecodeError, Input, Key};
 
 use crate::batch::{Address, KeyBatch, NO_SLOT, Slots};
+use crate::cache::StateCache;
+use crate::cache_table::{CacheTable, DIRTY, STORED};
 use crate::codec::{get_entry, get_stamp, in_state, put_entry, put_stamp};
 use crate::error::StateError;
 use crate::heap::HeapTable;
@@ -20,10 +22,35 @@ use crate::ttl::{Liveness, Ttl};
 
 pub(crate) struct StoredValues<K, N, V> {
     rows: StoredRows<K, N>,
-    /// The distinct addresses of a batch; only used within one call.
-    distinct: HeapTable<K, N, ()>,
-    /// The values of a batch; only used within one call.
-    column: Vec<V>,
+    /// The entries that are in memory.
+    present: CacheTable<K, N, V>,
+    /// Addresses of which it is known that they have no entry, none of them in `present`. A dirty one may still have a row.
+    absent: CacheTable<K, N, ()>,
+    /// The addresses of a batch that the cache lacks; only used within one call.
+    missing: HeapTable<K, N, ()>,
+    firsts: Vec<u32>,
+}
+
+fn emit_put<K: Key, N: Key, V: Data>(
+    rows: &mut StoredRows<K, N>,
+    at: Address<'_, K, N>,
+    value: &mut V,
+    stamp: Timestamp,
+) {
+    let stamp = rows.stamp(stamp);
+    rows.put_at(at, |out| {
+        put_stamp(out, stamp);
+        value.encode(out);
+    });
+}
+
+fn emit_delete<K: Key, N: Key>(
+    rows: &mut StoredRows<K, N>,
+    at: Address<'_, K, N>,
+    (): &mut (),
+    _: Timestamp,
+) {
+    rows.delete_at(at);
 }
 
 fn decode_row<V: Data>(bytes: &[u8], stamped: bool) -> Result<(V, Timestamp), DecodeError> {
@@ -47,23 +74,17 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         scope: Scope,
         ttl: Option<Ttl>,
         store: Arc<dyn OrderedStore>,
+        cache: &StateCache,
     ) -> Result<Self, StateError> {
-        let rows = StoredRows::new(name, scope, ttl, store)?;
-        // As large as a batch, which the exchange bounds.
-        let distinct = HeapTable::new(name, &MemoryBudget::unlimited("batch"), false);
-        Ok(Self { rows, distinct, column: Vec::new() })
-    }
-
-    fn load(&mut self, row_key: &[u8]) -> Result<Option<(V, Timestamp)>, StateError> {
-        let Some(row) = self.rows.get(row_key)? else { return Ok(None) };
-        in_state(&self.rows.name, decode_row(&row, self.rows.ttl.is_some())).map(Some)
-    }
-
-    fn store(&mut self, row_key: &[u8], value: &V, now: Timestamp) -> Result<(), StateError> {
-        let stamp = self.rows.stamp(now);
-        self.rows.put(row_key, |out| {
-            put_stamp(out, stamp);
-            value.encode(out);
+        let stamped = ttl.is_some();
+        let rows = StoredRows::new(name, scope, ttl, store, cache)?;
+        Ok(Self {
+            rows,
+            present: CacheTable::new(name, cache, stamped, emit_put::<K, N, V>),
+            absent: CacheTable::new(name, cache, false, emit_delete::<K, N>),
+            // As large as a batch, which the exchange bounds.
+            missing: HeapTable::new(name, &MemoryBudget::unlimited("batch"), false),
+            firsts: Vec::new(),
         })
     }
 
@@ -71,23 +92,96 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         self.rows.ttl.as_ref().is_none_or(|ttl| ttl.on_read(stamp, now).is_visible())
     }
 
+    /// The slot of an entry, which is read from the store if it is not known whether there is one.
+    fn slot_of(&mut self, at: Address<'_, K, N>) -> Result<Option<usize>, StateError> {
+        if let Some(slot) = self.present.find(at) {
+            return Ok(Some(slot));
+        }
+        if !self.absent.is_empty() && self.absent.find(at).is_some() {
+            return Ok(None);
+        }
+        let stamped = self.rows.ttl.is_some();
+        match self.rows.get(at, |row| decode_row(row, stamped))? {
+            Some((value, stamp)) => self.present.insert(at, value, stamp, STORED).map(Some),
+            None => self.absent.insert(at, (), 0, 0).map(|_| None),
+        }
+    }
+
+    /// Adds an entry of which it is known that it is not there.
+    fn create(&mut self, at: Address<'_, K, N>, value: V, now: Timestamp) -> Result<(), StateError> {
+        let marks = self.no_longer_absent(at);
+        self.present.insert(at, value, now, DIRTY | marks).map(drop)
+    }
+
+    /// Forgets that an entry is absent; [`STORED`] when the store may still have a row.
+    fn no_longer_absent(&mut self, at: Address<'_, K, N>) -> u8 {
+        let slot = if self.absent.is_empty() { None } else { self.absent.find(at) };
+        slot.map_or(0, |slot| if self.absent.take(slot).2 & DIRTY == 0 { 0 } else { STORED })
+    }
+
+    /// Removes an entry of the cache, and sees to it that the store loses it too.
+    fn drop_slot(&mut self, slot: usize) -> Result<V, StateError> {
+        let hash = self.present.rows.hash(slot);
+        let (address, value, marks) = self.present.take(slot);
+        // What the store never had it need not lose. The absence is worth keeping for keys; a window comes but once.
+        if let Some(address) = address {
+            if marks & STORED != 0 {
+                self.absent.insert_owned(hash, address, (), DIRTY | STORED)?;
+            } else if size_of::<N>() == 0 {
+                self.absent.insert_owned(hash, address, (), 0)?;
+            }
+        }
+        Ok(value)
+    }
+
+    /// Ends an access.
+    #[inline]
+    fn finish(&mut self) -> Result<(), StateError> {
+        if self.rows.ttl.is_some() {
+            self.sweep()?;
+        }
+        self.present.settle(&mut self.rows)?;
+        self.absent.settle(&mut self.rows)
+    }
+
+    /// Removes some of what has expired.
+    fn sweep(&mut self) -> Result<(), StateError> {
+        let Some((now, count)) = self.rows.ttl.as_ref().map(|ttl| (ttl.now(), ttl.incremental())) else {
+            return Ok(());
+        };
+        for _ in 0..count {
+            let Some(slot) = self.present.next_to_sweep() else { break };
+            let stamp = self.present.rows.stamp(slot);
+            if self.rows.ttl.as_ref().is_some_and(|ttl| ttl.is_expired(stamp, now)) {
+                self.drop_slot(slot)?;
+            }
+        }
+        self.rows.sweep(judge)
+    }
+
     pub(crate) fn read<R>(
         &mut self,
         at: Address<'_, K, N>,
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R, StateError> {
-        let row_key = self.rows.row_key(at);
-        let Some((value, stamp)) = self.load(&row_key)? else { return Ok(f(None)) };
-        let Some(ttl) = &self.rows.ttl else { return Ok(f(Some(&value))) };
-        let now = ttl.now();
-        let liveness = ttl.on_read(stamp, now);
-        let result = f(liveness.is_visible().then_some(&value));
-        if liveness.is_expired() {
-            self.rows.delete(&row_key)?;
-        } else if liveness == Liveness::Renewed {
-            self.store(&row_key, &value, now)?;
-        }
-        self.rows.sweep(judge)?;
+        let slot = self.slot_of(at)?;
+        let result = match (slot, &self.rows.ttl) {
+            (None, _) => f(None),
+            (Some(slot), None) => f(Some(self.present.rows.value(slot))),
+            (Some(slot), Some(ttl)) => {
+                let now = ttl.now();
+                let liveness = ttl.on_read(self.present.rows.stamp(slot), now);
+                let result = f(liveness.is_visible().then(|| self.present.rows.value(slot)));
+                if liveness.is_expired() {
+                    self.drop_slot(slot)?;
+                } else if liveness == Liveness::Renewed {
+                    self.present.rows.set_stamp(slot, now);
+                    self.present.mark(slot, DIRTY);
+                }
+                result
+            }
+        };
+        self.finish()?;
         Ok(result)
     }
 
@@ -97,21 +191,63 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         f: impl FnOnce(Option<&mut V>) -> Option<V>,
     ) -> Result<(), StateError> {
         let now = self.rows.now();
-        let row_key = self.rows.row_key(at);
-        let loaded = self.load(&row_key)?;
-        let found = loaded.is_some();
-        let mut existing = loaded.filter(|(_, stamp)| self.visible(*stamp, now)).map(|(value, _)| value);
-        match f(existing.as_mut()).or(existing) {
-            Some(value) => self.store(&row_key, &value, now)?,
-            None if found => self.rows.delete(&row_key)?,
-            None => {}
+        match self.slot_of(at)? {
+            Some(slot) => {
+                let visible = self.visible(self.present.rows.stamp(slot), now);
+                match f(visible.then(|| self.present.rows.value_mut(slot))) {
+                    Some(value) => *self.present.rows.value_mut(slot) = value,
+                    None if visible => {}
+                    None => {
+                        self.drop_slot(slot)?;
+                        return self.finish();
+                    }
+                }
+                self.present.rows.set_stamp(slot, now);
+                self.present.rows.reweigh(slot)?;
+                self.present.mark(slot, DIRTY);
+            }
+            None => {
+                if let Some(value) = f(None) {
+                    self.create(at, value, now)?;
+                }
+            }
         }
-        self.rows.sweep(judge)
+        self.finish()
+    }
+
+    /// Sets the value, without reading it.
+    pub(crate) fn put(&mut self, at: Address<'_, K, N>, value: V) -> Result<(), StateError> {
+        let now = self.rows.now();
+        match self.present.find(at) {
+            Some(slot) => {
+                *self.present.rows.value_mut(slot) = value;
+                self.present.rows.set_stamp(slot, now);
+                self.present.rows.reweigh(slot)?;
+                self.present.mark(slot, DIRTY);
+            }
+            None => {
+                // Without a look into the store it is not known whether there is a row.
+                let known = self.absent.find(at).is_some();
+                let marks = if known { self.no_longer_absent(at) } else { STORED };
+                self.present.insert(at, value, now, DIRTY | marks)?;
+            }
+        }
+        self.finish()
+    }
+
+    /// Removes the value, without reading it.
+    fn forget(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
+        if let Some(slot) = self.present.find(at) {
+            self.drop_slot(slot)?;
+        } else if self.absent.find(at).is_none() {
+            self.absent.insert(at, (), 0, DIRTY | STORED)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn remove(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
-        let row_key = self.rows.row_key(at);
-        self.rows.delete(&row_key)
+        self.forget(at)?;
+        self.finish()
     }
 
     pub(crate) fn merge(
@@ -124,9 +260,9 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         let now = self.rows.now();
         let mut merged = None;
         for namespace in sources.iter().filter(|source| *source != target) {
-            let row_key = self.rows.row_key(Address { hash, key, namespace });
-            let Some((value, stamp)) = self.load(&row_key)? else { continue };
-            self.rows.delete(&row_key)?;
+            let Some(slot) = self.slot_of(Address { hash, key, namespace })? else { continue };
+            let stamp = self.present.rows.stamp(slot);
+            let value = self.drop_slot(slot)?;
             if self.visible(stamp, now) {
                 match &mut merged {
                     None => merged = Some(value),
@@ -134,7 +270,7 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
                 }
             }
         }
-        let Some(merged) = merged else { return Ok(()) };
+        let Some(merged) = merged else { return self.finish() };
         self.fold(Address { hash, key, namespace: target }, |existing| match existing {
             Some(value) => {
                 combine(value, merged);
@@ -144,20 +280,62 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         })
     }
 
-    /// Finds the distinct addresses of a batch and their rows, in the order in which they come first.
+    /// Reads from the store what the cache does not know of a batch, whose addresses were just probed for. What is not there
+    /// either is taken down as absent if `note_absent`. Then [`firsts`](Self::firsts) has the records that the cache had no value for,
+    /// by ascending index and one for each address.
     fn load_batch<B: Borrow<K>>(
         &mut self,
         batch: &KeyBatch<'_, B, N>,
-    ) -> Result<Vec<Option<(V, Timestamp)>>, StateError> {
-        self.distinct.clear();
-        self.distinct.find_or_insert_batch(batch, 0, |_| false, |_| ())?;
-        self.rows.keys.clear();
-        let (found, _) = self.distinct.columns();
-        for record in found.created {
-            self.rows.push_key(batch.at(*record as usize), |_| ());
+        note_absent: bool,
+    ) -> Result<(), StateError> {
+        self.missing.clear();
+        self.firsts.clear();
+        for (record, slot) in self.present.rows.found().0.iter().enumerate() {
+            if *slot == NO_SLOT && self.missing.find(batch.at(record)).is_none() {
+                self.missing.insert(batch.at(record), (), 0)?;
+                self.firsts.push(record as u32);
+            }
         }
-        let stamped = self.rows.ttl.is_some();
-        self.rows.get_all(|row| decode_row(row, stamped))
+        self.rows.keys.clear();
+        let mut unknown = Vec::with_capacity(self.firsts.len());
+        for record in &self.firsts {
+            let at = batch.at(*record as usize);
+            if self.absent.is_empty() || self.absent.find(at).is_none() {
+                self.rows.push_key(at, |_| ());
+                unknown.push(*record);
+            }
+        }
+        let (stamped, present) = (self.rows.ttl.is_some(), &mut self.present);
+        let mut failure = Ok(());
+        let mut known = vec![false; if note_absent { unknown.len() } else { 0 }];
+        self.rows.get_all(
+            |row| decode_row::<V>(row, stamped),
+            |index, (value, stamp)| {
+                let inserted = present.insert(batch.at(unknown[index] as usize), value, stamp, STORED);
+                if let Some(known) = known.get_mut(index) {
+                    *known = true;
+                }
+                if let Err(error) = inserted {
+                    failure = Err(error);
+                }
+            },
+        )?;
+        failure?;
+        for (record, known) in unknown.iter().zip(known) {
+            if !known {
+                self.absent.insert(batch.at(*record as usize), (), 0, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn find_or_load_batch<B: Borrow<K>>(&mut self, batch: &KeyBatch<'_, B, N>) -> Result<(), StateError> {
+        if !self.present.find_batch(batch) {
+            self.load_batch(batch, true)?;
+            self.present.find_batch(batch);
+        }
+        self.present.mark_found(0);
+        Ok(())
     }
 
     pub(crate) fn read_batch<B: Borrow<K>, R>(
@@ -165,38 +343,29 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         batch: &KeyBatch<'_, B, N>,
         f: impl FnOnce(&[u32], &[V]) -> R,
     ) -> Result<R, StateError> {
-        let loaded = self.load_batch(batch)?;
-        let now = self.rows.now();
-        let stamp = self.rows.stamp(now);
-        self.column.clear();
-        let mut places = Vec::with_capacity(loaded.len());
-        for (index, row) in loaded.into_iter().enumerate() {
-            let Some((value, touched)) = row else {
-                places.push(NO_SLOT);
-                continue;
-            };
-            let liveness = self.rows.ttl.as_ref().map_or(Liveness::Live, |ttl| ttl.on_read(touched, now));
-            if liveness.is_expired() {
-                self.rows.writes.delete(self.rows.keys.get(index));
-            } else if liveness == Liveness::Renewed {
-                self.rows.writes.put(self.rows.keys.get(index), |out| {
-                    put_stamp(out, stamp);
-                    value.encode(out);
-                });
-            }
-            if liveness.is_visible() {
-                places.push(self.column.len() as u32);
-                self.column.push(value);
-            } else {
-                places.push(NO_SLOT);
+        self.find_or_load_batch(batch)?;
+        let mut expired = Vec::new();
+        if let Some(ttl) = &self.rows.ttl {
+            let now = ttl.now();
+            let mut renewed = false;
+            expired = self.present.rows.judge(|stamp| {
+                let liveness = ttl.on_read(*stamp, now);
+                if liveness == Liveness::Renewed {
+                    *stamp = now;
+                    renewed = true;
+                }
+                liveness
+            });
+            if renewed {
+                self.present.mark_found(DIRTY);
             }
         }
-        let (found, _) = self.distinct.columns();
-        let slots: Vec<u32> = found.slots.iter().map(|slot| places[*slot as usize]).collect();
-        let result = f(&slots, &self.column);
-        self.column.clear();
-        self.rows.flush()?;
-        self.rows.sweep(judge)?;
+        let (slots, values) = self.present.rows.found();
+        let result = f(slots, values);
+        for slot in expired {
+            self.drop_slot(slot)?;
+        }
+        self.finish()?;
         Ok(result)
     }
 
@@ -206,45 +375,76 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         batch: &KeyBatch<'_, B, N>,
         f: impl FnOnce(&[u32], &[V]) -> R,
     ) -> Result<R, StateError> {
-        let result = self.read_batch(batch, f)?;
-        self.remove_batch(batch)?;
+        if self.rows.ttl.is_some() {
+            let result = self.read_batch(batch, f)?;
+            self.remove_batch(batch)?;
+            return Ok(result);
+        }
+        self.find_or_load_batch(batch)?;
+        let (slots, values) = self.present.rows.found();
+        let result = f(slots, values);
+        self.drop_found()?;
+        self.finish()?;
         Ok(result)
+    }
+
+    /// Removes the entries that the last batch lookup found.
+    fn drop_found(&mut self) -> Result<(), StateError> {
+        let slots = self.present.rows.found().0;
+        let mut found: Vec<u32> = slots.iter().copied().filter(|slot| *slot != NO_SLOT).collect();
+        // From the last to the first, for the last entry moves into each place that is freed.
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
+        found.into_iter().try_for_each(|slot| self.drop_slot(slot as usize).map(drop))
     }
 
     pub(crate) fn update_batch<B: Borrow<K>, R>(
         &mut self,
         batch: &KeyBatch<'_, B, N>,
-        mut make: impl FnMut(usize) -> V,
+        make: impl FnMut(usize) -> V,
         f: impl FnOnce(Slots<'_>, &mut [V]) -> R,
     ) -> Result<R, StateError> {
-        let loaded = self.load_batch(batch)?;
-        let now = self.rows.now();
-        let stamp = self.rows.stamp(now);
-        let (found, _) = self.distinct.columns();
-        self.rows.scope.check_created(batch, found.created)?;
-        self.column.clear();
-        let mut created = Vec::new();
-        for (row, first) in loaded.into_iter().zip(found.created) {
-            let ttl = &self.rows.ttl;
-            let visible = |stamp| ttl.as_ref().is_none_or(|ttl| ttl.on_read(stamp, now).is_visible());
-            match row {
-                Some((value, touched)) if visible(touched) => self.column.push(value),
-                _ => {
-                    created.push(*first);
-                    self.column.push(make(*first as usize));
-                }
-            }
+        let complete = self.present.find_batch(batch);
+        if !complete {
+            self.load_batch(batch, false)?;
+            self.rows.scope.check_created(batch, &self.firsts)?;
         }
-        let result = f(Slots { slots: found.slots, created: &created }, &mut self.column);
-        for (row_key, value) in self.rows.keys.iter().zip(self.column.drain(..)) {
-            self.rows.writes.put(row_key, |out| {
-                put_stamp(out, stamp);
-                value.encode(out);
-            });
+        if complete && self.rows.ttl.is_none() {
+            self.present.rows.none_created();
+        } else {
+            self.complete_batch(batch, make)?;
         }
-        self.rows.flush()?;
-        self.rows.sweep(judge)?;
+        let (slots, values) = self.present.rows.columns();
+        let result = f(slots, values);
+        self.present.rows.reweigh_batch()?;
+        self.present.mark_found(DIRTY);
+        self.finish()?;
         Ok(result)
+    }
+
+    /// Makes the entries of a batch that are neither in the cache nor in the store, and renews those that have expired.
+    fn complete_batch<B: Borrow<K>>(
+        &mut self,
+        batch: &KeyBatch<'_, B, N>,
+        make: impl FnMut(usize) -> V,
+    ) -> Result<(), StateError> {
+        let now = self.rows.now();
+        let ttl = &self.rows.ttl;
+        let stale = |stamp| ttl.as_ref().is_some_and(|ttl| !ttl.on_read(stamp, now).is_visible());
+        let before = self.present.rows.len();
+        self.present.rows.find_or_insert_batch(batch, now, stale, make)?;
+        self.present.adopt(DIRTY);
+        if self.absent.is_empty() {
+            return Ok(());
+        }
+        let (slots, _) = self.present.rows.columns();
+        let made: Vec<(u32, usize)> =
+            slots.created.iter().map(|record| (*record, slots.slots[*record as usize] as usize)).collect();
+        for (record, slot) in made.into_iter().filter(|(_, slot)| *slot >= before) {
+            let marks = self.no_longer_absent(batch.at(record as usize));
+            self.present.mark(slot, marks);
+        }
+        Ok(())
     }
 
     pub(crate) fn remove_batch<B: Borrow<K>>(
@@ -252,13 +452,19 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
         batch: &KeyBatch<'_, B, N>,
     ) -> Result<(), StateError> {
         for record in 0..batch.len() {
-            let row_key = self.rows.row_key(batch.at(record));
-            self.rows.writes.delete(&row_key);
+            self.forget(batch.at(record))?;
         }
-        self.rows.flush()
+        self.finish()
+    }
+
+    /// Writes all changes to the store.
+    fn flush_cache(&mut self) -> Result<(), StateError> {
+        self.present.flush(&mut self.rows)?;
+        self.absent.flush(&mut self.rows)
     }
 
     pub(crate) fn for_each(&mut self, mut f: impl FnMut(&K, &N, &V)) -> Result<(), StateError> {
+        self.flush_cache()?;
         let now = self.rows.now();
         let ttl = &self.rows.ttl;
         self.rows.for_each(|_, key, namespace, _, row| {
@@ -272,7 +478,12 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
 }
 
 impl<K: Key, N: Key, V: Data> Table<K> for StoredValues<K, N, V> {
+    fn flush(&mut self) -> Result<(), StateError> {
+        self.flush_cache()
+    }
+
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
+        self.flush_cache()?;
         let now = self.rows.now();
         let cleanup = self.rows.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
         let mut failure = Ok(());
@@ -296,6 +507,10 @@ impl<K: Key, N: Key, V: Data> Table<K> for StoredValues<K, N, V> {
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
         self.rows.check_group(group)?;
+        // What is restored counts more than what was there.
+        self.flush_cache()?;
+        self.present.clear();
+        self.absent.clear();
         let mut input = Input::new(bytes);
         let now = self.rows.now();
         while input.remaining() > 0 {
@@ -305,9 +520,8 @@ impl<K: Key, N: Key, V: Data> Table<K> for StoredValues<K, N, V> {
             let (key, namespace, stamp, value): (K, N, _, V) = in_state(&self.rows.name, entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
             self.rows.scope.check_restored(&self.rows.name, group, at.hash)?;
-            let row_key = self.rows.row_key(at);
             let stamp = self.rows.stamp(stamp);
-            self.rows.writes.put(&row_key, |out| {
+            self.rows.put_at(at, |out| {
                 put_stamp(out, stamp);
                 value.encode(out);
             });
@@ -317,6 +531,7 @@ impl<K: Key, N: Key, V: Data> Table<K> for StoredValues<K, N, V> {
 
     fn keys(&mut self, namespace: &dyn Any, keys: &mut Vec<K>) -> Result<bool, StateError> {
         let Some(wanted) = namespace.downcast_ref::<N>() else { return Ok(false) };
+        self.flush_cache()?;
         let now = self.rows.now();
         let ttl = &self.rows.ttl;
         self.rows.keys_in(wanted, keys, |row| match ttl {
@@ -330,7 +545,11 @@ impl<K: Key, N: Key, V: Data> Table<K> for StoredValues<K, N, V> {
         self.rows.ttl.is_some()
     }
 
+    fn prefetch(&self, hashes: &[u64]) {
+        self.present.rows.prefetch(hashes);
+    }
+
     fn bytes(&self) -> usize {
-        0
+        self.present.bytes() + self.absent.bytes()
     }
 }

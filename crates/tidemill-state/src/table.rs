@@ -58,6 +58,12 @@ impl Scope {
 
 /// The operations of a table that do not depend on what it holds.
 pub(crate) trait Table<K>: Send + 'static {
+    /// Writes what it holds back in memory into its store, if there is one, so that the store has all entries as they are:
+    /// before a snapshot of the store's files, among others.
+    fn flush(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
     /// Writes all entries, by key group.
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError>;
 

@@ -73,6 +73,8 @@ pub struct StateTtlConfig {
     visibility: TtlVisibility,
     incremental: usize,
     full_snapshot: bool,
+    background: bool,
+    look_again_after: Option<u64>,
 }
 
 impl StateTtlConfig {
@@ -93,6 +95,8 @@ impl StateTtlConfig {
             visibility: TtlVisibility::NeverReturnExpired,
             incremental: 5,
             full_snapshot: false,
+            background: true,
+            look_again_after: None,
         }
     }
 
@@ -150,6 +154,40 @@ impl StateTtlConfig {
     /// ```
     pub fn cleanup_full_snapshot(mut self) -> Self {
         self.full_snapshot = true;
+        self
+    }
+
+    /// Has RocksDB leave out what has expired when it merges its files, which is the default. The time is looked at again
+    /// after so many entries; otherwise as `state.backend.rocksdb.compaction.filter.query-time-after-num-entries` says.
+    ///
+    /// Elements that were appended to a list and not merged into one value yet are seen by a later merge.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::StateTtlConfig;
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert_ne!(hour.cleanup_in_rocksdb_compact_filter(10), hour);
+    /// ```
+    pub fn cleanup_in_rocksdb_compact_filter(mut self, query_time_after: u64) -> Self {
+        self.background = true;
+        self.look_again_after = Some(query_time_after);
+        self
+    }
+
+    /// Leaves it to reads, snapshots and restores to remove what has expired: no access looks at further entries, and
+    /// RocksDB keeps them when it merges its files.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill_state::StateTtlConfig;
+    ///
+    /// let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    /// assert_ne!(hour.disable_cleanup_in_background(), hour);
+    /// ```
+    pub fn disable_cleanup_in_background(mut self) -> Self {
+        self.background = false;
+        self.incremental = 0;
         self
     }
 
@@ -252,6 +290,16 @@ impl Ttl {
     /// How many entries an access looks at to remove what has expired.
     pub(crate) fn incremental(&self) -> usize {
         self.config.incremental
+    }
+
+    /// Whether a store leaves out what has expired when it rewrites its files.
+    pub(crate) fn in_background(&self) -> bool {
+        self.config.background
+    }
+
+    /// After how many entries a store looks at the time again; `None` for as it is configured.
+    pub(crate) fn look_again_after(&self) -> Option<u64> {
+        self.config.look_again_after
     }
 
     /// Whether snapshots leave out what has expired.

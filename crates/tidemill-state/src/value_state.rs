@@ -122,7 +122,7 @@ impl<V: Data, N: Key> ValueState<V, N> {
         value: V,
     ) -> Result<(), StateError> {
         let (key, hash, state) = backend.keyed_state::<ValueTable<K, N, V>, ()>(self.index)?;
-        state.table.fold(Address { hash, key, namespace }, |_| Some(value))
+        state.table.put(Address { hash, key, namespace }, value)
     }
 
     /// Changes the value of the current key in `namespace` in place; `make` gives the first one.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidemill_core::CheckpointId;
 use tidemill_core::batch::Batch;
 use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_runtime::{
-    Emission, Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress,
+    Emission, Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
 };
 use tidemill_state::SubtaskSnapshot;
 
@@ -295,13 +296,21 @@ impl Operator for Checked {
         result
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         assert!(
             matches!(self.stage, Stage::Open | Stage::Finishing | Stage::Finished),
             "the runtime breaks its contract: snapshot of an operator that is {:?}",
             self.stage
         );
-        self.inner.snapshot()
+        self.inner.snapshot(context)
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        self.inner.checkpoint_complete(checkpoint)
+    }
+
+    fn checkpoint_aborted(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        self.inner.checkpoint_aborted(checkpoint)
     }
 
     fn close(&mut self) {

@@ -309,6 +309,7 @@ impl ExchangeHarness {
                     assert!(!batch.is_empty(), "channel {channel} of consumer {consumer}: an empty buffer");
                     seen.extend(self.records.rows(&batch).into_iter().map(Seen::Record));
                 }
+                other => panic!("{other:?} was not asked for"),
             }
         }
         taken

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use tidemill_core::batch::{Batch, TypedBatch};
@@ -115,6 +116,66 @@ where
 /// ```
 pub fn fails_at<T: Data + Debug>(number: u64, message: &'static str) -> impl OperatorFactory + 'static {
     at_record::<T, _>(number, move || move |_: &OperatorWaker| Err(OperatorError::user(message)))
+}
+
+/// Has an operator of [`fails_once`] fail.
+///
+/// ```
+/// let (_factory, fuse) = tidemill_testkit::faults::fails_once::<u32>("as the test wants");
+/// fuse.light();
+/// ```
+#[derive(Clone, Default)]
+pub struct Fuse(Arc<FuseState>);
+
+#[derive(Default)]
+struct FuseState {
+    lit: AtomicBool,
+    burnt: AtomicBool,
+}
+
+impl Fuse {
+    /// The next batch that any of the operators gets is the last of this attempt.
+    pub fn light(&self) {
+        self.0.lit.store(true, Ordering::SeqCst);
+    }
+
+    fn blows(&self) -> bool {
+        self.0.lit.load(Ordering::SeqCst) && !self.0.burnt.swap(true, Ordering::SeqCst)
+    }
+}
+
+struct FailsOnce<T> {
+    fuse: Fuse,
+    message: &'static str,
+    types: PhantomData<fn(T)>,
+}
+
+impl<T: Data + Debug> Operator for FailsOnce<T> {
+    fn process(&mut self, _: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        if self.fuse.blows() {
+            return Err(OperatorError::user(self.message));
+        }
+        out.emit(batch);
+        Ok(Progress::Done)
+    }
+}
+
+/// Passes records on, and fails once when the fuse was lit: not again after a restart.
+///
+/// ```
+/// use tidemill_testkit::{OperatorHarness, faults, unstamped};
+///
+/// let (factory, fuse) = faults::fails_once::<u32>("as the test wants");
+/// let mut harness = OperatorHarness::<u32>::new(factory);
+/// harness.process(0, unstamped([7u32]))?;
+/// fuse.light();
+/// assert!(harness.process(0, unstamped([8u32])).is_err());
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
+pub fn fails_once<T: Data + Debug>(message: &'static str) -> (impl OperatorFactory + 'static, Fuse) {
+    let fuse = Fuse::default();
+    let inside = fuse.clone();
+    (boxed(move || FailsOnce::<T> { fuse: inside.clone(), message, types: PhantomData }), fuse)
 }
 
 /// Passes records on until the `number`th (from 1) that a subtask sees, at which it panics with `message`.

@@ -19,6 +19,8 @@
 )]
 
 mod checker;
+pub mod checkpoints;
+pub mod commits;
 mod exchange;
 pub mod faults;
 mod harness;

@@ -186,7 +186,7 @@ impl ParallelHarness {
                         let records = kind.records.clone();
                         self.subjects[consumer as usize].run(Call::Batch { input, batch, records })?;
                     }
-                    Some((_, GateItem::Event(event))) => panic!("{event:?} was not sent"),
+                    Some((_, other)) => panic!("{other:?} was not sent"),
                     None => {}
                 }
             }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tidemill_core::CheckpointBarrier;
 use tidemill_core::batch::Batch;
 use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_network::TaskWaker;
 use tidemill_runtime::{
     Emission, Operator, OperatorContext, OperatorError, OperatorFactory, OperatorWaker, Output, Progress,
+    SnapshotContext,
 };
 use tidemill_state::{ManualClock, OperatorStateMode, SubtaskSnapshot};
 
@@ -303,7 +305,8 @@ impl Subject {
 
     /// Everything that a checkpoint would hold of this subtask, through bytes and back.
     pub(crate) fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
-        let snapshot = self.operator.snapshot()?;
+        let barrier = CheckpointBarrier::new(self.restores + 1, 0);
+        let snapshot = self.operator.snapshot(&SnapshotContext::of(barrier))?;
         let bytes = snapshot.encode();
         let decoded = SubtaskSnapshot::decode(&bytes).expect("an encoded snapshot can be decoded");
         assert_eq!(decoded, snapshot, "a snapshot changes on its way through bytes");

@@ -1,14 +1,32 @@
 //! Files as a sink: parts in a folder that roll, or one file; visible only when they are complete.
 //!
-//! A part is written under a hidden name (`.part-0-3.csv.inprogress`). When it is complete it is synced to the disk and
-//! renamed (`part-0-3.csv`), so that nobody ever sees half of one. At the end of the input everything is complete.
+//! A part is written under a hidden name, and synced to the disk and renamed when it is to be seen; so nobody ever sees half
+//! of one.
 //!
-//! A snapshot says which part is in progress and how many bytes of it count. On restore they are cut back to that, and
-//! parts that the failed run began after the snapshot are removed, for their rows will come again: each row is in
-//! the files once. Without a snapshot to start from, complete parts of earlier runs stay and what they left in
-//! progress is removed; so a folder must belong to one job at a time.
+//! # With checkpoints
+//! The names carry the run of the job: `.part-5be0c7a1d2f3e491-0-3.csv.inprogress` becomes
+//! `part-5be0c7a1d2f3e491-0-3.csv`. A part ends by the rolling policy, and with every checkpoint. It is then pending, and
+//! becomes visible when the checkpoint that holds it is complete; if that one fails, with the next. So each row is
+//! in the visible files once, whatever fails, and rows that are written again after a restart have not been visible before.
+//!
+//! A restored sink makes the pending parts of its checkpoint visible, unless they are already, and removes what else the
+//! runs that the checkpoint knows, and earlier attempts of its own, have left hidden: those rows come again. What other sinks
+//! and jobs have in the folder is not touched. While a subtask writes, it keeps a file locked (`.part-5be0c7a1d2f3e491-0.lock`),
+//! so that a job that was started from a savepoint of another one does not take the parts of that one for left over. Hidden
+//! files of a process that died before a checkpoint of it was complete are known to nobody; they stay until somebody removes
+//! them.
+//!
+//! A single file does not roll. A checkpoint says how many bytes of it count; on restore it is cut back to that. It
+//! is visible when the input has ended and the last checkpoint is complete.
+//!
+//! # Without checkpoints
+//! The names are plain (`.part-0-3.csv.inprogress`, `part-0-3.csv`), and a part is visible as soon as it has ended, at the
+//! latest at the end of the input. A job that goes on from a savepoint removes the parts that were begun after that. Without a
+//! savepoint to start from, complete parts of earlier runs stay and what they left in progress is removed; so a folder must
+//! belong to one job at a time.
 
 mod parts;
+mod restore;
 mod writer;
 
 use std::path::PathBuf;
@@ -20,10 +38,11 @@ use tidemill_runtime::{Operator, OperatorError, OperatorFactory};
 
 use crate::error::ConnectorError;
 use crate::file_sink::parts::Target;
+use crate::file_sink::restore::random_run;
 use crate::file_sink::writer::FileSinkOperator;
 use crate::format::OutputFormat;
 
-/// When a part is complete and the next one begins; a part never is before its first row.
+/// When a part ends and the next one begins, apart from checkpoints, which end all parts; none begins before its first row.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,7 +68,7 @@ impl Default for RollingPolicy {
     }
 }
 
-/// Writes rows to files.
+/// Writes rows to files, each once: with checkpoints also when the job fails and is restarted.
 ///
 /// ```
 /// use tidemill_connectors::{CsvOutput, FileSink};
@@ -77,10 +96,14 @@ pub(crate) struct Shape {
     pub(crate) format: OutputFormat,
     pub(crate) schema: SchemaRef,
     pub(crate) policy: RollingPolicy,
+    /// Which run of the program this is: all attempts of a job share it.
+    pub(crate) run: u64,
 }
 
 impl FileSink {
-    /// Writes part files, `part-<subtask>-<number>.csv` or `.json`, into a folder, which is made if it is not there.
+    /// Writes part files, `part-<run>-<subtask>-<number>.csv` or `.json`, into a folder, which is made if it is not there. They
+    /// are visible when the checkpoint that holds them is complete. Without checkpoints they are as soon as they have ended, and
+    /// are named `part-<subtask>-<number>.csv`.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -103,7 +126,7 @@ impl FileSink {
         Self::new(target, format, schema)
     }
 
-    /// Writes exactly this file, when the input ends; the sink must have parallelism 1. A file that is there already is
+    /// Writes exactly this file, visible when the input has ended and, if there are checkpoints, the last one is complete; the sink must have parallelism 1. A file that is there already is
     /// replaced.
     ///
     /// ```
@@ -128,10 +151,10 @@ impl FileSink {
     fn new(target: Target, format: OutputFormat, schema: SchemaRef) -> Result<Self, ConnectorError> {
         format.validate(&schema)?;
         let policy = RollingPolicy::default();
-        Ok(Self { shape: Arc::new(Shape { target, format, schema, policy }) })
+        Ok(Self { shape: Arc::new(Shape { target, format, schema, policy, run: random_run() }) })
     }
 
-    /// When parts in a folder are complete. A single file never rolls.
+    /// When parts in a folder end. A single file never rolls.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -17,24 +17,47 @@ pub(crate) enum Target {
 
 const IN_PROGRESS: &str = ".inprogress";
 
+/// Which part of a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartId {
+    /// The run of the job that writes it; `None` without checkpoints, when a folder belongs to one job.
+    pub(crate) run: Option<u64>,
+    pub(crate) subtask: u32,
+    pub(crate) number: u64,
+}
+
+impl PartId {
+    /// The only part of a single file.
+    pub(crate) const SINGLE: Self = Self { run: None, subtask: 0, number: 0 };
+}
+
 impl Target {
-    /// Where part `number` of a subtask is when it is complete.
-    pub(crate) fn complete(&self, subtask: u32, number: u64) -> PathBuf {
-        match self {
-            Target::Folder { folder, extension } => {
+    /// Where a part is when everyone may see it.
+    pub(crate) fn complete(&self, part: PartId) -> PathBuf {
+        let PartId { run, subtask, number } = part;
+        match (self, run) {
+            (Target::Single(path), _) => path.clone(),
+            (Target::Folder { folder, extension }, None) => {
                 folder.join(format!("part-{subtask}-{number}.{extension}"))
             }
-            Target::Single(path) => path.clone(),
+            (Target::Folder { folder, extension }, Some(run)) => {
+                folder.join(format!("part-{run:016x}-{subtask}-{number}.{extension}"))
+            }
         }
     }
 
-    /// Where it is while it is written.
-    pub(crate) fn in_progress(&self, subtask: u32, number: u64) -> PathBuf {
-        let complete = self.complete(subtask, number);
+    /// Where it is until then.
+    pub(crate) fn hidden(&self, part: PartId) -> PathBuf {
+        let complete = self.complete(part);
         let mut name = std::ffi::OsString::from(".");
         name.push(complete.file_name().unwrap_or_default());
         name.push(IN_PROGRESS);
         complete.with_file_name(name)
+    }
+
+    /// What a subtask keeps locked as long as it writes parts of this run.
+    pub(crate) fn lock_file(&self, run: u64, subtask: u32) -> PathBuf {
+        self.folder().join(format!(".part-{run:016x}-{subtask}.lock"))
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -79,42 +102,96 @@ impl Target {
         })
     }
 
-    /// The parts that are there: subtask, number, and whether it is complete.
-    pub(crate) fn parts(&self) -> Result<Vec<(u32, u64, bool)>, ConnectorError> {
-        let Target::Folder { folder, extension } = self else { return Ok(Vec::new()) };
+    /// What is there.
+    pub(crate) fn list(&self) -> Result<Listing, ConnectorError> {
+        let mut listing = Listing::default();
+        let Target::Folder { folder, extension } = self else { return Ok(listing) };
         let fail = |error| ConnectorError::io("read", folder, error);
-        let mut parts = Vec::new();
         for entry in fs::read_dir(folder).map_err(fail)? {
             let name = entry.map_err(fail)?.file_name();
-            if let Some(part) = name.to_str().and_then(|name| parse(name, extension)) {
-                parts.push(part);
-            }
+            let Some(name) = name.to_str() else { continue };
+            listing.parts.extend(parse(name, extension));
+            listing.locks.extend(parse_lock(name));
         }
-        Ok(parts)
+        Ok(listing)
     }
 }
 
-fn parse(name: &str, extension: &str) -> Option<(u32, u64, bool)> {
-    let hidden = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(IN_PROGRESS));
-    let (subtask, number) = hidden
-        .unwrap_or(name)
-        .strip_prefix("part-")?
-        .strip_suffix(extension)?
-        .strip_suffix('.')?
-        .split_once('-')?;
-    Some((subtask.parse().ok()?, number.parse().ok()?, hidden.is_none()))
+/// What a sink finds in its folder.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// The parts, and whether everyone may see them.
+    pub(crate) parts: Vec<(PartId, bool)>,
+    /// The files by which subtasks say that they write parts of a run.
+    pub(crate) locks: Vec<(u64, u32)>,
 }
 
-/// Makes a file that has been written completely visible under its name, so that it is there after a crash too.
+fn parse_lock(name: &str) -> Option<(u64, u32)> {
+    let (run, subtask) = name.strip_prefix(".part-")?.strip_suffix(".lock")?.split_once('-')?;
+    Some((parse_run(run)?, subtask.parse().ok()?))
+}
+
+fn parse_run(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16)
+}
+
+fn parse(name: &str, extension: &str) -> Option<(PartId, bool)> {
+    let hidden = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(IN_PROGRESS));
+    let rest = hidden.unwrap_or(name).strip_prefix("part-")?.strip_suffix(extension)?.strip_suffix('.')?;
+    let (rest, number) = rest.rsplit_once('-')?;
+    let (run, subtask) = match rest.split_once('-') {
+        Some((run, subtask)) => (Some(parse_run(run)?), subtask),
+        None => (None, rest),
+    };
+    let part = PartId { run, subtask: subtask.parse().ok()?, number: number.parse().ok()? };
+    Some((part, hidden.is_none()))
+}
+
+/// Makes a file that has been written to its end visible under its name, so that it is there after a crash too.
 pub(crate) fn publish(file: &File, from: &Path, to: &Path) -> Result<(), ConnectorError> {
     file.sync_all().map_err(|error| ConnectorError::io("write", from, error))?;
     fs::rename(from, to).map_err(|error| ConnectorError::io("write", to, error))?;
-    sync_folder(to)
+    sync_folder(to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Makes a part of a checkpoint that is complete visible; nothing when it is already. The folder is to be synced afterwards.
+pub(crate) fn commit(target: &Target, part: PartId, length: u64) -> Result<(), ConnectorError> {
+    let (hidden, complete) = (target.hidden(part), target.complete(part));
+    let lost = |reason: String| Err(ConnectorError::PartLost { path: complete.clone(), reason });
+    let length_of = |path: &Path| match fs::metadata(path) {
+        Ok(found) => Ok(Some(found.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ConnectorError::io("look at", path, error)),
+    };
+    match length_of(&hidden)? {
+        Some(found) if found != length => {
+            return lost(format!(
+                "{length} bytes of it were written to '{}', but that has {found}: start from another checkpoint",
+                hidden.display()
+            ));
+        }
+        Some(_) => match fs::rename(&hidden, &complete) {
+            // A job that goes on from the same checkpoint may have been faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => return renamed.map_err(|error| ConnectorError::io("write", &complete, error)),
+        },
+        None => {}
+    }
+    let advice = match (length_of(&complete)?, target) {
+        (Some(_), Target::Folder { .. }) => return Ok(()),
+        // Its name may be that of an earlier run's.
+        (Some(found), Target::Single(_)) if found == length => return Ok(()),
+        (_, Target::Single(_)) => "put it back or start from another checkpoint",
+        (None, Target::Folder { .. }) => {
+            "put it back or start from another checkpoint; if it was taken away on purpose after it had become visible, put \
+             any file with its name there for the start"
+        }
+    };
+    lost(format!("neither it nor '{}' is there with its {length} bytes: {advice}", hidden.display()))
 }
 
 /// Only a synced folder remembers its files' names after a crash.
-fn sync_folder(path: &Path) -> Result<(), ConnectorError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), ConnectorError> {
     if cfg!(unix) {
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(|error| ConnectorError::io("write", folder, error))?;
@@ -135,17 +212,51 @@ pub(crate) fn lock(file: &File, path: &Path) -> Result<(), ConnectorError> {
     }
 }
 
-/// Removes a part that an earlier run has left in progress, if it is there and nobody is writing it.
-pub(crate) fn remove(path: &Path) -> Result<(), ConnectorError> {
-    if let Ok(left_over) = File::open(path) {
-        lock(&left_over, path)?;
+/// Takes a lock file that tells others that the parts it stands for are being written; `None` when somebody else has it.
+pub(crate) fn take_lock(path: &Path) -> Result<Option<File>, ConnectorError> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    let file = opened.map_err(|error| ConnectorError::io("write", path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(ConnectorError::io("lock", path, error)),
     }
+}
+
+/// Removes what a subtask of a run that is over has left hidden; nothing when it is not over.
+pub(crate) fn remove_left_over(lock_file: &Path, hidden: &[PathBuf]) -> Result<(), ConnectorError> {
+    let guard = match File::open(lock_file) {
+        Ok(guard) => Some(guard),
+        // A run that came to its end orderly has taken it away.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(ConnectorError::io("lock", lock_file, error)),
+    };
+    if let Some(guard) = &guard {
+        match guard.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(()),
+            Err(fs::TryLockError::Error(error)) => return Err(ConnectorError::io("lock", lock_file, error)),
+        }
+    }
+    hidden.iter().try_for_each(|path| remove(path))?;
+    if guard.is_some() { remove_file(lock_file) } else { Ok(()) }
+}
+
+fn remove_file(path: &Path) -> Result<(), ConnectorError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(ConnectorError::io("remove", path, error))
         }
         _ => Ok(()),
     }
+}
+
+/// Removes a part that an earlier run has left in progress, if it is there and nobody is writing it.
+pub(crate) fn remove(path: &Path) -> Result<(), ConnectorError> {
+    if let Ok(left_over) = File::open(path) {
+        lock(&left_over, path)?;
+    }
+    remove_file(path)
 }
 
 /// Brings a part back to where it was when it had `length` bytes, and opens it behind them. What a later run has already
@@ -163,6 +274,7 @@ pub(crate) fn reopen(in_progress: &Path, complete: &Path, length: u64) -> Result
         }
         Err(error) => return Err(fail(error)),
     };
+    lock(&file, in_progress)?;
     let found = file.metadata().map_err(fail)?.len();
     if found < length {
         return lost(format!("{length} bytes of it had been written, but it has only {found}"));
@@ -178,13 +290,30 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         let target = Target::Folder { folder: "out".into(), extension: "csv" };
-        assert_eq!(target.complete(1, 20), Path::new("out/part-1-20.csv"));
-        assert_eq!(target.in_progress(1, 20), Path::new("out/.part-1-20.csv.inprogress"));
-        assert_eq!(parse("part-1-20.csv", "csv"), Some((1, 20, true)));
-        assert_eq!(parse(".part-1-20.csv.inprogress", "csv"), Some((1, 20, false)));
-        for other in
-            ["part-1-20.json", ".part-1-20.csv", "part-1.csv", "part-x-1.csv", "notes.csv", "part-1-20csv"]
-        {
+        let plain = PartId { run: None, subtask: 1, number: 20 };
+        assert_eq!(target.complete(plain), Path::new("out/part-1-20.csv"));
+        assert_eq!(target.hidden(plain), Path::new("out/.part-1-20.csv.inprogress"));
+        assert_eq!(parse("part-1-20.csv", "csv"), Some((plain, true)));
+        assert_eq!(parse(".part-1-20.csv.inprogress", "csv"), Some((plain, false)));
+        let of_run = PartId { run: Some(0xab), ..plain };
+        assert_eq!(target.complete(of_run), Path::new("out/part-00000000000000ab-1-20.csv"));
+        assert_eq!(target.lock_file(0xab, 1), Path::new("out/.part-00000000000000ab-1.lock"));
+        assert_eq!(parse("part-00000000000000ab-1-20.csv", "csv"), Some((of_run, true)));
+        assert_eq!(parse(".part-00000000000000ab-1-20.csv.inprogress", "csv"), Some((of_run, false)));
+        assert_eq!(parse_lock(".part-00000000000000ab-1.lock"), Some((0xab, 1)));
+        assert_eq!(parse_lock(".part-ab-1.lock"), None);
+        for other in [
+            "part-1-20.json",
+            ".part-1-20.csv",
+            "part-1.csv",
+            "part-x-1.csv",
+            "notes.csv",
+            "part-1-20csv",
+            "part-ab-1-20.csv",
+            "part-00000000000000xy-1-20.csv",
+            "part-1-2-3-4.csv",
+            ".part-00000000000000ab-1.lock",
+        ] {
             assert_eq!(parse(other, "csv"), None, "{other}");
         }
     }

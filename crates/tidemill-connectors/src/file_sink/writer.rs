@@ -8,53 +8,59 @@ use std::time::Duration;
 
 use tidemill_core::batch::RowKind;
 use tidemill_core::time::Timestamp;
-use tidemill_core::{ArrowBatch, Batch};
+use tidemill_core::{ArrowBatch, Batch, CheckpointId};
 use tidemill_runtime::metrics::Counter;
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
-use tidemill_serialization::Record;
-use tidemill_state::{Clock, OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
+use tidemill_state::{Clock, SubtaskSnapshot};
 
 use crate::error::ConnectorError;
 use crate::file_sink::Shape;
-use crate::file_sink::parts::{Target, lock, publish, remove, reopen};
+use crate::file_sink::parts::{PartId, Target, commit, lock, publish, remove, sync_folder};
+use crate::file_sink::restore::Stored;
 use crate::format::RowEncoder;
 
 /// Encoded rows are written when they are so many bytes.
 const WRITE_BYTES: usize = 256 << 10;
 
-/// The name under which the part in progress is stored.
-const PARTS: &str = "file-sink-parts";
-
-/// What a snapshot says of one subtask. All subtasks get all of these back: each sees to its own parts, and to
-/// those of subtasks that are not there any more.
-#[derive(Record, Clone, Debug, PartialEq, Eq)]
-struct StoredPart {
-    subtask: u32,
-    /// The number of the part in progress, or of the next one.
-    number: u64,
-    /// How many bytes of the part in progress count; `None` when there is none.
-    length: Option<u64>,
+pub(super) struct Part {
+    pub(super) file: File,
+    pub(super) hidden: PathBuf,
+    pub(super) written: u64,
+    pub(super) began: Timestamp,
+    pub(super) last_write: Timestamp,
 }
 
-struct Part {
-    file: File,
-    in_progress: PathBuf,
-    written: u64,
-    began: Timestamp,
-    last_write: Timestamp,
+/// A part that has been written to its end, and is not visible yet.
+pub(super) struct Pending {
+    pub(super) part: PartId,
+    pub(super) length: u64,
+    /// The first checkpoint that holds it, once there is one. That one's failure is none of the part's: the next one holds it
+    /// as well.
+    pub(super) checkpoint: Option<CheckpointId>,
+    /// Of a single file, which stays locked.
+    file: Option<File>,
 }
 
 pub(crate) struct FileSinkOperator {
-    shape: Arc<Shape>,
-    subtask: u32,
+    pub(super) shape: Arc<Shape>,
+    pub(super) subtask: u32,
     clock: Option<Arc<dyn Clock>>,
     records: Option<Arc<Counter>>,
     bytes: Option<Arc<Counter>>,
-    next: u64,
-    part: Option<Part>,
+    /// Whether parts wait for checkpoints before they are visible.
+    pub(super) checkpoints: bool,
+    /// What the names of parts carry with checkpoints.
+    pub(super) run: Option<u64>,
+    /// Tells that parts of this run are being written.
+    pub(super) lock: Option<(PathBuf, File)>,
+    /// The number of the part in progress, or of the next one.
+    pub(super) next: u64,
+    pub(super) part: Option<Part>,
+    pub(super) pending: Vec<Pending>,
     /// Encoded, but not written yet.
     buffer: Vec<u8>,
-    is_snapshotted: bool,
+    /// Whether a snapshot refers to what there is of a single file.
+    pub(super) is_snapshotted: bool,
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -69,94 +75,47 @@ impl FileSinkOperator {
             clock: None,
             records: None,
             bytes: None,
+            checkpoints: false,
+            run: None,
+            lock: None,
             next: 0,
             part: None,
+            pending: Vec::new(),
             buffer: Vec::new(),
             is_snapshotted: false,
         }
     }
 
-    fn is_single(&self) -> bool {
+    pub(super) fn is_single(&self) -> bool {
         matches!(self.shape.target, Target::Single(_))
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.as_ref().map_or(0, |clock| clock.now())
     }
 
-    /// Removes what earlier runs have left in progress, and finds the first number that is free.
-    fn start_afresh(&mut self, parallelism: u32) -> Result<(), ConnectorError> {
+    /// The part in progress, or the next one.
+    fn part_id(&self) -> PartId {
         if self.is_single() {
-            return remove(&self.shape.target.in_progress(0, 0));
+            return PartId::SINGLE;
         }
-        for (subtask, number, is_complete) in self.shape.target.parts()? {
-            if !is_complete && subtask % parallelism == self.subtask {
-                remove(&self.shape.target.in_progress(subtask, number))?;
-            }
-            if is_complete && subtask == self.subtask {
-                self.next = self.next.max(number + 1);
-            }
-        }
-        Ok(())
-    }
-
-    fn restore(&mut self, stored: &[StoredPart], parallelism: u32) -> Result<(), ConnectorError> {
-        let target = &self.shape.target;
-        if self.is_single() {
-            self.next = stored.iter().map(|part| part.number).max().unwrap_or(0);
-            if let Some(length) = stored.iter().find_map(|part| part.length) {
-                let in_progress = target.in_progress(0, 0);
-                let file = reopen(&in_progress, &target.complete(0, 0), length)?;
-                let now = self.now();
-                self.part = Some(Part { file, in_progress, written: length, began: now, last_write: now });
-            }
-            return Ok(());
-        }
-        let there = target.parts()?;
-        for part in stored.iter().filter(|part| part.subtask % parallelism == self.subtask) {
-            let StoredPart { subtask, number, length } = *part;
-            if let Some(length) = length {
-                let (in_progress, complete) =
-                    (target.in_progress(subtask, number), target.complete(subtask, number));
-                let file = reopen(&in_progress, &complete, length)?;
-                publish(&file, &in_progress, &complete)?;
-            }
-            let first_to_go = number + u64::from(length.is_some());
-            for (_, later, is_complete) in
-                there.iter().filter(|part| part.0 == subtask && part.1 >= first_to_go)
-            {
-                let path = if *is_complete {
-                    target.complete(subtask, *later)
-                } else {
-                    target.in_progress(subtask, *later)
-                };
-                remove(&path)?;
-            }
-            if subtask == self.subtask {
-                self.next = self.next.max(first_to_go);
-            }
-        }
-        if stored.iter().any(|part| part.subtask == self.subtask) {
-            return Ok(());
-        }
-        self.start_afresh(parallelism)
+        PartId { run: self.run, subtask: self.subtask, number: self.next }
     }
 
     fn begin_part(&mut self) -> Result<(), ConnectorError> {
         if self.part.is_some() {
             return Ok(());
         }
-        let in_progress = self.shape.target.in_progress(self.subtask, self.next);
-        let fail = |error| ConnectorError::io("write", &in_progress, error);
+        let hidden = self.shape.target.hidden(self.part_id());
+        let fail = |error| ConnectorError::io("write", &hidden, error);
         // Emptied only once it is known that nobody else writes it.
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).open(&in_progress).map_err(fail)?;
-        lock(&file, &in_progress)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&hidden).map_err(fail)?;
+        lock(&file, &hidden)?;
         if file.metadata().map_err(fail)?.len() > 0 {
             file.set_len(0).map_err(fail)?;
         }
         let now = self.now();
-        self.part = Some(Part { file, in_progress, written: 0, began: now, last_write: now });
+        self.part = Some(Part { file, hidden, written: 0, began: now, last_write: now });
         self.shape.format.header(&self.shape.schema, &mut self.buffer);
         Ok(())
     }
@@ -164,7 +123,7 @@ impl FileSinkOperator {
     fn flush(&mut self) -> Result<(), ConnectorError> {
         let Some(part) = &mut self.part else { return Ok(()) };
         let written = part.file.write_all(&self.buffer);
-        written.map_err(|error| ConnectorError::io("write", &part.in_progress, error))?;
+        written.map_err(|error| ConnectorError::io("write", &part.hidden, error))?;
         part.written += self.buffer.len() as u64;
         if let Some(bytes) = &self.bytes {
             bytes.add(self.buffer.len() as u64);
@@ -173,13 +132,27 @@ impl FileSinkOperator {
         Ok(())
     }
 
+    /// Ends the part in progress. It is visible at once, or with the next checkpoint.
     fn complete_part(&mut self) -> Result<(), ConnectorError> {
         self.flush()?;
-        if let Some(part) = self.part.take() {
-            publish(&part.file, &part.in_progress, &self.shape.target.complete(self.subtask, self.next))?;
-            self.next += 1;
+        let id = self.part_id();
+        let Some(Part { file, hidden, written, .. }) = self.part.take() else { return Ok(()) };
+        self.next += 1;
+        if !self.checkpoints {
+            return publish(&file, &hidden, &self.shape.target.complete(id));
         }
+        file.sync_all().map_err(|error| ConnectorError::io("write", &hidden, error))?;
+        let file = Some(file).filter(|_| self.is_single());
+        self.pending.push(Pending { part: id, length: written, checkpoint: None, file });
         Ok(())
+    }
+
+    /// Has the parts that are pending be part of a checkpoint.
+    fn assign(&mut self, checkpoint: CheckpointId) -> Result<(), ConnectorError> {
+        let new = self.pending.iter_mut().filter(|pending| pending.checkpoint.is_none());
+        let count = new.map(|pending| pending.checkpoint = Some(checkpoint)).count();
+        let single_in_progress = self.checkpoints && self.is_single() && self.part.is_some();
+        if count > 0 || single_in_progress { sync_folder(self.shape.target.folder()) } else { Ok(()) }
     }
 
     fn write(&mut self, batch: &ArrowBatch) -> Result<(), ConnectorError> {
@@ -225,7 +198,7 @@ impl Operator for FileSinkOperator {
     ) -> Result<(), OperatorError> {
         if self.is_single() && context.parallelism > 1 {
             return Err(ConnectorError::BadTarget {
-                path: self.shape.target.complete(0, 0),
+                path: self.shape.target.complete(PartId::SINGLE),
                 reason: format!(
                     "one file cannot be written by {} subtasks: set the parallelism of the sink to 1, or write parts to a folder",
                     context.parallelism
@@ -237,11 +210,10 @@ impl Operator for FileSinkOperator {
         self.clock = Some(Arc::clone(&context.clock));
         self.records = Some(context.metrics.counter("numRecordsSend"));
         self.bytes = Some(context.metrics.counter("numBytesSend"));
+        self.checkpoints = context.checkpoints;
         self.shape.target.prepare()?;
-        match restored {
-            Some(snapshot) => self.restore(&decode(&snapshot)?, context.parallelism)?,
-            None => self.start_afresh(context.parallelism)?,
-        }
+        let stored = restored.as_ref().map(Stored::decode).transpose()?;
+        self.recover(context, stored)?;
         Ok(())
     }
 
@@ -277,40 +249,50 @@ impl Operator for FileSinkOperator {
         Ok(Progress::Done)
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
-        self.flush()?;
-        if let Some(part) = &self.part {
-            // What counts must be there after a crash.
-            part.file.sync_data().map_err(|error| ConnectorError::io("write", &part.in_progress, error))?;
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
+        if self.is_single() {
+            self.flush()?;
+            if let Some(part) = &self.part {
+                // What counts must be there after a crash.
+                part.file.sync_data().map_err(|error| ConnectorError::io("write", &part.hidden, error))?;
+            }
+            self.is_snapshotted = true;
+        } else {
+            self.complete_part()?;
         }
-        self.is_snapshotted = true;
-        let stored = StoredPart {
-            subtask: self.subtask,
-            number: self.next,
-            length: self.part.as_ref().map(|part| part.written),
-        };
-        let state = OperatorSnapshot::of(PARTS, OperatorStateMode::Union, &[stored]);
-        Ok(SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() })
+        self.assign(context.checkpoint)?;
+        Ok(Stored::of(self).encode())
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        let is_due = |pending: &Pending| pending.checkpoint.is_some_and(|holds_it| holds_it <= checkpoint);
+        let (due, wait) = std::mem::take(&mut self.pending).into_iter().partition(is_due);
+        self.pending = wait;
+        let due: Vec<Pending> = due;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for Pending { part, length, file, .. } in due {
+            commit(&self.shape.target, part, length)?;
+            drop(file);
+        }
+        sync_folder(self.shape.target.folder())?;
+        Ok(())
     }
 
     fn close(&mut self) {
-        // A part that a snapshot refers to is needed to go on from there.
-        if let Some(Part { file, in_progress, .. }) = self.part.take()
-            && !self.is_snapshotted
-        {
-            // With the file goes its lock.
-            drop(file);
-            if let Err(error) = remove(&in_progress) {
+        // What a snapshot refers to is needed to go on from there.
+        let keeps_single = self.is_single() && self.is_snapshotted;
+        // With the file goes its lock.
+        let in_progress = self.part.take().map(|Part { hidden, .. }| hidden);
+        let unknown = std::mem::take(&mut self.pending).into_iter().filter(|it| it.checkpoint.is_none());
+        let unknown = unknown.map(|Pending { part, .. }| self.shape.target.hidden(part));
+        let left_over: Vec<PathBuf> = in_progress.into_iter().chain(unknown).collect();
+        let lock = self.lock.take().map(|(path, _)| path);
+        for path in left_over.iter().filter(|_| !keeps_single).chain(&lock) {
+            if let Err(error) = remove(path) {
                 tracing::warn!("{error}");
             }
         }
     }
-}
-
-fn decode(snapshot: &SubtaskSnapshot) -> Result<Vec<StoredPart>, tidemill_state::StateError> {
-    let mut parts = Vec::new();
-    for state in snapshot.operator.iter().filter(|state| state.name == PARTS) {
-        parts.extend(state.read::<StoredPart>()?);
-    }
-    Ok(parts)
 }

@@ -17,9 +17,10 @@ use tidemill_connectors::{
     CsvHeader, CsvOptions, CsvOutput, FileSink, FileSource, FloatFormat, InstantFormat, JsonOptions,
     JsonOutput, OutputFormat, RollingPolicy,
 };
+use tidemill_core::CheckpointBarrier;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch};
-use tidemill_runtime::OperatorFactory;
+use tidemill_runtime::{OperatorFactory, SnapshotContext};
 
 use crate::harness::{SinkDriver, failure, read_all};
 
@@ -283,7 +284,7 @@ proptest! {
         for rows in &batches[..snapshot_at] {
             first.write(batch(rows)).unwrap();
         }
-        let snapshot = first.sink.snapshot().unwrap();
+        let snapshot = first.sink.snapshot(&SnapshotContext::of(CheckpointBarrier::new(1, 0))).unwrap();
         for rows in &batches[snapshot_at..fail_at] {
             first.write(batch(rows)).unwrap();
         }

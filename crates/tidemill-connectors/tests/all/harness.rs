@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use tidemill_core::time::Timestamp;
-use tidemill_core::{ArrowBatch, Batch};
+use tidemill_core::{ArrowBatch, Batch, CheckpointBarrier};
 use tidemill_runtime::source::{
     ReaderStatus, Source, SourceOutput, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator,
 };
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_state::{ManualClock, SubtaskSnapshot};
 
 pub fn context(subtask: u32, parallelism: u32) -> OperatorContext {
@@ -148,9 +148,23 @@ impl SinkDriver {
         Ok(())
     }
 
-    pub fn finish(&mut self) -> Result<(), OperatorError> {
+    /// Ends the input.
+    pub fn end(&mut self) -> Result<(), OperatorError> {
         while self.sink.finish(&mut self.output)? != Progress::Done {}
+        Ok(())
+    }
+
+    /// Ends the input and the operator.
+    pub fn finish(&mut self) -> Result<(), OperatorError> {
+        self.end()?;
         self.sink.close();
         Ok(())
+    }
+
+    /// Takes a snapshot, through bytes and back.
+    pub fn snapshot(&mut self, checkpoint: u64) -> SubtaskSnapshot {
+        let context = SnapshotContext::of(CheckpointBarrier::new(checkpoint, 0));
+        let snapshot = self.sink.snapshot(&context).unwrap();
+        SubtaskSnapshot::decode(&snapshot.encode()).unwrap()
     }
 }

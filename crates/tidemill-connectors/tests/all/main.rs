@@ -6,6 +6,8 @@
 mod compressed_files;
 mod csv_files;
 mod file_sink;
+mod file_sink_checkpoints;
+mod file_sink_jobs;
 mod generators;
 mod harness;
 mod json_files;

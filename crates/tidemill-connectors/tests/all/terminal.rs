@@ -7,9 +7,12 @@ use parking_lot::Mutex;
 use tidemill_connectors::{
     BlackholeSink, CollectSink, NexmarkEvent, NexmarkSource, PrintSink, PrintTarget, TableSink,
 };
+use tidemill_core::CheckpointBarrier;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch, TypedBatch};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
+use tidemill_runtime::{
+    Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
+};
 use tidemill_serialization::{ArrowRecord, Record};
 use tidemill_state::{SubtaskSnapshot, redistribute};
 use tidemill_testkit::{OperatorHarness, Random, unstamped};
@@ -148,8 +151,8 @@ impl Operator for Columns {
         self.0.finish(out)
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
-        self.0.snapshot()
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
+        self.0.snapshot(context)
     }
 
     fn close(&mut self) {
@@ -195,7 +198,7 @@ fn a_table_goes_on_with_more_and_with_fewer_subtasks() {
         drivers[number % 2].write(Batch::new(rows(&[Some(name)], &[number as i64]))).unwrap();
     }
     for driver in &mut drivers {
-        states.push(driver.sink.snapshot().unwrap());
+        states.push(driver.sink.snapshot(&SnapshotContext::of(CheckpointBarrier::new(1, 0))).unwrap());
     }
     for parallelism in [3, 1] {
         let dealt = redistribute(states.clone(), 128, parallelism).unwrap();

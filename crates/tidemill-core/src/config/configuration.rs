@@ -89,9 +89,20 @@ enum FoundText<'a> {
 /// assert_eq!(file.origin(&options::PARALLELISM), Some(("parallelism.default", &Origin::Api)));
 /// # Ok::<(), tidemill_core::config::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Configuration {
     entries: BTreeMap<String, Entry>,
+}
+
+/// All entries; the values of [sensitive](super::is_sensitive) keys are hidden.
+impl fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(key, entry): (&String, &Entry)| {
+            let value = if super::is_sensitive(key) { super::secret::HIDDEN } else { &entry.value };
+            (key.clone(), format!("{value:?} ({})", entry.origin))
+        };
+        f.debug_map().entries(self.entries.iter().map(shown)).finish()
+    }
 }
 
 impl Configuration {

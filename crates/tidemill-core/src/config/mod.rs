@@ -27,6 +27,7 @@ mod memory_size;
 mod option;
 pub mod options;
 pub mod render;
+mod secret;
 mod structured;
 mod values;
 
@@ -36,4 +37,5 @@ pub use duration::{format_duration, parse_duration};
 pub use error::{BadValue, ConfigError};
 pub use memory_size::MemorySize;
 pub use option::{AnyOption, ConfigOption, OptionMeta, OptionType, Scope};
+pub use secret::{Secret, is_sensitive};
 pub use structured::{join_list, join_map};

@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use tidemill_core::Fault;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::{NO_TIMESTAMP, Timestamp, Watermark};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::Data;
 use tidemill_state::{Clock, ListStateDescriptor, OperatorListState, OperatorStateBackend, SubtaskSnapshot};
 
@@ -430,7 +430,7 @@ where
         Ok(if waits { Progress::Wait } else { Progress::Done })
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, _: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         let Some(opened) = &mut self.opened else { return Ok(SubtaskSnapshot::default()) };
         let mut under_way: Vec<_> = opened.slots.iter().flatten().collect();
         under_way.sort_unstable_by_key(|slot| slot.number);

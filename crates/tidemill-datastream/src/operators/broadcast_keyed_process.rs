@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use tidemill_core::batch::Batch;
 use tidemill_core::time::{Timestamp, Watermark};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::Data;
 use tidemill_state::{OperatorStateBackend, SubtaskSnapshot, TimeDomain};
 
@@ -101,9 +101,9 @@ where
         })
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         let Some((core, broadcast)) = &mut self.opened else { return Ok(SubtaskSnapshot::default()) };
-        let mut snapshot = core.snapshot()?;
+        let mut snapshot = core.snapshot(context)?;
         snapshot.absorb(broadcast.snapshot());
         Ok(snapshot)
     }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use tidemill_core::batch::Batch;
 use tidemill_core::time::Watermark;
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::Data;
 use tidemill_state::{OperatorStateBackend, SubtaskSnapshot};
 
@@ -73,7 +73,7 @@ where
         Ok(self.core.advance(watermark, out))
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, _: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         Ok(self.broadcast.as_ref().map(OperatorStateBackend::snapshot).unwrap_or_default())
     }
 

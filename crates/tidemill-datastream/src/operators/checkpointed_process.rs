@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use tidemill_core::batch::Batch;
 use tidemill_core::time::Watermark;
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::Data;
 use tidemill_state::{OperatorStateBackend, SubtaskSnapshot};
 
@@ -64,7 +64,7 @@ where
         Ok(self.core.advance(watermark, out))
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, _: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         let Some(states) = &mut self.states else { return Ok(SubtaskSnapshot::default()) };
         self.function.snapshot_state(states).map_err(OperatorError::user)?;
         Ok(states.snapshot())

@@ -13,7 +13,9 @@ use tidemill_core::Fault;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::{NO_TIMESTAMP, Timestamp, Watermark};
 use tidemill_runtime::metrics::OperatorMetrics;
-use tidemill_runtime::{BoxError, Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{
+    BoxError, Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext,
+};
 use tidemill_serialization::{Data, Key};
 use tidemill_state::{
     KeyedStateBackend, ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState,
@@ -239,12 +241,12 @@ impl<K: Key> JoinCore<K> {
         gone.iter().try_for_each(|row| rows.remove(&mut self.backend, row))
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, StateError> {
         // The record that is only partly joined comes again with the batch that was kept.
         if let Some((side, row)) = self.position {
             self.positions.update_in(&mut self.backend, &side, row)?;
         }
-        let mut snapshot = self.backend.snapshot()?;
+        let mut snapshot = context.keyed(&mut self.backend)?;
         if let Some((side, _)) = self.position {
             self.positions.clear_in(&mut self.backend, &side)?;
         }
@@ -334,9 +336,9 @@ where
         Ok(Progress::More)
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         match &mut self.opened {
-            Some(Opened { core, .. }) => Ok(core.snapshot()?),
+            Some(Opened { core, .. }) => Ok(core.snapshot(context)?),
             None => Ok(SubtaskSnapshot::default()),
         }
     }

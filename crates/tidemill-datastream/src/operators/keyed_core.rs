@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::{NO_TIMESTAMP, Timestamp, Watermark};
 use tidemill_runtime::metrics::OperatorMetrics;
-use tidemill_runtime::{BoxError, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{BoxError, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::{Data, Key};
 use tidemill_state::{Clock, KeyedStateBackend, StateError, SubtaskSnapshot, TimeDomain, Timers};
 
@@ -55,8 +55,8 @@ impl<K: Key> KeyedCore<K> {
         self.next_processing_time
     }
 
-    pub(crate) fn snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
-        self.backend.snapshot()
+    pub(crate) fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, StateError> {
+        context.keyed(&mut self.backend)
     }
 
     /// Calls `call` with each record and the state of its key, until a batch of output is full.
@@ -212,9 +212,12 @@ macro_rules! calls_by_key {
             })
         }
 
-        fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+        fn snapshot(
+            &mut self,
+            context: &tidemill_runtime::SnapshotContext,
+        ) -> Result<SubtaskSnapshot, OperatorError> {
             match &mut self.core {
-                Some(core) => Ok(core.snapshot()?),
+                Some(core) => Ok(core.snapshot(context)?),
                 None => Ok(SubtaskSnapshot::default()),
             }
         }

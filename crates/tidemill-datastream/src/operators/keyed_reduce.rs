@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 use tidemill_core::batch::{Batch, TypedBatch};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::Data;
 use tidemill_state::{KeyedStateBackend, SubtaskSnapshot, ValueState, ValueStateDescriptor};
 
@@ -91,9 +91,9 @@ where
         Ok(Progress::Done)
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         match &mut self.opened {
-            Some((backend, _)) => Ok(backend.snapshot()?),
+            Some((backend, _)) => Ok(context.keyed(backend)?),
             None => Ok(SubtaskSnapshot::default()),
         }
     }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use tidemill_core::ArrowBatch;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::{Timestamp, Watermark};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::{ArrowRecord, Data};
 use tidemill_state::SubtaskSnapshot;
 
@@ -102,8 +102,8 @@ impl<T: Data + ArrowRecord> Operator for ToColumnsOperator<T> {
         self.sink.finish(out)
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
-        self.sink.snapshot()
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
+        self.sink.snapshot(context)
     }
 
     fn close(&mut self) {

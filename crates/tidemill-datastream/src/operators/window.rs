@@ -13,7 +13,7 @@ use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_core::{Classified, Fault};
 use tidemill_runtime::metrics::OperatorMetrics;
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::Data;
 use tidemill_state::{Clock, KeyedStateBackend, SubtaskSnapshot, TimeDomain, Timers};
 
@@ -591,9 +591,9 @@ where
         self.fire(TimeDomain::Processing, now, out)
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         match &mut self.opened {
-            Some(opened) => Ok(opened.backend.snapshot()?),
+            Some(opened) => Ok(context.keyed(&mut opened.backend)?),
             None => Ok(SubtaskSnapshot::default()),
         }
     }

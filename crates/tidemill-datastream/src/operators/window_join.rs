@@ -8,7 +8,9 @@ use std::marker::PhantomData;
 
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::{Timestamp, Watermark};
-use tidemill_runtime::{BoxError, Emission, Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{
+    BoxError, Emission, Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext,
+};
 use tidemill_serialization::Data;
 use tidemill_state::{ListStateDescriptor, OperatorListState, OperatorStateBackend, SubtaskSnapshot};
 
@@ -219,8 +221,8 @@ where
         self.call(out, |windows, found| windows.finish(found))
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
-        let mut snapshot = self.windows.snapshot()?;
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
+        let mut snapshot = self.windows.snapshot(context)?;
         if let Some((state, groups)) = &mut self.state {
             let left = self.pending.iter().filter_map(|pending| match pending {
                 Pending::Group(group) => Some(group.clone()),

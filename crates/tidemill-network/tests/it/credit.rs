@@ -41,6 +41,7 @@ fn take(exchange: &mut Exchange, gate: usize, count: usize) -> Vec<String> {
             Some((0, item)) => taken.push(match item {
                 tidemill_network::GateItem::Batch(batch) => format!("{:?}", crate::support::values(&batch)),
                 tidemill_network::GateItem::Event(event) => format!("{event:?}"),
+                other => format!("{other:?}"),
             }),
             Some((channel, _)) => panic!("channel {channel} of one"),
             None => break,

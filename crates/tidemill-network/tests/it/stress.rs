@@ -72,7 +72,7 @@ fn consume(mut gate: InputGate, waker: &TaskWaker, counts: &Counts) -> Vec<u32> 
                 watermarks[channel] = watermark.0;
             }
             Some((_, GateItem::Event(Event::EndOfInput))) => open -= 1,
-            Some((_, GateItem::Event(Event::Idle(_)))) => panic!("nobody was idle"),
+            Some((_, other)) => panic!("{other:?} was not sent"),
             None => {
                 gate.recycle_last();
                 wait(waker, Wake::Input, counts, || !gate.has_input());

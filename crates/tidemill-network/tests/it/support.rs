@@ -89,6 +89,7 @@ pub(crate) fn drain(gate: &mut InputGate) -> Vec<String> {
                 numbers.join(",")
             }
             GateItem::Event(event) => format!("{event:?}"),
+            other => format!("{other:?}"),
         })
         .collect()
 }

@@ -1,8 +1,11 @@
 //! RocksDB as a store of state.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod expiry;
 mod memory;
+mod metrics;
 mod model;
+mod native;
 mod settings;
 mod states;
 

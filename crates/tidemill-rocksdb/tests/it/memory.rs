@@ -6,8 +6,13 @@ use std::sync::Arc;
 use tidemill_core::budget::MemoryBudget;
 use tidemill_core::hash::RoutingHash;
 use tidemill_core::{KeyGroupRange, OperatorId};
-use tidemill_rocksdb::{MemorySplit, RocksDbSettings, RocksDbStateBackend, SlotMemory, Ticker};
-use tidemill_state::{KeyedStateBackend, SubtaskContext, SystemClock, ValueState, ValueStateDescriptor};
+use tidemill_rocksdb::{
+    MemorySplit, RocksDbSettings, RocksDbStateBackend, RocksDbStateBackends, SlotMemory, Ticker,
+};
+use tidemill_state::{
+    KeyedStateBackend, OrderedStore, StateBackendFactory, SubtaskContext, SystemClock, ValueState,
+    ValueStateDescriptor,
+};
 
 use crate::settings;
 
@@ -49,11 +54,18 @@ pub(crate) fn backend(
     RocksDbStateBackend::new(settings, managed, &[PathBuf::from(folder)]).unwrap()
 }
 
+/// Settings without a cache of values.
+fn plain(entries: &[(&str, &str)]) -> RocksDbSettings {
+    let mut settings = settings(entries);
+    settings.cache_fraction = 0.0;
+    settings
+}
+
 #[test]
 fn all_states_of_a_slot_stay_within_its_memory() {
     let folder = tempfile::tempdir().unwrap();
     let total = 32 << 20;
-    let backend = backend(settings(&[("writebuffer.size", "4 mb")]), Some(total), folder.path());
+    let backend = backend(plain(&[("writebuffer.size", "4 mb")]), Some(total), folder.path());
     let memory = backend.memory().unwrap().clone();
     let mut states: Vec<_> = (0..2)
         .map(|number| {
@@ -81,6 +93,24 @@ fn all_states_of_a_slot_stay_within_its_memory() {
     assert!(most < total as usize + (8 << 20), "{most}");
 }
 
+/// The cache of values comes first; without one the split is Flink's to the byte.
+#[test]
+fn the_cache_of_values_takes_its_share_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = |fraction: f64| {
+        let mut settings = settings(&[]);
+        settings.cache_fraction = fraction;
+        backend(settings, Some(536_870_920), folder.path()).memory().unwrap().clone()
+    };
+    let none = memory(0.0);
+    assert!(none.values().is_none());
+    assert_eq!(none.split(), MemorySplit::of(536_870_920, 0.5));
+    assert_eq!((none.split().cache, none.split().write_buffers), (447_392_433, 178_956_973));
+    let quarter = memory(0.25);
+    assert_eq!(quarter.values().unwrap().limit(), 134_217_730);
+    assert_eq!(quarter.split(), MemorySplit::of(402_653_190, 0.5));
+}
+
 #[test]
 fn a_fixed_memory_counts_more_than_the_managed_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -88,10 +118,10 @@ fn a_fixed_memory_counts_more_than_the_managed_one() {
         backend(settings, Some(64 << 20), folder.path()).memory().map(SlotMemory::capacity)
     };
     let of = |total: u64| Some(MemorySplit::of(total, 0.5).cache as usize);
-    assert_eq!(capacity(settings(&[])), of(64 << 20));
-    assert_eq!(capacity(settings(&[("memory.fixed-per-slot", "16 mb")])), of(16 << 20));
-    assert_eq!(capacity(settings(&[("memory.managed", "false")])), None);
-    let wide = settings(&[("memory.write-buffer-ratio", "0.8")]);
+    assert_eq!(capacity(plain(&[])), of(64 << 20));
+    assert_eq!(capacity(plain(&[("memory.fixed-per-slot", "16 mb")])), of(16 << 20));
+    assert_eq!(capacity(plain(&[("memory.managed", "false")])), None);
+    let wide = plain(&[("memory.write-buffer-ratio", "0.8")]);
     let split = backend(wide, Some(64 << 20), folder.path()).memory().unwrap().split();
     assert_eq!(split, MemorySplit::of(64 << 20, 0.8));
 }
@@ -99,7 +129,7 @@ fn a_fixed_memory_counts_more_than_the_managed_one() {
 #[test]
 fn what_a_limited_memory_overrides_is_said() {
     let warnings = |entries: &[(&str, &str)], total: u64| {
-        let settings = settings(entries);
+        let settings = plain(entries);
         SlotMemory::new(total, &settings).warnings(&settings)
     };
     assert!(warnings(&[], 1 << 30).is_empty());
@@ -117,7 +147,11 @@ fn a_bloom_filter_saves_looking_for_absent_keys() {
     let useful = |filter: &str, bits: &str| {
         let folder = tempfile::tempdir().unwrap();
         let backend = backend(
-            settings(&[("use-bloom-filter", filter), ("bloom-filter.bits-per-key", bits)]),
+            settings(&[
+                ("use-bloom-filter", filter),
+                ("bloom-filter.bits-per-key", bits),
+                ("metrics.bloom-filter-useful", "true"),
+            ]),
             Some(64 << 20),
             folder.path(),
         );
@@ -142,4 +176,67 @@ fn a_bloom_filter_saves_looking_for_absent_keys() {
     // Of 10,000 absent keys: 1 % get through with 10 bits, 40 % with 2.
     assert!((9_800..10_000).contains(&useful("true", "10")));
     assert!((5_000..7_500).contains(&useful("true", "2")));
+}
+
+/// The filter of a file is one block: it has to fit into the part of the cache that it falls into.
+#[test]
+fn a_large_filter_stays_in_the_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries = [
+        ("use-bloom-filter", "true"),
+        ("bloom-filter.bits-per-key", "100"),
+        ("metrics.bloom-filter-useful", "true"),
+    ];
+    let backend = backend(plain(&entries), Some(64 << 20), folder.path());
+    let store = Arc::new(backend.open_store(&subtask(0)).unwrap());
+    let mut state = crate::states::over(Arc::clone(&store));
+    let value: ValueState<u64> = state.register_value(ValueStateDescriptor::new("count")).unwrap();
+    for key in 0..100_000u64 {
+        state.set_current_key(&key, key.routing_hash()).unwrap();
+        value.update(&mut state, key).unwrap();
+    }
+    // Filters of files that were not merged yet are held on to anyway.
+    store.compact(store.open_table("count").unwrap()).unwrap();
+    for key in 100_000..101_000u64 {
+        state.set_current_key(&key, key.routing_hash()).unwrap();
+        assert_eq!(value.get(&mut state).unwrap(), None);
+    }
+    assert!(store.ticker(Ticker::BlockCacheFilterHit) > 900);
+    assert!(
+        store.ticker(Ticker::BlockCacheFilterMiss) < 10,
+        "{}",
+        store.ticker(Ticker::BlockCacheFilterMiss)
+    );
+}
+
+/// One memory for all slots of a TaskManager, where neither the managed nor a fixed memory per slot counts.
+#[test]
+fn a_fixed_memory_of_the_task_manager_is_shared_by_its_slots() {
+    let folder = tempfile::tempdir().unwrap();
+    let managed = || MemoryBudget::new("managed memory", 64 << 20, "taskmanager.memory.managed.size");
+    let write = |backends: &RocksDbStateBackends, managed: &MemoryBudget| {
+        let slot = backends.of_slot(managed).unwrap();
+        let mut state = KeyedStateBackend::<u64>::open(&*slot, subtask(0)).unwrap();
+        let value: ValueState<String> = state.register_value(ValueStateDescriptor::new("text")).unwrap();
+        for key in 0..2_000u64 {
+            state.set_current_key(&key, key.routing_hash()).unwrap();
+            value.update(&mut state, format!("{key:>500}")).unwrap();
+        }
+        state
+    };
+    let settings = plain(&[("memory.managed", "false"), ("memory.fixed-per-tm", "32 mb")]);
+    let backends = RocksDbStateBackends::new(settings, vec![folder.path().into()]);
+    let shared = backends.shared_memory().unwrap();
+    assert_eq!(shared.split(), MemorySplit::of(32 << 20, 0.5));
+    let (first, budget) = (managed(), managed());
+    let one = write(&backends, &first);
+    let of_one = shared.write_buffers_used();
+    let two = write(&backends, &budget);
+    assert!(of_one > 1_000_000 && shared.write_buffers_used() > of_one + 1_000_000);
+    assert_eq!(
+        (first.available(), budget.available()),
+        (64 << 20, 64 << 20),
+        "the managed memory is left alone"
+    );
+    drop((one, two));
 }

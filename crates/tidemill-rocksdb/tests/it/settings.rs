@@ -1,9 +1,11 @@
 //! Every option reaches RocksDB: its own file of options says so.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use tidemill_core::config::{Configuration, Origin};
 use tidemill_rocksdb::{RocksDbSettings, RocksDbStore, SlotMemory};
-use tidemill_state::OrderedStore;
+use tidemill_state::{NativeStore, OrderedStore, RowFate, RowFilter};
 
 use crate::{options_file, settings};
 
@@ -92,9 +94,13 @@ fn a_limited_memory_holds_indexes_and_filters_too() {
     assert_eq!((&*free["cache_index_and_filter_blocks"], &*free["partition_filters"]), ("false", "false"));
     let memory = SlotMemory::new(64 << 20, &settings);
     let limited = opened(&settings, Some(&memory));
-    for own in
-        ["cache_index_and_filter_blocks", "pin_l0_filter_and_index_blocks_in_cache", "partition_filters"]
-    {
+    for own in [
+        "cache_index_and_filter_blocks",
+        "cache_index_and_filter_blocks_with_high_priority",
+        "pin_l0_filter_and_index_blocks_in_cache",
+        "pin_top_level_index_and_filter",
+        "partition_filters",
+    ] {
         assert_eq!(limited[own], "true", "{own}");
     }
     assert_eq!(limited["index_type"], "kTwoLevelIndexSearch");
@@ -141,4 +147,87 @@ fn compression_that_is_not_built_in_is_refused() {
     let settings = settings(&[("compression.per.level", "ZLIB_COMPRESSION")]);
     let error = RocksDbStore::open(folder.path().join("db"), &settings, None).err().unwrap().to_string();
     assert!(error.contains("ZLIB_COMPRESSION is not built in"), "{error}");
+}
+
+/// RocksDB writes its block cache into its log alone, which is complete when it is closed.
+fn of_cache(settings: &RocksDbSettings, memory: Option<&SlotMemory>, what: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    let mut settings = settings.clone();
+    settings.log_dir = Some(logs.clone());
+    let store = RocksDbStore::open(folder.path().join("db"), &settings, memory).unwrap();
+    store.open_table("count").unwrap();
+    drop(store);
+    let log = std::fs::read_dir(&logs).unwrap().next().unwrap().unwrap().path();
+    let log = std::fs::read_to_string(log).unwrap();
+    let table = log.rsplit_once("Options for column family [state/count]").unwrap().1;
+    let value = table.split_once(&format!("{what}:")).or_else(|| table.split_once(&format!("{what} :")));
+    value.unwrap().1.lines().next().unwrap().trim().to_owned()
+}
+
+#[test]
+fn the_block_cache_has_its_size_and_its_part_for_indexes_and_filters() {
+    let own = settings(&[("block.cache-size", "16 mb")]);
+    assert_eq!(of_cache(&own, None, "capacity"), (16 << 20).to_string());
+    assert_eq!(of_cache(&settings(&[]), None, "capacity"), (8 << 20).to_string());
+    for (ratio, found) in [("0.1", "0.100"), ("0.35", "0.350")] {
+        let settings = settings(&[("memory.high-prio-pool-ratio", ratio)]);
+        let memory = SlotMemory::new(64 << 20, &settings);
+        assert_eq!(of_cache(&settings, Some(&memory), "high_pri_pool_ratio"), found);
+        assert_eq!(of_cache(&settings, Some(&memory), "capacity"), memory.capacity().to_string());
+    }
+}
+
+#[test]
+fn shares_of_the_block_cache_leave_room() {
+    let refused = |entries: &[(&str, &str)]| {
+        let mut configuration = Configuration::new();
+        for (key, value) in entries {
+            configuration.set_raw(format!("state.backend.rocksdb.memory.{key}"), *value, Origin::CommandLine);
+        }
+        RocksDbSettings::of(&configuration).err().map(|error| error.to_string())
+    };
+    assert_eq!(refused(&[("high-prio-pool-ratio", "0.59")]), None);
+    let error = refused(&[("high-prio-pool-ratio", "0.6")]).unwrap();
+    assert!(error.contains("key 'state.backend.rocksdb.memory.high-prio-pool-ratio'"), "{error}");
+    let error = refused(&[("write-buffer-ratio", "0.95")]).unwrap();
+    assert!(error.contains("key 'state.backend.rocksdb.memory.write-buffer-ratio'"), "{error}");
+    assert!(refused(&[("high-prio-pool-ratio", "0")]).is_some());
+}
+
+/// Of a state that expires alone: others are not merged anew because they are old.
+#[test]
+fn files_of_expiring_states_are_merged_anew_in_time() {
+    struct All;
+
+    impl RowFilter for All {
+        fn now(&self) -> i64 {
+            0
+        }
+
+        fn judge(&self, _: &[u8], _: i64, _: &mut Vec<u8>) -> RowFate {
+            RowFate::Keep
+        }
+
+        fn look_again_after(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    let periodic = |settings: &RocksDbSettings, expires: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RocksDbStore::open(folder.path().join("db"), settings, None).unwrap();
+        if expires {
+            store.set_row_filter("count", Arc::new(All)).unwrap();
+        }
+        store.open_table("count").unwrap();
+        let text = options_file(store.path());
+        let table = text.split_once("[CFOptions \"state/count\"]").unwrap().1;
+        let value = table.split_once("periodic_compaction_seconds=").unwrap().1;
+        value.lines().next().unwrap().to_owned()
+    };
+    let default = settings(&[]);
+    assert_eq!((&*periodic(&default, true), &*periodic(&default, false)), ("2592000", "0"));
+    let daily = settings(&[("compaction.filter.periodic-compaction-time", "1 d")]);
+    assert_eq!((&*periodic(&daily, true), &*periodic(&daily, false)), ("86400", "0"));
 }

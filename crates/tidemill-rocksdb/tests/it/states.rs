@@ -11,8 +11,8 @@ use tidemill_state::*;
 use crate::memory::{backend, subtask};
 use crate::settings;
 
-/// Gives out one store that is there already.
-struct Over(Arc<RocksDbStore>);
+/// Gives out one store that is there already, behind a cache of so many bytes.
+pub(crate) struct Over(pub(crate) Arc<RocksDbStore>, pub(crate) usize);
 
 impl StateBackend for Over {
     fn name(&self) -> &'static str {
@@ -20,12 +20,17 @@ impl StateBackend for Over {
     }
 
     fn open(&self, _: &SubtaskContext) -> Result<Storage, StateError> {
-        Ok(Storage::Ordered(Arc::<RocksDbStore>::clone(&self.0)))
+        let store = Arc::<RocksDbStore>::clone(&self.0);
+        Ok(if self.1 == 0 {
+            Storage::Ordered(store)
+        } else {
+            Storage::Cached(store, StateCache::new(self.1))
+        })
     }
 }
 
 pub(crate) fn over(store: Arc<RocksDbStore>) -> KeyedStateBackend<u64> {
-    KeyedStateBackend::open(&Over(store), subtask(0)).unwrap()
+    KeyedStateBackend::open(&Over(store, 0), subtask(0)).unwrap()
 }
 
 #[derive(Clone, Debug)]
@@ -106,17 +111,20 @@ proptest! {
     #[test]
     fn states_are_the_same_as_in_memory(
         actions in prop::collection::vec(prop::collection::vec(action(), 1..60), 1..4),
+        // None, one that something is always evicted from, and one for all.
+        cache in prop::sample::select(vec![0, 1000, 1 << 20]),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let rocksdb = backend(settings(&[]), Some(64 << 20), folder.path());
         let store = Arc::new(rocksdb.open_store(&subtask(0)).unwrap());
-        let (mut stored, mut heap) = (States::new(&Over(Arc::clone(&store))), States::new(&HashMapStateBackend));
+        let (mut stored, mut heap) = (States::new(&Over(Arc::clone(&store), cache)), States::new(&HashMapStateBackend));
         for some in &actions {
             for action in some {
                 stored.act(action);
                 heap.act(action);
             }
             prop_assert_eq!(stored.all(), heap.all());
+            stored.backend.flush().unwrap();
             store.flush().unwrap();
         }
         prop_assert_eq!(stored.all(), heap.all());

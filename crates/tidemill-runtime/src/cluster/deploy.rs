@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tidemill_core::OperatorId;
 use tidemill_core::budget::MemoryBudget;
 use tidemill_core::graph::ShipStrategy;
 use tidemill_network::{
@@ -13,8 +15,9 @@ use tidemill_network::{
 
 use tidemill_state::{HashMapStateBackend, StateBackend};
 
-use crate::cluster::job::{JobHandle, JobShared, SubtaskAddress};
-use crate::cluster::{EmbeddedCluster, TaskManagerResources};
+use crate::checkpoint::{CheckpointService, Restored, RestoredJob};
+use crate::cluster::execution::{Execution, SubtaskAddress};
+use crate::cluster::{ClusterShared, TaskManagerResources};
 use crate::context::OperatorContext;
 use crate::error::{JobError, OperatorFailure};
 use crate::generic_types::GenericTypes;
@@ -25,7 +28,7 @@ use crate::metrics::{JobMetrics, OperatorMetrics, TaskMetrics};
 use crate::operator::{OperatorError, OperatorWaker};
 use crate::source::{AlignmentGroups, SourceCoordinator, SourceOperator, SourceSpec};
 use crate::task::panics::{self, Panic};
-use crate::task::{Chain, ChainNode, GateInput, Gates, Link, Target, Task, TaskEnd, Work};
+use crate::task::{Chain, ChainNode, Commands, GateInput, Gates, Link, Target, Task, TaskEnd, Work};
 
 /// One subtask while it is being put together.
 struct Draft {
@@ -37,25 +40,30 @@ struct Draft {
     partitions: Vec<ResultPartition>,
 }
 
-pub(super) fn deploy(
-    cluster: &EmbeddedCluster,
-    plan: ExecutionPlan,
+/// One run of a job: its tasks, what they count, and how to reach them.
+pub(crate) struct Attempt {
+    pub(crate) execution: Arc<Execution>,
+    pub(crate) metrics: Arc<JobMetrics>,
+    /// How each task is told of checkpoints.
+    pub(crate) commands: Vec<Arc<Commands>>,
+    /// The enumerators of the sources.
+    pub(crate) sources: Vec<(OperatorId, u32, Arc<SourceCoordinator>)>,
+}
+
+/// Starts a job, with what an earlier run has left.
+pub(crate) fn deploy(
+    cluster: &ClusterShared,
+    plan: &ExecutionPlan,
+    restored: Option<(RestoredJob, Restored)>,
+    checkpoints: Option<&CheckpointService>,
     is_cancelled: &dyn Fn() -> bool,
-) -> Result<JobHandle, JobError> {
+) -> Result<Attempt, JobError> {
     let go_on = || if is_cancelled() { Err(JobError::Cancelled(plan.job.name.clone())) } else { Ok(()) };
-    check_slots(cluster, &plan)?;
-    check_buffers(cluster, &plan)?;
+    let (mut restored, origin) = restored.unzip();
+    check_slots(cluster, plan)?;
+    check_buffers(cluster, plan)?;
     panics::install_hook();
-    let first_task: Vec<usize> = plan
-        .job
-        .vertices
-        .iter()
-        .scan(0, |next, vertex| {
-            let first = *next;
-            *next += vertex.parallelism as usize;
-            Some(first)
-        })
-        .collect();
+    let first_task = plan.first_tasks();
     let mut drafts: Vec<Draft> = Vec::new();
     for (vertex, job_vertex) in plan.job.vertices.iter().enumerate() {
         for subtask in 0..job_vertex.parallelism {
@@ -68,9 +76,9 @@ pub(super) fn deploy(
             });
         }
     }
-    connect(cluster, &plan, &first_task, &mut drafts, &go_on)?;
-    let slots = slots(cluster, &plan)?;
-    let coordinators = coordinate(&plan)?;
+    connect(cluster, plan, &first_task, &mut drafts, &go_on)?;
+    let slots = slots(cluster, plan)?;
+    let coordinators = coordinate(plan, restored.as_mut())?;
     let groups = AlignmentGroups::default();
     let generic_types = Arc::new(GenericTypes::new(plan.settings.generic_types, drafts.len()));
     for edge in &plan.graph.edges {
@@ -80,12 +88,29 @@ pub(super) fn deploy(
     let mut tasks = Vec::new();
     for draft in drafts {
         go_on()?;
-        tasks.push(assemble(cluster, &plan, draft, &coordinators, &groups, &slots, &generic_types)?);
+        let vertex = draft.vertex;
+        let mut task = assemble(cluster, plan, draft, &coordinators, &groups, &slots, &generic_types)?;
+        if let Some(restored) = &mut restored {
+            restored.give_to(plan, &mut task, vertex)?;
+        }
+        task.checkpoints = checkpoints.map(|service| service.part_of(tasks.len()));
+        tasks.push(task);
     }
-    start(cluster, plan, tasks, generic_types, is_cancelled)
+    let ids = plan.operator_ids();
+    let sources = coordinators
+        .into_iter()
+        .enumerate()
+        .filter_map(|(node, coordinator)| Some((ids[node], plan.parallelism[node], coordinator?)))
+        .collect();
+    let tell = |attempt: &Attempt| {
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.attempt_started(attempt, origin);
+        }
+    };
+    start(cluster, plan, tasks, sources, generic_types, tell, is_cancelled)
 }
 
-fn check_slots(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), JobError> {
+fn check_slots(cluster: &ClusterShared, plan: &ExecutionPlan) -> Result<(), JobError> {
     let groups = plan.slots_by_group();
     let needed: u32 = groups.values().sum();
     match cluster.resources.slots {
@@ -101,7 +126,7 @@ fn check_slots(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), Jo
 }
 
 /// Says what the whole job needs before anything of its size is made: channels are as many as the square of parallelism.
-fn check_buffers(cluster: &EmbeddedCluster, plan: &ExecutionPlan) -> Result<(), JobError> {
+fn check_buffers(cluster: &ClusterShared, plan: &ExecutionPlan) -> Result<(), JobError> {
     let mut needed = 0usize;
     for exchange in &plan.exchanges {
         let ends = Ends::of(plan, exchange);
@@ -164,6 +189,15 @@ fn partition_buffers(resources: &TaskManagerResources, channels: usize) -> Parti
     )
 }
 
+/// Whether records that a barrier has overtaken could be dealt to another number of consumers: not where the place of a
+/// record is not in the record, as in Flink.
+fn may_overtake(strategy: ShipStrategy) -> bool {
+    matches!(
+        strategy,
+        ShipStrategy::Hash | ShipStrategy::Rebalance | ShipStrategy::Shuffle | ShipStrategy::Global
+    )
+}
+
 /// What the subtasks in a slot share.
 struct Slot {
     managed_memory: MemoryBudget,
@@ -172,7 +206,7 @@ struct Slot {
 
 /// The slots of each slot sharing group: subtask i of every vertex of a group runs in slot i of it.
 fn slots<'a>(
-    cluster: &EmbeddedCluster,
+    cluster: &ClusterShared,
     plan: &'a ExecutionPlan,
 ) -> Result<BTreeMap<&'a str, Vec<Slot>>, JobError> {
     let groups = plan.slots_by_group();
@@ -198,7 +232,7 @@ fn slots<'a>(
 const MANAGED_KEY: &str = "taskmanager.memory.managed.size";
 
 fn connect(
-    cluster: &EmbeddedCluster,
+    cluster: &ClusterShared,
     plan: &ExecutionPlan,
     first_task: &[usize],
     drafts: &mut [Draft],
@@ -228,13 +262,16 @@ fn connect(
                 )
                 .map_err(refused)?;
             let waker = Arc::clone(&drafts[first_task[exchange.target] + target as usize].waker);
-            let gate = InputGate::new(
+            let mut gate = InputGate::new(
                 producers.len(),
                 buffers.exclusive_per_channel,
                 floating,
                 Arc::clone(&serializer),
                 waker,
             );
+            if !may_overtake(exchange.strategy) {
+                gate = gate.without_overtaking();
+            }
             gates.push((gate, producers.start));
         }
         for source in 0..ends.sources {
@@ -273,14 +310,19 @@ fn connect(
     Ok(())
 }
 
-fn coordinate(plan: &ExecutionPlan) -> Result<Vec<Option<Arc<SourceCoordinator>>>, JobError> {
+fn coordinate(
+    plan: &ExecutionPlan,
+    mut restored: Option<&mut RestoredJob>,
+) -> Result<Vec<Option<Arc<SourceCoordinator>>>, JobError> {
+    let ids = plan.operator_ids();
     plan.graph
         .nodes
         .iter()
         .enumerate()
         .map(|(index, node)| match &node.kind {
             NodeKind::Source(spec) => {
-                let create = || spec.source.create_enumerator(plan.parallelism[index], None);
+                let left = restored.as_mut().and_then(|restored| restored.splits_left(ids[index]));
+                let create = || spec.source.create_enumerator(plan.parallelism[index], left);
                 let enumerator = call_user(plan, index, 0, create)?;
                 Ok(Some(Arc::new(SourceCoordinator::new(enumerator))))
             }
@@ -341,7 +383,7 @@ fn operator_failure(
 }
 
 fn assemble(
-    cluster: &EmbeddedCluster,
+    cluster: &ClusterShared,
     plan: &ExecutionPlan,
     draft: Draft,
     coordinators: &[Option<Arc<SourceCoordinator>>],
@@ -356,6 +398,8 @@ fn assemble(
     let of_group = slots.get(vertex.slot_sharing_group.as_str());
     let slot = of_group.and_then(|slots| slots.get(draft.subtask as usize));
     let mut contexts = Vec::new();
+    let checkpointing = &plan.settings.checkpointing;
+    let checkpoints = checkpointing.interval.is_some() && checkpointing.checkpoints_after_tasks_finish;
     let mut operators = Vec::new();
     for (place, node) in vertex_plan.nodes.iter().enumerate() {
         let stream_node = &plan.graph.nodes[*node];
@@ -381,6 +425,7 @@ fn assemble(
             parallelism: vertex.parallelism,
             max_parallelism: vertex.max_parallelism,
             state_listener: Some(generic_types.listener(Arc::clone(&name))),
+            checkpoints,
             state_budget: cluster.task_heap.clone(),
             managed_memory: slot
                 .map(|slot| slot.managed_memory.clone())
@@ -403,6 +448,7 @@ fn assemble(
             waker,
             location: Place(stream_node.location).to_string(),
             spare: None,
+            finished_before: false,
         });
     }
     let metrics =
@@ -412,7 +458,8 @@ fn assemble(
         draft.partitions.iter().map(|partition| Arc::clone(partition.pool())).collect();
     metrics.watch(gate_probes, pools);
     let restored = nodes.iter().map(|_| None).collect();
-    let gates = (!draft.gates.is_empty()).then(|| Gates::new(draft.gates));
+    let gates = (!draft.gates.is_empty()).then(|| Gates::new(draft.gates, Arc::clone(&cluster.clock)));
+    let commands = Arc::new(Commands::new(Arc::clone(&draft.waker)));
     Ok(Task {
         chain: Chain::new(nodes, draft.partitions),
         gates,
@@ -423,6 +470,8 @@ fn assemble(
         cancel: Arc::default(),
         clock: Arc::clone(&cluster.clock),
         generic_types: Arc::clone(generic_types),
+        commands,
+        checkpoints: None,
     })
 }
 
@@ -459,12 +508,14 @@ fn links(plan: &ExecutionPlan, vertex: usize, place: usize) -> Vec<Link> {
 }
 
 fn start(
-    cluster: &EmbeddedCluster,
-    plan: ExecutionPlan,
+    cluster: &ClusterShared,
+    plan: &ExecutionPlan,
     tasks: Vec<Task>,
+    sources: Vec<(OperatorId, u32, Arc<SourceCoordinator>)>,
     generic_types: Arc<GenericTypes>,
+    tell: impl FnOnce(&Attempt),
     is_cancelled: &dyn Fn() -> bool,
-) -> Result<JobHandle, JobError> {
+) -> Result<Attempt, JobError> {
     let addresses = tasks
         .iter()
         .map(|task| SubtaskAddress {
@@ -474,29 +525,29 @@ fn start(
         })
         .collect();
     let wakers = tasks.iter().map(|task| Arc::clone(&task.waker)).collect();
-    let shared = Arc::new(JobShared::new(plan.job.name.clone(), wakers, addresses, generic_types));
+    let name = plan.job.name.clone();
+    let timeout = cluster.resources.cancellation_timeout;
+    let execution = Arc::new(Execution::new(name, wakers, addresses, generic_types, timeout));
     let metrics =
         Arc::new(JobMetrics { tasks: tasks.iter().map(|task| Arc::clone(&task.metrics)).collect() });
-    let handle = JobHandle {
-        shared: Arc::clone(&shared),
-        graph: plan.job,
-        metrics,
-        cancellation_timeout: cluster.resources.cancellation_timeout,
-    };
+    let commands = tasks.iter().map(|task| Arc::clone(&task.commands)).collect();
+    let attempt = Attempt { execution: Arc::clone(&execution), metrics, commands, sources };
+    // Before any of them can say anything.
+    tell(&attempt);
     // Those that did start must not outlive the answer.
     let stop = |from: usize, by_user: bool| {
-        shared.never_started(from);
-        shared.cancel(by_user);
-        let _ = handle.wait();
+        execution.never_started(from);
+        execution.cancel(by_user);
+        while matches!(execution.wait_for(Duration::from_secs(3600)), Ok(false)) {}
     };
     for (index, mut task) in tasks.into_iter().enumerate() {
         if is_cancelled() {
             stop(index, true);
-            return Err(JobError::Cancelled(shared.name.clone()));
+            return Err(JobError::Cancelled(execution.name.clone()));
         }
-        task.cancel = Arc::clone(&shared.cancel);
-        let address = shared.addresses[index].clone();
-        let job = Arc::clone(&shared);
+        task.cancel = Arc::clone(&execution.cancel);
+        let address = execution.addresses[index].clone();
+        let job = Arc::clone(&execution);
         let name = address.to_string();
         let blame: Vec<(Arc<str>, String)> =
             task.chain.nodes.iter().map(|node| (Arc::clone(&node.name), node.location.clone())).collect();
@@ -527,5 +578,5 @@ fn start(
             return Err(JobError::Thread { task: name, source });
         }
     }
-    Ok(handle)
+    Ok(attempt)
 }

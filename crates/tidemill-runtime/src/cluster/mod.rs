@@ -1,7 +1,9 @@
 //! The embedded cluster: one TaskManager in this process.
 
-mod deploy;
-mod job;
+pub(crate) mod deploy;
+pub(crate) mod execution;
+pub(crate) mod handle;
+mod master;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +12,13 @@ use tidemill_core::budget::MemoryBudget;
 use tidemill_network::NetworkBufferPool;
 use tidemill_state::{Clock, HashMapStateBackend, StateBackendFactory, SystemClock};
 
+use crate::checkpoint::{CheckpointEnvironment, CheckpointService, RestoreSettings, adopt_max_parallelism};
+use crate::cluster::master::JobMaster;
 use crate::error::JobError;
 use crate::graph::ExecutionPlan;
 
-pub use job::{JobCanceller, JobHandle, JobStatus, SubtaskAddress};
+pub use execution::SubtaskAddress;
+pub use handle::{JobCanceller, JobHandle, JobStatus};
 
 /// What the TaskManager has to give: the outcome of the memory model, as the runtime needs it.
 ///
@@ -86,11 +91,18 @@ impl Default for TaskManagerResources {
 /// # Ok::<(), tidemill_runtime::JobError>(())
 /// ```
 pub struct EmbeddedCluster {
+    shared: Arc<ClusterShared>,
+}
+
+/// What the jobs of a cluster share.
+#[derive(Clone)]
+pub(crate) struct ClusterShared {
     resources: TaskManagerResources,
     buffers: Arc<NetworkBufferPool>,
     task_heap: MemoryBudget,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     state_backends: Arc<dyn StateBackendFactory>,
+    checkpoints: Option<CheckpointEnvironment>,
 }
 
 impl EmbeddedCluster {
@@ -122,7 +134,10 @@ impl EmbeddedCluster {
         let buffers = NetworkBufferPool::new(resources.network_bytes, resources.segment_size);
         let limit = usize::try_from(resources.task_heap_bytes).unwrap_or(usize::MAX);
         let task_heap = MemoryBudget::new("task heap", limit, "taskmanager.memory.task.heap.size");
-        Self { resources, buffers, task_heap, clock, state_backends: Arc::new(HashMapStateBackend) }
+        let state_backends = Arc::new(HashMapStateBackend);
+        let shared =
+            ClusterShared { resources, buffers, task_heap, clock, state_backends, checkpoints: None };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Has the slots keep keyed state in another way than in memory.
@@ -138,7 +153,15 @@ impl EmbeddedCluster {
     /// ```
     #[must_use]
     pub fn with_state_backends(self, state_backends: Arc<dyn StateBackendFactory>) -> Self {
-        Self { state_backends, ..self }
+        let shared = ClusterShared { state_backends, ..ClusterShared::clone(&self.shared) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Gives the cluster a place for checkpoints and savepoints.
+    #[must_use]
+    pub fn with_checkpoints(self, environment: CheckpointEnvironment) -> Self {
+        let shared = ClusterShared { checkpoints: Some(environment), ..ClusterShared::clone(&self.shared) };
+        Self { shared: Arc::new(shared) }
     }
 
     /// What the cluster has.
@@ -150,12 +173,12 @@ impl EmbeddedCluster {
     /// assert_eq!(EmbeddedCluster::new(resources).resources().slots, Some(4));
     /// ```
     pub fn resources(&self) -> &TaskManagerResources {
-        &self.resources
+        &self.shared.resources
     }
 
     /// The network buffers of the TaskManager.
     pub fn network_buffers(&self) -> &Arc<NetworkBufferPool> {
-        &self.buffers
+        &self.shared.buffers
     }
 
     /// The memory that state in memory is taken from.
@@ -167,7 +190,7 @@ impl EmbeddedCluster {
     /// assert_eq!(cluster.task_heap().used(), 0, "no job, no state");
     /// ```
     pub fn task_heap(&self) -> &MemoryBudget {
-        &self.task_heap
+        &self.shared.task_heap
     }
 
     /// Starts a job.
@@ -219,7 +242,54 @@ impl EmbeddedCluster {
         plan: ExecutionPlan,
         is_cancelled: &dyn Fn() -> bool,
     ) -> Result<JobHandle, JobError> {
-        deploy::deploy(self, plan, is_cancelled)
+        self.submit_restored(plan, None, is_cancelled)
+    }
+
+    /// As [`submit_unless`](Self::submit_unless), from where a checkpoint or savepoint has left off.
+    ///
+    /// # Errors
+    /// As [`submit_unless`](Self::submit_unless), and when the state cannot be read or does not fit the job, or checkpoints are
+    /// asked for and there is no place for them.
+    pub fn submit_restored(
+        &self,
+        mut plan: ExecutionPlan,
+        restore: Option<&RestoreSettings>,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<JobHandle, JobError> {
+        let without = || JobError::Checkpoints {
+            job: plan.job.name.clone(),
+            reason: "the cluster was given no storage for checkpoints and savepoints".to_owned(),
+        };
+        let wants = restore.is_some() || plan.settings.checkpointing.interval.is_some();
+        let environment = match &self.shared.checkpoints {
+            None if wants => return Err(without()),
+            environment => environment.clone(),
+        };
+        let found = match (restore, &environment) {
+            (Some(restore), Some(environment)) => {
+                let (folder, metadata) = restore.read(&environment.storage, &plan)?;
+                adopt_max_parallelism(&mut plan, &metadata);
+                Some(restore.load(environment, &plan, folder, metadata)?)
+            }
+            _ => None,
+        };
+        let restarts = plan.settings.restarts.clone();
+        let plan = Arc::new(plan);
+        let (restored, origin) = match found {
+            Some((job, origin)) => (Some((job, origin.restored())), Some(origin)),
+            None => (None, None),
+        };
+        let service = environment
+            .map(|environment| CheckpointService::start(&self.shared, &plan, environment, origin))
+            .transpose()?
+            .map(Arc::new);
+        let attempt = deploy::deploy(&self.shared, &plan, restored, service.as_deref(), is_cancelled);
+        let attempt = attempt.inspect_err(|_| {
+            if let Some(service) = &service {
+                service.never_started();
+            }
+        })?;
+        JobMaster::start(Arc::clone(&self.shared), plan, service, attempt, restarts).map(JobHandle)
     }
 
     /// Starts a job and waits for its end.

@@ -107,6 +107,21 @@ struct Resolved {
 }
 
 impl ExecutionPlan {
+    /// For each vertex: the number of its first task, counted subtask by subtask and vertex by vertex.
+    pub(crate) fn first_tasks(&self) -> Vec<usize> {
+        let first = |next: &mut usize, vertex: &tidemill_core::graph::JobVertex| {
+            let first = *next;
+            *next += vertex.parallelism as usize;
+            Some(first)
+        };
+        self.job.vertices.iter().scan(0, first).collect()
+    }
+
+    /// The id of each node of the graph: what its state is stored under.
+    pub(crate) fn operator_ids(&self) -> Vec<OperatorId> {
+        operator_ids(&self.graph)
+    }
+
     /// Checks the graph and cuts it into chains.
     ///
     /// ```

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidemill_checkpoint::{CheckpointSettings, CoordinatorError, RestartStrategy};
 use tidemill_core::config::{Configuration, options};
 use tidemill_core::id::JobVertexId;
 use tidemill_network::BufferTimeout;
@@ -43,6 +44,10 @@ pub struct JobSettings {
     pub generic_types: bool,
     /// Whether all exchanges encode their batches, as between processes. For tests and measurements.
     pub encoded_edges: bool,
+    /// When and how checkpoints are taken.
+    pub checkpointing: CheckpointSettings,
+    /// Whether and when the job is started again after a failure.
+    pub restarts: RestartStrategy,
 }
 
 impl Default for JobSettings {
@@ -61,6 +66,8 @@ impl Default for JobSettings {
             alignment_buffer_size: 3,
             generic_types: true,
             encoded_edges: false,
+            checkpointing: CheckpointSettings::default(),
+            restarts: RestartStrategy::none(),
         }
     }
 }
@@ -93,6 +100,7 @@ impl JobSettings {
                 ))),
             })
             .collect::<Result<_, _>>()?;
+        let invalid = |error: CoordinatorError| JobError::InvalidGraph(error.to_string());
         let buffer_timeout = match options::buffer_timeout(configuration)? {
             None => BufferTimeout::Disabled,
             Some(interval) => BufferTimeout::of(interval),
@@ -110,6 +118,8 @@ impl JobSettings {
             alignment_buffer_size: configuration.get(&options::WATERMARK_ALIGNMENT_BUFFER_SIZE)? as usize,
             generic_types: configuration.get(&options::GENERIC_TYPES)?,
             encoded_edges: false,
+            checkpointing: CheckpointSettings::from_configuration(configuration)?,
+            restarts: RestartStrategy::from_configuration(configuration).map_err(invalid)?,
         })
     }
 }

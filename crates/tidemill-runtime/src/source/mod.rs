@@ -12,6 +12,7 @@ mod watermarks;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tidemill_core::CheckpointId;
 use tidemill_core::batch::Batch;
 use tidemill_core::time::Watermark;
 
@@ -196,6 +197,13 @@ pub trait SourceReader: Send {
     /// How far the reader has got in all its splits, where it can say.
     fn progress(&self) -> SourceProgress {
         SourceProgress::default()
+    }
+
+    /// A checkpoint that holds an earlier [`snapshot`](Self::snapshot) of this reader is complete: the outside may be told how
+    /// far it has got.
+    fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        let _ = checkpoint;
+        Ok(())
     }
 
     /// Frees files and connections.

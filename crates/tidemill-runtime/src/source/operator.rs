@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tidemill_core::CheckpointId;
 use tidemill_core::time::Watermark;
 use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
@@ -211,14 +212,7 @@ impl SourceOperator {
             }
             ReaderStatus::NeedsSplit => self.ask_for_split(now),
             ReaderStatus::End => {
-                if let Some(alignment) = &self.alignment {
-                    alignment.group.report(alignment.member, i64::MAX, now);
-                }
-                if self.watermarks.is_idle() {
-                    // The watermark of an idle input is ignored, and this one must not be.
-                    out.idle(false);
-                }
-                out.watermark(Watermark::MAX);
+                self.drain(out, now);
                 Ok(SourcePoll::End)
             }
         }
@@ -317,6 +311,33 @@ impl SourceOperator {
         let splits: Vec<StoredSplit> = splits.into_iter().map(|split| (split.id, split.state)).collect();
         let state = OperatorSnapshot::of(SPLITS, OperatorStateMode::Split, &splits);
         SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() }
+    }
+
+    /// Says that event time has come to its end, as if there were nothing more to read.
+    pub fn drain(&mut self, out: &mut Output, now: Instant) {
+        if let Some(alignment) = &self.alignment {
+            alignment.group.report(alignment.member, i64::MAX, now);
+        }
+        if self.watermarks.is_idle() {
+            // The watermark of an idle input is ignored, and this one must not be.
+            out.idle(false);
+        }
+        out.watermark(Watermark::MAX);
+    }
+
+    /// The reader's part of a checkpoint.
+    pub fn checkpoint(&self, checkpoint: CheckpointId) -> SubtaskSnapshot {
+        let snapshot = self.snapshot();
+        self.coordinator.taken(self.subtask, checkpoint);
+        snapshot
+    }
+
+    /// Tells the reader that a checkpoint is complete.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        self.reader.as_mut().map_or(Ok(()), |reader| reader.checkpoint_complete(checkpoint))
     }
 
     /// Closes the reader.

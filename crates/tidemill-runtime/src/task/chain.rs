@@ -46,6 +46,8 @@ pub(crate) struct ChainNode {
     pub(crate) location: String,
     /// The memory of a batch that the next operator has emptied.
     pub(crate) spare: Option<Batch>,
+    /// Whether it had finished before the checkpoint that it goes on from: it has said its last.
+    pub(crate) finished_before: bool,
 }
 
 /// An operator failed.
@@ -189,6 +191,14 @@ impl Chain {
         self.stack.push(Step::Finish { node: 0 });
     }
 
+    /// Sends an event to all consumers of the task, behind what was said before.
+    pub(crate) fn broadcast(&mut self, event: Event) -> Result<(), NodeFailure> {
+        for partition in &mut self.partitions {
+            partition.broadcast(event).map_err(|error| NodeFailure { node: 0, error: error.into() })?;
+        }
+        Ok(())
+    }
+
     /// Like [`push_finish`](Self::push_finish), behind what is on the stack already.
     pub(crate) fn push_finish_behind(&mut self) {
         self.finished = true;
@@ -209,6 +219,9 @@ impl Chain {
 
     /// When an operator's processing-time timer is due, unless it is being fired already.
     fn timer_of(&self, index: usize) -> Option<Timestamp> {
+        if self.nodes[index].finished_before {
+            return None;
+        }
         let Work::Operator(operator) = &self.nodes[index].work else { return None };
         let due = operator.next_processing_time()?;
         let fires = |step: &Step| matches!(step, Step::Timer { node, .. } if *node == index);
@@ -366,7 +379,10 @@ impl Chain {
                 self.again(node, progress, Some(Step::Woken { node }));
             }
             Step::Finish { node } => {
-                let progress = self.call_without_batch(node, |operator, out| operator.finish(out))?;
+                let progress = match self.nodes[node].finished_before {
+                    true => Progress::Done,
+                    false => self.call_without_batch(node, |operator, out| operator.finish(out))?,
+                };
                 if progress != Progress::Done {
                     self.again(node, progress, Some(Step::Finish { node }));
                     return Ok(());

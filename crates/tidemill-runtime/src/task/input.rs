@@ -1,10 +1,16 @@
 //! Where a task gets its input from.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use tidemill_core::batch::Batch;
 use tidemill_core::time::Watermark;
-use tidemill_network::{Event, GateItem, InputGate, NetworkError};
+use tidemill_core::{CheckpointBarrier, CheckpointId};
+use tidemill_network::{Event, GateItem, GateSnapshot, InputGate, NetworkError};
+use tidemill_state::Clock;
 
 use crate::metrics::TaskMetrics;
+use crate::task::barriers::{AlignmentFigures, BarrierHandler, Verdict};
 use crate::valve::{ValveOutput, WatermarkValve};
 
 /// One input gate of a task.
@@ -14,13 +20,15 @@ pub(crate) struct GateInput {
     pub(crate) input: usize,
     /// Where the gate's channels begin among those of its input, which may have several gates (a union).
     first_channel: usize,
+    /// Where they begin among those of the task.
+    first_of_task: usize,
     open_channels: usize,
 }
 
 impl GateInput {
     pub(crate) fn new(gate: InputGate, input: usize) -> Self {
         let channels = gate.channels();
-        Self { gate, input, first_channel: 0, open_channels: channels }
+        Self { gate, input, first_channel: 0, first_of_task: 0, open_channels: channels }
     }
 }
 
@@ -34,8 +42,12 @@ pub(crate) enum TaskInput {
     Status(Vec<ValveOutput>),
     /// Something arrived that means nothing to the operators.
     Nothing,
-    /// All channels of all gates have ended.
+    /// The records of all channels of all gates have ended.
     End,
+    /// Take the snapshot of a checkpoint; what is on its way in the gates is part of it if its barriers overtook.
+    Checkpoint(CheckpointBarrier, AlignmentFigures),
+    /// All that the barriers of a checkpoint have overtaken is known, for each gate.
+    Overtaken(CheckpointId, Vec<GateSnapshot>),
 }
 
 /// Watermark and idleness of the inputs of an operator made one: the minimum over the inputs that are not idle. One that has
@@ -101,20 +113,29 @@ pub(crate) struct Gates {
     inputs: Inputs,
     next: usize,
     open_gates: usize,
+    barriers: BarrierHandler,
+    /// The checkpoint whose barriers have overtaken, and how many gates do not know yet what.
+    overtaking: Option<(CheckpointId, usize)>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Gates {
-    pub(crate) fn new(mut gates: Vec<GateInput>) -> Self {
+    pub(crate) fn new(mut gates: Vec<GateInput>, clock: Arc<dyn Clock>) -> Self {
         let count = gates.iter().map(|gate| gate.input + 1).max().unwrap_or(0);
         let mut channels = vec![0; count];
+        let mut of_task = 0;
         for gate in &mut gates {
             gate.first_channel = channels[gate.input];
+            gate.first_of_task = of_task;
             channels[gate.input] += gate.open_channels;
+            of_task += gate.open_channels;
         }
+        let may_overtake = gates.iter().all(|gate| gate.gate.may_overtake());
         let valves = channels.iter().map(|channels| WatermarkValve::new(*channels)).collect();
         let inputs = Inputs::new(valves);
         let open_gates = gates.len();
-        Self { gates, inputs, next: 0, open_gates }
+        let barriers = BarrierHandler::new(of_task, may_overtake);
+        Self { gates, inputs, next: 0, open_gates, barriers, overtaking: None, clock }
     }
 
     /// Whether something waits.
@@ -123,20 +144,34 @@ impl Gates {
     }
 
     /// The next item, or `None` when all queues are empty.
-    pub(crate) fn poll(&mut self, metrics: &TaskMetrics) -> Result<Option<TaskInput>, NetworkError> {
+    pub(crate) fn poll(
+        &mut self,
+        metrics: &TaskMetrics,
+        now: Instant,
+    ) -> Result<Option<TaskInput>, NetworkError> {
+        if let Some(checkpoint) = self.overdue(now) {
+            return Ok(Some(checkpoint));
+        }
         for _ in 0..self.gates.len() {
             let index = self.next;
             self.next = (self.next + 1) % self.gates.len();
             if let Some((channel, item)) = self.gates[index].gate.poll()? {
-                return Ok(Some(self.take(index, channel, item, metrics)));
+                return self.take(index, channel, item, metrics, now).map(Some);
             }
         }
         Ok(None)
     }
 
-    fn take(&mut self, index: usize, channel: usize, item: GateItem, metrics: &TaskMetrics) -> TaskInput {
+    fn take(
+        &mut self,
+        index: usize,
+        channel: usize,
+        item: GateItem,
+        metrics: &TaskMetrics,
+        now: Instant,
+    ) -> Result<TaskInput, NetworkError> {
         let gate = &mut self.gates[index];
-        match item {
+        Ok(match item {
             GateItem::Batch(batch) => {
                 metrics.buffers_in.add(1);
                 metrics.records_in.add(batch.len() as u64);
@@ -160,7 +195,140 @@ impl Gates {
                 }
                 if self.open_gates == 0 { TaskInput::End } else { TaskInput::Nothing }
             }
+            GateItem::Event(Event::Barrier(barrier)) => {
+                let verdict = self.barriers.barrier(
+                    gate.first_of_task + channel,
+                    barrier,
+                    now,
+                    age(&*self.clock, barrier),
+                );
+                if self.barriers.take_given_up() {
+                    self.unblock();
+                }
+                if verdict == Verdict::Block {
+                    self.gates[index].gate.block(channel);
+                }
+                self.follow(verdict)
+            }
+            GateItem::Event(Event::EndOfPartition) => {
+                let verdict = self.barriers.end(gate.first_of_task + channel, now);
+                self.follow(verdict)
+            }
+            GateItem::Announced(barrier) => {
+                let verdict = self.barriers.announced(barrier, now, age(&*self.clock, barrier));
+                self.follow(verdict)
+            }
+            GateItem::Overtaken(id) => return self.overtaken(id),
+        })
+    }
+
+    fn follow(&mut self, verdict: Verdict) -> TaskInput {
+        match verdict {
+            Verdict::Wait | Verdict::Block => TaskInput::Nothing,
+            Verdict::Complete(barrier, figures) => {
+                self.unblock();
+                TaskInput::Checkpoint(barrier, figures)
+            }
+            Verdict::Overtake(barrier, figures) => {
+                for gate in &self.gates {
+                    gate.gate.overtake(barrier.id);
+                }
+                self.overtaking = Some((barrier.id, self.gates.len()));
+                self.unblock();
+                TaskInput::Checkpoint(barrier, figures)
+            }
         }
+    }
+
+    fn overtaken(&mut self, id: CheckpointId) -> Result<TaskInput, NetworkError> {
+        match &mut self.overtaking {
+            Some((expected, left)) if *expected == id => {
+                *left -= 1;
+                if *left > 0 {
+                    return Ok(TaskInput::Nothing);
+                }
+            }
+            _ => return Ok(TaskInput::Nothing),
+        }
+        self.overtaking = None;
+        let gates = self.gates.iter().map(|gate| gate.gate.take_overtaken(id));
+        let gates = gates.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        Ok(TaskInput::Overtaken(id, gates))
+    }
+
+    /// What there is to hear of checkpoints, leaving records where they are.
+    pub(crate) fn poll_notices(
+        &mut self,
+        now: Instant,
+        metrics: &TaskMetrics,
+    ) -> Result<Option<TaskInput>, NetworkError> {
+        if let Some(checkpoint) = self.overdue(now) {
+            return Ok(Some(checkpoint));
+        }
+        for index in 0..self.gates.len() {
+            if let Some((channel, notice)) = self.gates[index].gate.poll_notice() {
+                return self.take(index, channel, notice, metrics, now).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether there is something to hear of checkpoints.
+    pub(crate) fn has_notice(&self) -> bool {
+        self.gates.iter().any(|gate| gate.gate.has_notice())
+    }
+
+    /// Whether barriers may overtake records on their way to the task.
+    pub(crate) fn may_overtake(&self) -> bool {
+        self.gates.iter().all(|gate| gate.gate.may_overtake())
+    }
+
+    /// The checkpoint whose barriers have waited long enough for the others.
+    fn overdue(&mut self, now: Instant) -> Option<TaskInput> {
+        match self.barriers.overdue(now) {
+            Verdict::Wait => None,
+            verdict => Some(self.follow(verdict)),
+        }
+    }
+
+    /// Puts back what was on its way to a gate, before anything is taken from it.
+    pub(crate) fn restore(&mut self, gate: usize, snapshot: GateSnapshot) -> Result<(), NetworkError> {
+        self.gates.get_mut(gate).map_or(Ok(()), |gate| gate.gate.restore(snapshot))
+    }
+
+    /// When barriers have waited long enough for the others.
+    pub(crate) fn barrier_deadline(&self) -> Option<Instant> {
+        self.barriers.deadline()
+    }
+
+    /// Whether the producers of all channels have ended, so that no barrier will come.
+    pub(crate) fn all_ended(&self) -> bool {
+        self.barriers.all_ended()
+    }
+
+    /// Begins a checkpoint without barriers. False when the task has taken its part of it, or nobody wants it any more.
+    pub(crate) fn begin_checkpoint(&mut self, id: CheckpointId) -> bool {
+        let wanted = !self.barriers.is_over(id);
+        if wanted {
+            self.barriers.begin(id);
+        }
+        wanted
+    }
+
+    /// Nobody wants this checkpoint any more.
+    pub(crate) fn abort_checkpoint(&mut self, id: CheckpointId) {
+        self.barriers.abort(id);
+        if !self.barriers.is_aligning() {
+            self.unblock();
+        }
+        if self.overtaking.is_some_and(|(overtaking, _)| overtaking == id) {
+            self.overtaking = None;
+            self.gates.iter().for_each(|gate| gate.gate.abort_overtaking(id));
+        }
+    }
+
+    fn unblock(&self) {
+        self.gates.iter().for_each(|gate| gate.gate.unblock_all());
     }
 
     fn combine(&mut self, input: usize, outputs: [Option<ValveOutput>; 2]) -> TaskInput {
@@ -174,6 +342,11 @@ impl Gates {
             gate.gate.recycle_last();
         }
     }
+}
+
+/// How long ago the checkpoint was triggered.
+fn age(clock: &dyn Clock, barrier: CheckpointBarrier) -> Duration {
+    Duration::from_millis(clock.now().saturating_sub(barrier.timestamp).max(0).unsigned_abs())
 }
 
 #[cfg(test)]

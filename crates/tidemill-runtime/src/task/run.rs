@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tidemill_core::{CheckpointBarrier, CheckpointId};
 use tidemill_network::{TaskWaker, Wake};
 use tidemill_state::{Clock, SubtaskSnapshot};
 
+use crate::checkpoint::CheckpointListener;
 use crate::context::OperatorContext;
 use crate::generic_types::GenericTypes;
 use crate::metrics::{TaskMetrics, TaskState, Waiting};
 use crate::operator::OperatorError;
 use crate::source::SourcePoll;
 use crate::task::chain::{Chain, ChainState, NodeFailure, Work};
+use crate::task::commands::Commands;
 use crate::task::input::{Gates, TaskInput};
 use crate::task::panics;
 use crate::valve::ValveOutput;
@@ -31,6 +34,43 @@ pub(crate) struct Task {
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) generic_types: Arc<GenericTypes>,
+    pub(crate) commands: Arc<Commands>,
+    /// `None` without checkpoints.
+    pub(crate) checkpoints: Option<Checkpoints>,
+}
+
+/// A task's part in the checkpoints of its job.
+pub(crate) struct Checkpoints {
+    /// Which task of the job this is.
+    pub(crate) task: usize,
+    pub(crate) listener: Arc<dyn CheckpointListener>,
+    /// Whether a task that has finished waits for a checkpoint that says so.
+    pub(crate) wait_for_last: bool,
+    /// Triggered, but not begun yet.
+    pub(crate) triggered: Vec<CheckpointBarrier>,
+    /// The first checkpoint that was taken after the task had finished, or that is to stop it.
+    pub(crate) last: Option<CheckpointId>,
+    /// Whether it was told that the task waits for that.
+    pub(crate) waits_for_last: bool,
+    /// Whether a savepoint that stops the job has been taken: nothing is read any more.
+    pub(crate) stopping: bool,
+    /// Whether a savepoint that ends the job has been taken.
+    pub(crate) ends_with_savepoint: bool,
+}
+
+impl Checkpoints {
+    pub(crate) fn new(task: usize, listener: Arc<dyn CheckpointListener>, wait_for_last: bool) -> Self {
+        Self {
+            task,
+            listener,
+            wait_for_last,
+            triggered: Vec::new(),
+            last: None,
+            waits_for_last: false,
+            stopping: false,
+            ends_with_savepoint: false,
+        }
+    }
 }
 
 /// How a task ended.
@@ -131,6 +171,9 @@ impl Task {
                 return Ok(TaskEnd::Cancelled);
             }
             let now = Instant::now();
+            if self.commands.any() && self.obey()? {
+                return self.end();
+            }
             self.chain.flush_due(now)?;
             let cancel = Arc::clone(&self.cancel);
             let state = self.chain.run(now, || cancel.load(Ordering::Relaxed))?;
@@ -151,18 +194,30 @@ impl Task {
                 }
                 ChainState::Idle => {}
             }
+            if self.begin_triggered()? {
+                continue;
+            }
             if self.chain.is_finished() {
-                return Ok(TaskEnd::Finished);
+                if !self.waits_for_last() {
+                    return self.end();
+                }
+                self.take_barrier(now)?;
+                continue;
+            }
+            if self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.stopping) {
+                self.take_barrier(now)?;
+                continue;
             }
             if self.chain.push_woken() || self.chain.push_timers(self.clock.now()) {
                 continue;
             }
-            if !self.chain.has_room() {
-                self.wait_for_room(Waiting::Output);
-                continue;
-            }
-            if !self.chain.takes_input() {
-                self.wait(Waiting::Outside, &[], None, |_| true);
+            let has_room = self.chain.has_room();
+            if !has_room || !self.chain.takes_input() {
+                if self.take_notice(now)? {
+                    continue;
+                }
+                let state = if has_room { Waiting::Outside } else { Waiting::Output };
+                self.wait_without_input(state, has_room);
                 continue;
             }
             self.take_input(now)?;
@@ -171,9 +226,12 @@ impl Task {
 
     fn take_input(&mut self, now: Instant) -> Result<(), NodeFailure> {
         if let Some(gates) = &mut self.gates {
-            let polled =
-                gates.poll(&self.metrics).map_err(|error| NodeFailure { node: 0, error: error.into() })?;
+            let polled = gates
+                .poll(&self.metrics, now)
+                .map_err(|error| NodeFailure { node: 0, error: error.into() })?;
             match polled {
+                Some(TaskInput::Checkpoint(barrier, figures)) => self.checkpoint(barrier, figures)?,
+                Some(TaskInput::Overtaken(id, gates)) => self.overtaken(id, gates),
                 Some(TaskInput::Batch { input, batch }) => self.chain.push_batch(input, batch),
                 Some(TaskInput::Status(outputs)) => {
                     // The stack runs the last first.
@@ -183,7 +241,8 @@ impl Task {
                 Some(TaskInput::End) => self.chain.push_finish(),
                 None => {
                     gates.recycle();
-                    self.wait(Waiting::Input, &[Wake::Input], None, |task| {
+                    let deadline = gates.barrier_deadline();
+                    self.wait(Waiting::Input, &[Wake::Input], deadline, |task| {
                         task.gates.as_ref().is_none_or(|gates| !gates.has_input())
                     });
                 }
@@ -217,12 +276,28 @@ impl Task {
         }
     }
 
+    /// Waits for room or for the outside, but hears of barriers that may overtake what it does not take.
+    fn wait_without_input(&mut self, state: Waiting, has_room: bool) {
+        let overtakes = self.checkpoints.is_some() && self.gates.as_ref().is_some_and(Gates::may_overtake);
+        let deadline = self.gates.as_ref().and_then(Gates::barrier_deadline);
+        let interest: &[Wake] = match (has_room, overtakes) {
+            (true, true) => &[Wake::Input],
+            (true, false) => &[],
+            (false, true) => &[Wake::Output, Wake::Input],
+            (false, false) => &[Wake::Output],
+        };
+        self.wait(state, interest, deadline, |task| {
+            let noticed = overtakes && task.gates.as_ref().is_some_and(Gates::has_notice);
+            !noticed && (has_room || !task.chain.has_room())
+        });
+    }
+
     fn wait_for_room(&mut self, state: Waiting) {
         self.wait(state, &[Wake::Output], None, |task| !task.chain.has_room());
     }
 
     /// Sleeps until one of `interest` happens, a buffer or timer is due, or `deadline` passes.
-    fn wait(
+    pub(super) fn wait(
         &mut self,
         state: Waiting,
         interest: &[Wake],
@@ -236,14 +311,17 @@ impl Task {
         }
         // In the middle of some output neither timers are fired nor wakers looked at, so they must not cut the sleep
         // short either.
-        let within = state == Waiting::OutputWithin;
+        let within = state == Waiting::OutputWithin || self.is_at_end();
         if let Some(timer) = self.chain.next_processing_time().filter(|_| !within) {
             let ms = timer.saturating_sub(self.clock.now()).max(0);
             until = until.min(now + Duration::from_millis(ms.unsigned_abs()).min(LONGEST_SLEEP));
         }
         self.metrics.times.enter(state);
         self.waker.wait(interest, Some(until), || {
-            !self.cancel.load(Ordering::Relaxed) && (within || !self.chain.is_woken()) && still_waiting(self)
+            !self.cancel.load(Ordering::Relaxed)
+                && !self.commands.any()
+                && (within || !self.chain.is_woken())
+                && still_waiting(self)
         });
         self.metrics.times.enter(Waiting::No);
     }

@@ -154,7 +154,8 @@ fn an_idle_source_holds_no_aligned_one_back_for_good() {
     until("the slow source is read", || slow.read(0) == 1);
     // It stays idle, so the fast one gets as far as it likes, also after many comparisons: it is behind the limit that only
     // it sets, by the drift.
-    let metrics = &handle.metrics().tasks[0].operators[0].2;
+    let metrics = handle.metrics();
+    let metrics = &metrics.tasks[0].operators[0].2;
     for step in 1..=20u32 {
         fast.push(0, numbers(step * 1000..step * 1000 + 1));
         until("the fast source goes on", || fast.read(0) == step as usize);

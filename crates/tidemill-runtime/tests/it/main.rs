@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is tests")]
 
 mod chaining;
+mod checkpoints;
 mod ending;
 mod event_time;
 mod explain;

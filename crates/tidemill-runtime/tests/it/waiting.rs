@@ -236,7 +236,8 @@ fn a_task_without_room_sleeps_though_timers_are_due_and_wakers_used() {
     let cluster = small_cluster();
     let handle = job.submit_to(&cluster).unwrap();
     gate.wait_for_arrivals(1);
-    let times = &handle.metrics().tasks[0].times;
+    let metrics = handle.metrics();
+    let times = &metrics.tasks[0].times;
     // One wait that lasts, not many short ones.
     until("it sleeps for 20 ms in one piece", || {
         let (state, nanoseconds) = times.current();

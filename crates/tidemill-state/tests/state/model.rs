@@ -44,6 +44,8 @@ pub(crate) enum Op {
     MeanGetBatch(Vec<Place>),
     Keys(i64),
     Dump,
+    /// What is only in a cache goes to the store.
+    Flush,
     Advance(i64),
     /// Restore at another parallelism; `true` in the other form.
     Rescale(u32, bool),
@@ -122,6 +124,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         9 => reducing,
         1 => namespace().prop_map(Op::Keys),
         2 => Just(Op::Dump),
+        1 => Just(Op::Flush),
         4 => (1..8i64).prop_map(Op::Advance),
         2 => (1..6u32, any::<bool>()).prop_map(|(p, other)| Op::Rescale(p, other)),
     ]
@@ -471,6 +474,7 @@ impl Model {
                 lines.sort();
                 return lines.join("\n");
             }
+            Op::Flush => {}
             Op::Advance(millis) => self.now += millis,
             Op::Rescale(..) => {
                 if self.ttl.is_some_and(|ttl| ttl.full_snapshot) {

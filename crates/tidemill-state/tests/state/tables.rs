@@ -27,6 +27,8 @@ struct Handles {
 /// All subtasks of an operator, with their state in one form.
 struct World {
     stored: bool,
+    /// What the subtasks keep of what is stored.
+    cache: StateCache,
     ttl: Option<ModelTtl>,
     clock: ManualClock,
     budget: MemoryBudget,
@@ -63,9 +65,10 @@ impl<T> Part<T> {
 }
 
 impl World {
-    fn new(stored: bool, ttl: Option<ModelTtl>) -> Self {
+    fn new(stored: bool, cache: usize, ttl: Option<ModelTtl>) -> Self {
         let budget = MemoryBudget::unlimited("test");
-        let mut world = Self { stored, ttl, clock: ManualClock::at(0), budget, subtasks: Vec::new() };
+        let cache = StateCache::new(cache);
+        let mut world = Self { stored, cache, ttl, clock: ManualClock::at(0), budget, subtasks: Vec::new() };
         world.open(1, &[]);
         world
     }
@@ -81,7 +84,7 @@ impl World {
                 clock: Arc::new(self.clock.clone()),
                 budget: self.budget.clone(),
             };
-            let tree = TreeBackend::default();
+            let tree = TreeBackend { store: None, cache: Some(self.cache.clone()) };
             let backend: &dyn StateBackend = if self.stored { &tree } else { &HashMapStateBackend };
             let mut b = KeyedStateBackend::open(backend, context).unwrap();
             // Half of the subtasks declare their states before they restore, half after.
@@ -378,6 +381,10 @@ impl World {
                 lines.sort();
                 return lines.join("\n");
             }
+            Op::Flush => {
+                self.subtasks.iter_mut().for_each(|(b, _)| b.flush().unwrap());
+                assert_eq!(self.cache.dirty(), 0);
+            }
             Op::Advance(millis) => self.clock.advance(millis),
             Op::Rescale(parallelism, other) => {
                 let dealt = redistribute(self.snapshots(), MAX_PARALLELISM, parallelism).unwrap();
@@ -391,19 +398,22 @@ impl World {
 
 fn compare(ops: &[Op], ttl: Option<ModelTtl>) {
     let mut model = Model::new(ttl);
-    let mut worlds = [World::new(false, ttl), World::new(true, ttl)];
+    // In memory at first; without a cache; with one that something is always evicted from; with one for everything.
+    let forms = [(false, 600), (true, 0), (true, 600), (true, 1 << 20)];
+    let mut worlds = forms.map(|(stored, cache)| World::new(stored, cache, ttl));
     let last = [Op::Keys(0), Op::Dump, Op::Rescale(3, true), Op::Dump];
     for (step, op) in ops.iter().chain(&last).enumerate() {
         let expected = model.apply(op);
-        for (world, form) in worlds.iter_mut().zip(["first", "second"]) {
+        for (world, form) in worlds.iter_mut().zip(forms) {
             let answer = world.apply(op);
-            assert_eq!(answer, expected, "step {step}, {form} world: {op:?}");
+            assert_eq!(answer, expected, "step {step}, {form:?}: {op:?}");
+            assert!(world.cache.used() <= world.cache.limit(), "step {step}, {form:?}: {op:?}");
         }
     }
     for world in worlds {
-        let budget = world.budget.clone();
+        let (budget, cache) = (world.budget.clone(), world.cache.clone());
         drop(world);
-        assert_eq!(budget.used(), 0);
+        assert_eq!((budget.used(), cache.used(), cache.dirty()), (0, 0, 0));
     }
 }
 

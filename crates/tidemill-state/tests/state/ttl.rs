@@ -96,7 +96,9 @@ fn the_cleanup_frees_rows_of_a_store_one_by_one() {
         clock: Arc::new(clock.clone()),
         budget: MemoryBudget::unlimited("test"),
     };
-    let mut b = KeyedStateBackend::<u64>::open(&TreeBackend(Some(store.clone())), context).unwrap();
+    let mut b =
+        KeyedStateBackend::<u64>::open(&TreeBackend { store: Some(store.clone()), cache: None }, context)
+            .unwrap();
     let ttl = ttl(10).cleanup_incrementally(1);
     let state = b.register_value::<(), u64>(ValueStateDescriptor::new("s").with_ttl(ttl)).unwrap();
     for key in 0..100 {

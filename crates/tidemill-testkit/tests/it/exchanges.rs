@@ -206,7 +206,7 @@ fn learn(known: Known, event: Event) -> Known {
     match event {
         Event::Watermark(watermark) => (Some(watermark), known.1),
         Event::Idle(idle) => (known.0, idle),
-        Event::EndOfInput => known,
+        Event::EndOfInput | Event::Barrier(_) | Event::EndOfPartition => known,
     }
 }
 

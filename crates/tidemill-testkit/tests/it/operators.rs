@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::hash::RoutingHash;
 use tidemill_core::time::{Timestamp, Watermark};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_state::{
     KeyedStateBackend, SubtaskSnapshot, TimeDomain, Timers, ValueState, ValueStateDescriptor,
 };
@@ -146,7 +146,7 @@ impl Operator for Copier {
         self.fire(TimeDomain::Processing, now, out)
     }
 
-    fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
+    fn snapshot(&mut self, _: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         Ok(self.opened.as_mut().expect("open").0.snapshot()?)
     }
 }

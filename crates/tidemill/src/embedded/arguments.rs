@@ -22,6 +22,25 @@ pub(super) struct JobArgs {
     /// Show at the end what each vertex has done and where its time went
     #[arg(long)]
     pub(super) summary: bool,
+
+    #[command(flatten)]
+    pub(super) recovery: RecoveryArgs,
+}
+
+/// From what the job goes on.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RecoveryArgs {
+    /// Go on from this checkpoint or savepoint
+    #[arg(long, value_name = "PATH", conflicts_with = "resume")]
+    pub(super) from_savepoint: Option<String>,
+
+    /// Go on from the newest checkpoint that an earlier run of the job, by its name, has left
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    /// Leave out state of operators that the job does not have
+    #[arg(long)]
+    pub(super) allow_non_restored_state: bool,
 }
 
 /// How a plan is shown.

@@ -1,6 +1,7 @@
 //! Jobs in this process: what a job's `main` begins with, and what happens when it executes.
 
 mod arguments;
+mod checkpoints;
 mod logging;
 mod progress;
 mod signals;
@@ -25,10 +26,11 @@ use crate::memory::prepare;
 use crate::{Error, cli};
 
 pub use arguments::job_help;
-use arguments::{Explain, NoArguments};
+use arguments::{Explain, NoArguments, RecoveryArgs};
 
 /// An environment for a job, configured by the command line of the process: `-c FILE`, `-D key=value`, and
-/// `--explain` to show the plan instead of running it, `--summary` for a table of what each vertex did.
+/// `--explain` to show the plan instead of running it, `--summary` for a table of what each vertex did, and
+/// `--from-savepoint PATH` or `--resume` to go on where an earlier run has left off.
 ///
 /// With `--help`, and when the command line makes no sense, the process says so and ends.
 ///
@@ -80,7 +82,7 @@ pub fn environment() -> Result<StreamExecutionEnvironment, Error> {
 /// As [`environment`], and when the job declares an argument that every job has.
 pub fn environment_with<A: clap::Parser>() -> Result<(StreamExecutionEnvironment, A), Error> {
     let (job, own) = arguments::parse::<A>(std::env::args_os())?.unwrap_or_else(|error| error.exit());
-    Ok((start(load_args(&job.config)?, job.explain, job.summary)?, own))
+    Ok((start(load_args(&job.config)?, job.explain, job.summary, job.recovery)?, own))
 }
 
 /// Like [`environment`] with arguments given, without the name of the program, of which those that are the job's own are
@@ -94,9 +96,22 @@ pub fn environment_from(
     let loaded = load(args)?;
     let mut explain = None;
     let mut summary = false;
+    let mut recovery = RecoveryArgs::default();
+    let mut arguments = loaded.rest.iter();
     let mut rest = Vec::new();
-    for argument in &loaded.rest {
+    while let Some(argument) = arguments.next() {
         match argument.to_str() {
+            Some("--resume") => recovery.resume = true,
+            Some("--allow-non-restored-state") => recovery.allow_non_restored_state = true,
+            Some("--from-savepoint") => {
+                let path = arguments.next().and_then(|path| path.to_str());
+                let path = path
+                    .ok_or_else(|| Error::Argument("--from-savepoint must be followed by a path".into()))?;
+                recovery.from_savepoint = Some(path.to_owned());
+            }
+            Some(other) if other.starts_with("--from-savepoint=") => {
+                recovery.from_savepoint = other.split_once('=').map(|(_, path)| path.to_owned());
+            }
             Some("--explain" | "--explain=text") => explain = Some(Explain::Text),
             Some("--explain=json") => explain = Some(Explain::Json),
             Some(other) if other.starts_with("--explain=") => {
@@ -106,17 +121,21 @@ pub fn environment_from(
             _ => rest.push(argument.clone()),
         }
     }
-    Ok((start(loaded, explain, summary)?, rest))
+    if recovery.resume && recovery.from_savepoint.is_some() {
+        return Err(Error::Argument("--resume and --from-savepoint cannot be used together".into()));
+    }
+    Ok((start(loaded, explain, summary, recovery)?, rest))
 }
 
 fn start(
     loaded: LoadedConfiguration,
     explain: Option<Explain>,
     summary: bool,
+    recovery: RecoveryArgs,
 ) -> Result<StreamExecutionEnvironment, Error> {
     cli::show_remarks(&loaded, &mut anstream::stderr())?;
     logging::start(&loaded.configuration)?;
-    let executor = EmbeddedExecutor { explain, summary };
+    let executor = EmbeddedExecutor { explain, summary, recovery };
     Ok(StreamExecutionEnvironment::new(loaded.configuration, executor))
 }
 
@@ -124,6 +143,7 @@ fn start(
 struct EmbeddedExecutor {
     explain: Option<Explain>,
     summary: bool,
+    recovery: RecoveryArgs,
 }
 
 /// How often the live line is drawn.
@@ -149,10 +169,15 @@ impl Executor for EmbeddedExecutor {
         let resources = resources(&configuration, &prepared.memory, needed)?;
         tracing::info!(job = plan.job.name, slots = needed, "starting");
         let backends = state_backend::factory(&configuration)?;
-        let cluster = EmbeddedCluster::new(resources).with_state_backends(backends);
+        let io = checkpoints::Io::start()?;
+        let environment = checkpoints::environment(&configuration, &plan, &io)?;
+        let restore = checkpoints::restore(&self.recovery, &configuration, &plan, &environment)?;
+        let cluster = EmbeddedCluster::new(resources)
+            .with_state_backends(backends)
+            .with_checkpoints(environment.inner.clone());
         let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
         let signals = signals::listen();
-        let job = match cluster.submit_unless(plan, &|| signals.has_come()) {
+        let job = match cluster.submit_restored(plan, restore.as_ref(), &|| signals.has_come()) {
             Ok(job) => job,
             Err(error) => {
                 log_failure(&error, &configuration);

@@ -121,7 +121,7 @@ impl LiveLine {
             elapsed: now.duration_since(self.started),
             rate: rate as u64,
             watermark: watermark(job),
-            busiest,
+            busiest: busiest.as_ref().map(|(name, busy)| (&**name, *busy)),
         };
         let line = state.line(self.width());
         self.last = Some(Reading { at: now, records, times, rate });
@@ -229,7 +229,8 @@ fn bar(fraction: f64, places: usize) -> String {
 
 /// Records that the sources have read, and the times of all tasks.
 fn read(job: &JobHandle) -> (u64, Vec<TimeTotals>) {
-    let tasks = &job.metrics().tasks;
+    let metrics = job.metrics();
+    let tasks = &metrics.tasks;
     let sources = tasks.iter().filter_map(|task| task.operators.first());
     let records = sources
         .filter(|(_, _, metrics)| metrics.own_value(PROGRESS).is_some())
@@ -246,8 +247,9 @@ const TOTAL: &str = "sourceTotal";
 fn fraction(job: &JobHandle) -> Option<f64> {
     let (mut done, mut total) = (0, 0);
     // Each subtask counts what it has read; how much there is, each one knows for all.
+    let metrics = job.metrics();
     for vertex in &job.graph().vertices {
-        let tasks = job.metrics().tasks.iter().filter(|task| task.vertex == vertex.id);
+        let tasks = metrics.tasks.iter().filter(|task| task.vertex == vertex.id);
         let mut of_vertex = None;
         for task in tasks {
             let Some((_, _, metrics)) = task.operators.first() else { continue };
@@ -263,7 +265,8 @@ fn fraction(job: &JobHandle) -> Option<f64> {
 
 /// The lowest watermark of all running tasks: how far event time has got in the whole job.
 fn watermark(job: &JobHandle) -> Watermark {
-    let tasks = job.metrics().tasks.iter().filter(|task| task.state() == TaskState::Running);
+    let metrics = job.metrics();
+    let tasks = metrics.tasks.iter().filter(|task| task.state() == TaskState::Running);
     let outputs = tasks
         .filter_map(|task| task.operators.last())
         .map(|(_, _, metrics)| metrics.output_watermark.get().max(metrics.input_watermark.get()));
@@ -271,20 +274,19 @@ fn watermark(job: &JobHandle) -> Watermark {
 }
 
 /// The vertex whose busiest subtask was busiest since the last reading, with that share in percent.
-fn busiest<'a>(
-    job: &'a JobHandle,
-    before: Option<&[TimeTotals]>,
-    now: &[TimeTotals],
-) -> Option<(&'a str, f64)> {
+fn busiest(job: &JobHandle, before: Option<&[TimeTotals]>, now: &[TimeTotals]) -> Option<(Arc<str>, f64)> {
     let zero = TimeTotals::default();
-    let tasks = &job.metrics().tasks;
+    let metrics = job.metrics();
+    let tasks = &metrics.tasks;
     let shares = tasks.iter().zip(now).enumerate().map(|(index, (task, totals))| {
         let earlier = before.and_then(|before| before.get(index)).unwrap_or(&zero);
         let recent = totals.since(earlier);
         (task, recent.busy() as f64 * 100.0 / recent.elapsed.max(1) as f64)
     });
     let running = shares.filter(|(task, _)| task.state() == TaskState::Running);
-    running.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(task, busy)| (&*task.name, busy))
+    running
+        .max_by(|(_, one), (_, other)| one.total_cmp(other))
+        .map(|(task, busy)| (Arc::clone(&task.name), busy))
 }
 
 #[cfg(test)]

@@ -25,9 +25,10 @@ pub(super) fn write(job: &JobHandle, out: &mut dyn Write) -> io::Result<()> {
         column("back-pr. %", Align::Right),
         column("outside %", Align::Right),
     ]);
+    let metrics = job.metrics();
     for vertex in &job.graph().vertices {
         let tasks: Vec<&TaskMetrics> =
-            job.metrics().tasks.iter().filter(|task| task.vertex == vertex.id).map(|task| &**task).collect();
+            metrics.tasks.iter().filter(|task| task.vertex == vertex.id).map(|task| &**task).collect();
         table.row(row(vertex, &tasks));
     }
     writeln!(out)?;

@@ -11,12 +11,12 @@ fn list_shows_options_and_what_they_are_set_to() {
         "{}",
         plain.out
     );
-    assert!(!plain.out.contains("execution.checkpointing"), "{}", plain.out);
+    assert!(!plain.out.contains("heartbeat.interval"), "{}", plain.out);
 
     let set = tidemill(&["config", "list", "--all", "-D", "execution.buffer-timeout=1000"]);
     let line = set.out.lines().find(|line| line.starts_with("execution.buffer-timeout.interval")).unwrap();
     assert!(line.contains("100 ms") && line.ends_with("-D") && line.contains(" 1 s "), "{line}");
-    assert!(set.out.contains("execution.checkpointing.interval"), "{}", set.out);
+    assert!(set.out.contains("heartbeat.interval"), "{}", set.out);
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn explain_knows_every_kind_of_key() {
         ("taskmanager.numberOfTaskSlots", vec!["the file or -D"]),
         ("pipeline.operator-chaining", vec!["older spelling of", "pipeline.operator-chaining.enabled"]),
         ("state.backend.rocksdb.thread.num", vec!["default   2"]),
-        ("execution.checkpointing.max-concurrent-checkpoints", vec!["not yet in effect", "default   1"]),
+        ("heartbeat.interval", vec!["not yet in effect", "default   10 s"]),
         ("taskmanager.heap.size", vec!["removed in Flink 2", "use taskmanager.memory.process.size"]),
         ("env.java.opts.taskmanager", vec!["only a JVM needs it"]),
         ("metrics.reporter.mine.port", vec!["not yet in effect"]),

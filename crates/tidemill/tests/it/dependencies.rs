@@ -16,7 +16,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("tidemill-derive", vec![]),
         ("tidemill-serialization", low[..2].to_vec()),
         ("tidemill-state", vec!["tidemill-core", "tidemill-serialization"]),
-        ("tidemill-rocksdb", vec!["tidemill-core", "tidemill-state"]),
+        ("tidemill-rocksdb", vec!["tidemill-core", "tidemill-rocksdb-sys", "tidemill-state"]),
+        ("tidemill-rocksdb-sys", vec![]),
         ("tidemill-network", vec!["tidemill-core", "tidemill-serialization"]),
         ("tidemill-checkpoint", vec!["tidemill-core"]),
         ("tidemill-runtime", runtime.clone()),
@@ -24,7 +25,10 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("tidemill-connectors", above.clone()),
         ("tidemill-testkit", above.clone()),
         ("tidemill-fuzz", runtime),
-        ("tidemill", [above.as_slice(), &["tidemill-datastream", "tidemill-connectors", "tidemill-rocksdb"]].concat()),
+        (
+            "tidemill",
+            [above.as_slice(), &["tidemill-datastream", "tidemill-connectors", "tidemill-rocksdb"]].concat(),
+        ),
     ])
 }
 

@@ -1,5 +1,7 @@
 //! Rules that values of several options follow beyond their type.
 
+use std::time::Duration;
+
 use crate::config::{BadValue, MemorySize};
 
 pub(super) const AT_LEAST_ONE: &str = "expected a whole number from 1 to 2147483647";
@@ -20,8 +22,20 @@ pub(super) fn share(value: &f64) -> Result<(), BadValue> {
     if *value > 0.0 && *value <= 1.0 { Ok(()) } else { Err(BadValue::new("must be above 0 and at most 1")) }
 }
 
+pub(super) fn part(value: &f64) -> Result<(), BadValue> {
+    if *value >= 0.0 && *value < 1.0 { Ok(()) } else { Err(BadValue::new("must be at least 0 and below 1")) }
+}
+
 pub(super) fn open_share(value: &f64) -> Result<(), BadValue> {
     if *value > 0.0 && *value < 1.0 { Ok(()) } else { Err(BadValue::new("must be above 0 and below 1")) }
+}
+
+pub(super) fn positive(value: &i64) -> Result<(), BadValue> {
+    if *value >= 1 { Ok(()) } else { Err(BadValue::new("must be at least 1")) }
+}
+
+pub(super) fn fraction(value: &f64) -> Result<(), BadValue> {
+    if (0.0..=1.0).contains(value) { Ok(()) } else { Err(BadValue::new("must be from 0 to 1")) }
 }
 
 pub(super) fn max_parallelism(value: &i32) -> Result<(), BadValue> {
@@ -38,4 +52,36 @@ pub(super) fn segment_size(value: &MemorySize) -> Result<(), BadValue> {
     } else {
         Err(BadValue::new("must be a power of two from 256 bytes to 1 gb"))
     }
+}
+
+#[allow(clippy::ptr_arg)] // The type of the option's values.
+pub(super) fn restart_strategy(value: &String) -> Result<(), BadValue> {
+    match super::restart_strategy_name(value) {
+        Some(_) => Ok(()),
+        None => Err(BadValue::new("expected one of none, fixed-delay, failure-rate, exponential-delay")),
+    }
+}
+
+pub(super) fn at_least_one_milli(value: &Duration) -> Result<(), BadValue> {
+    if value.as_millis() >= 1 { Ok(()) } else { Err(BadValue::new("must be at least 1 ms")) }
+}
+
+pub(super) fn at_least_ten_millis(value: &Duration) -> Result<(), BadValue> {
+    if value.as_millis() >= 10 { Ok(()) } else { Err(BadValue::new("must be at least 10 ms")) }
+}
+
+pub(super) fn zero_or_at_least_ten_millis(value: &Duration) -> Result<(), BadValue> {
+    if value.is_zero() || value.as_millis() >= 10 {
+        Ok(())
+    } else {
+        Err(BadValue::new("must be at least 10 ms, or 0 for no checkpoints during backlog"))
+    }
+}
+
+pub(super) fn multiplier(value: &f64) -> Result<(), BadValue> {
+    if *value >= 1.0 { Ok(()) } else { Err(BadValue::new("must be at least 1")) }
+}
+
+pub(super) fn share_or_none(value: &f64) -> Result<(), BadValue> {
+    if (0.0..=1.0).contains(value) { Ok(()) } else { Err(BadValue::new("must be from 0 to 1")) }
 }

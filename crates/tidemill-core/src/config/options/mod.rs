@@ -1,25 +1,35 @@
 //! Every option that has an effect, by group. To add one, declare it in its group's file: the documentation, the sample
 //! configuration and `tidemill config` follow.
 
+mod checkpoint_storage;
+mod checkpointing;
 mod checks;
 mod execution;
 mod memory;
 mod network;
 mod parallelism;
 mod pipeline;
+mod recovery;
+mod restart;
 mod rocksdb;
+mod rocksdb_metrics;
 mod state;
 mod tidemill;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+pub use checkpoint_storage::*;
+pub use checkpointing::*;
 pub use execution::*;
 pub use memory::*;
 pub use network::*;
 pub use parallelism::*;
 pub use pipeline::*;
+pub use recovery::*;
+pub use restart::*;
 pub use rocksdb::*;
+pub use rocksdb_metrics::*;
 pub use state::*;
 pub use tidemill::*;
 
@@ -50,15 +60,20 @@ pub struct Group {
 /// let declared: usize = options::groups().iter().map(|group| group.options.len()).sum();
 /// assert_eq!(declared, options::all().count());
 /// ```
-pub fn groups() -> [Group; 8] {
+pub fn groups() -> [Group; 13] {
     [
         Group { title: "Parallelism and slots", options: parallelism::ALL },
         Group { title: "The job", options: pipeline::ALL },
         Group { title: "Execution", options: execution::ALL },
         Group { title: "Memory", options: memory::ALL },
         Group { title: "Network buffers", options: network::ALL },
+        Group { title: "Checkpoints", options: checkpointing::ALL },
+        Group { title: "Restarts", options: restart::ALL },
+        Group { title: "Recovery", options: recovery::ALL },
         Group { title: "State", options: state::ALL },
         Group { title: "State in RocksDB", options: rocksdb::ALL },
+        Group { title: "Figures of RocksDB", options: rocksdb_metrics::ALL },
+        Group { title: "Checkpoint storage", options: checkpoint_storage::ALL },
         Group { title: "Tidemill's own", options: tidemill::ALL },
     ]
 }

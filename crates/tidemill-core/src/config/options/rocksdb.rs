@@ -1,6 +1,8 @@
 //! Keyed state in RocksDB. Names, types and defaults are Flink 2.3's.
 
-use super::checks::{AT_LEAST_ONE, at_least_one, open_share};
+use std::time::Duration;
+
+use super::checks::{AT_LEAST_ONE, at_least_one, fraction, open_share, positive};
 use crate::config::enumeration::config_enum;
 use crate::config::option::declare_options;
 use crate::config::{ConfigOption, MemorySize};
@@ -115,6 +117,11 @@ declare_options! {
     ROCKSDB_WRITE_BUFFER_RATIO: f64 =
         ConfigOption::new("state.backend.rocksdb.memory.write-buffer-ratio").default("0.5").job().check(open_share);
 
+    /// The share of the block cache that is kept for indexes and filters, so that blocks of rows do not push them out; with a
+    /// limited memory only.
+    ROCKSDB_HIGH_PRIORITY_RATIO: f64 =
+        ConfigOption::new("state.backend.rocksdb.memory.high-prio-pool-ratio").default("0.1").job().check(open_share);
+
     /// Whether indexes and filters are in parts, of which only the needed ones are in memory; with a limited memory only.
     ROCKSDB_PARTITIONED_INDEX_FILTERS: bool =
         ConfigOption::new("state.backend.rocksdb.memory.partitioned-index-filters").default("false").job();
@@ -176,6 +183,34 @@ declare_options! {
     /// How each level is compressed; the last word is that of all levels below.
     ROCKSDB_COMPRESSION: Vec<Compression> =
         ConfigOption::new("state.backend.rocksdb.compression.per.level").default("SNAPPY_COMPRESSION").job();
+
+    /// After how many entries of a compaction the time is looked at again, to find out which have expired.
+    ROCKSDB_FILTER_QUERY_TIME: i64 =
+        ConfigOption::new("state.backend.rocksdb.compaction.filter.query-time-after-num-entries").default("1000").job().check(positive);
+
+    /// After which time files of a state that expires are merged anew, so that what has expired goes; 0 for never.
+    ROCKSDB_FILTER_PERIODIC_TIME: Duration =
+        ConfigOption::new("state.backend.rocksdb.compaction.filter.periodic-compaction-time").default("30 d").job();
+
+    /// The bytes that are written at once when state is restored at another parallelism.
+    ROCKSDB_WRITE_BATCH_SIZE: MemorySize =
+        ConfigOption::new("state.backend.rocksdb.write-batch-size").default("2 mb").job();
+
+    /// At another parallelism: the share of its key groups that a subtask must still own for its files to be taken over as they
+    /// are, and cut; otherwise what is owned is copied out of them.
+    ROCKSDB_RESTORE_OVERLAP: f64 = ConfigOption::new("state.backend.rocksdb.restore-overlap-fraction-threshold")
+        .default("0.0")
+        .job()
+        .check(fraction);
+
+    /// At another parallelism: whether what is copied out of the files of other subtasks becomes files that are taken in as they
+    /// are, rather than being written row by row.
+    ROCKSDB_USE_INGEST: bool =
+        ConfigOption::new("state.backend.rocksdb.use-ingest-db-restore-mode").default("false").job();
+
+    /// At another parallelism: whether files with key groups of others alone are removed at once, rather than by compactions.
+    ROCKSDB_DELETE_FILES_IN_RANGE: bool =
+        ConfigOption::new("state.backend.rocksdb.rescaling.use-delete-files-in-range").default("false").job();
 
     /// How many threads of one RocksDB write buffers to disk and merge files.
     ROCKSDB_THREADS: u32 =

@@ -1,6 +1,6 @@
 //! What Flink has no option for.
 
-use super::checks::{not_empty, share};
+use super::checks::{not_empty, part, share};
 use crate::config::ConfigOption;
 use crate::config::enumeration::config_enum;
 use crate::config::option::declare_options;
@@ -83,4 +83,8 @@ declare_options! {
     /// The share of the machine's memory that an engine takes as its process size when no size is configured; a smaller
     /// limit of its container counts instead.
     MACHINE_FRACTION: f64 = ConfigOption::new("tidemill.memory.machine-fraction").default("0.6").check(share);
+
+    /// The share of RocksDB's memory, which is the managed memory of a slot as a rule, in which states keep values as they are, in
+    /// front of RocksDB; Flink's formula divides the rest. `0` divides all of it as Flink does, and nothing is kept.
+    STATE_CACHE_FRACTION: f64 = ConfigOption::new("tidemill.state.cache.fraction").default("0.5").job().check(part);
 }

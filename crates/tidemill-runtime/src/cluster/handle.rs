@@ -1,15 +1,17 @@
 //! A running job: cancelling it, waiting for it, watching it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use tidemill_checkpoint::coordinator::CompletedSnapshot;
+use tidemill_checkpoint::statistics::Statistics;
 use tidemill_core::graph::JobGraph;
-use tidemill_network::{TaskWaker, Wake};
+use tidemill_core::{AfterSavepoint, SavepointFormat};
 
-use crate::error::{JobError, OperatorFailure};
-use crate::generic_types::GenericTypes;
+use crate::checkpoint::CheckpointService;
+use crate::cluster::master::JobMaster;
+use crate::error::JobError;
 use crate::metrics::JobMetrics;
 
 /// Where a job is in its life, by Flink's names.
@@ -34,6 +36,8 @@ pub enum JobStatus {
     Running,
     /// A task has failed and the others are being cancelled.
     Failing,
+    /// It has failed and is about to be deployed again.
+    Restarting,
     /// It is being cancelled.
     Cancelling,
     /// It came to its end.
@@ -42,142 +46,6 @@ pub enum JobStatus {
     Failed,
     /// It was cancelled.
     Canceled,
-}
-
-/// Which subtask of which vertex.
-///
-/// ```
-/// use tidemill_runtime::cluster::SubtaskAddress;
-///
-/// let address = SubtaskAddress { vertex: "count".into(), subtask: 0, parallelism: 4 };
-/// assert_eq!(address.to_string(), "count (1/4)");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubtaskAddress {
-    /// The name of the vertex.
-    pub vertex: Arc<str>,
-    /// The subtask, from 0.
-    pub subtask: u32,
-    /// How many subtasks the vertex has.
-    pub parallelism: u32,
-}
-
-impl std::fmt::Display for SubtaskAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}/{})", self.vertex, self.subtask + 1, self.parallelism)
-    }
-}
-
-/// What tasks and handle share.
-pub(crate) struct JobShared {
-    pub(crate) name: String,
-    pub(crate) cancel: Arc<AtomicBool>,
-    pub(crate) wakers: Vec<Arc<TaskWaker>>,
-    pub(crate) addresses: Vec<SubtaskAddress>,
-    generic_types: Arc<GenericTypes>,
-    state: Mutex<JobState>,
-    changed: Condvar,
-}
-
-struct JobState {
-    running: Vec<bool>,
-    /// How many of them run.
-    left: usize,
-    failure: Option<OperatorFailure>,
-    cancelled_at: Option<Instant>,
-    by_user: bool,
-}
-
-impl JobShared {
-    pub(crate) fn new(
-        name: String,
-        wakers: Vec<Arc<TaskWaker>>,
-        addresses: Vec<SubtaskAddress>,
-        generic_types: Arc<GenericTypes>,
-    ) -> Self {
-        let (running, left) = (vec![true; wakers.len()], wakers.len());
-        Self {
-            name,
-            cancel: Arc::new(AtomicBool::new(false)),
-            wakers,
-            addresses,
-            generic_types,
-            state: Mutex::new(JobState { running, left, failure: None, cancelled_at: None, by_user: false }),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// Stops all tasks.
-    pub(crate) fn cancel(&self, by_user: bool) {
-        {
-            let mut state = self.state.lock();
-            if state.left == 0 {
-                // What has come to its end stays as it ended.
-                return;
-            }
-            if state.cancelled_at.is_none() {
-                state.cancelled_at = Some(Instant::now());
-                state.by_user = by_user;
-            }
-        }
-        self.cancel.store(true, Ordering::SeqCst);
-        for waker in &self.wakers {
-            waker.wake(Wake::Command);
-        }
-        self.generic_types.wake();
-        self.changed.notify_all();
-    }
-
-    /// A task has ended; its failure, if it is the first, is the job's.
-    pub(crate) fn task_ended(&self, task: usize, failure: Option<OperatorFailure>) {
-        let failed = failure.is_some();
-        let left = {
-            let mut state = self.state.lock();
-            if std::mem::take(&mut state.running[task]) {
-                state.left -= 1;
-            }
-            if let Some(failure) = failure
-                && state.failure.is_none()
-                && state.cancelled_at.is_none()
-            {
-                state.failure = Some(failure);
-            }
-            state.left
-        };
-        if failed {
-            self.cancel(false);
-        }
-        // Whoever waits, waits for all of them, and is not to be woken thousands of times.
-        if left == 0 {
-            self.changed.notify_all();
-        }
-    }
-
-    fn status(&self, state: &JobState) -> JobStatus {
-        let ended = state.left == 0;
-        if !self.generic_types.forbidden().is_empty() {
-            return if ended { JobStatus::Failed } else { JobStatus::Failing };
-        }
-        match (ended, &state.failure, state.cancelled_at) {
-            (false, Some(_), _) => JobStatus::Failing,
-            (false, None, Some(_)) => JobStatus::Cancelling,
-            (false, None, None) => JobStatus::Running,
-            (true, Some(_), _) => JobStatus::Failed,
-            (true, None, Some(_)) => JobStatus::Canceled,
-            (true, None, None) => JobStatus::Finished,
-        }
-    }
-
-    /// Marks tasks that were never started as ended.
-    pub(crate) fn never_started(&self, from: usize) {
-        {
-            let mut state = self.state.lock();
-            let JobState { running, left, .. } = &mut *state;
-            *left -= running[from..].iter().filter(|running| **running).count();
-            running[from..].fill(false);
-        }
-        self.changed.notify_all();
-    }
 }
 
 /// A job that was started. Dropping the handle cancels the job.
@@ -197,12 +65,7 @@ impl JobShared {
 /// assert_eq!(job.graph().name, "numbers");
 /// # Ok::<(), tidemill_runtime::JobError>(())
 /// ```
-pub struct JobHandle {
-    pub(crate) shared: Arc<JobShared>,
-    pub(crate) graph: JobGraph,
-    pub(crate) metrics: Arc<JobMetrics>,
-    pub(crate) cancellation_timeout: Duration,
-}
+pub struct JobHandle(pub(crate) Arc<JobMaster>);
 
 /// Cancels a job from another thread, for example from a signal handler's.
 ///
@@ -224,7 +87,7 @@ pub struct JobHandle {
 /// # Ok::<(), tidemill_runtime::JobError>(())
 /// ```
 #[derive(Clone)]
-pub struct JobCanceller(Arc<JobShared>);
+pub struct JobCanceller(Arc<JobMaster>);
 
 impl JobCanceller {
     /// Stops all tasks of the job as soon as they come by.
@@ -247,7 +110,7 @@ impl JobCanceller {
     /// # Ok::<(), tidemill_runtime::JobError>(())
     /// ```
     pub fn cancel(&self) {
-        self.0.cancel(true);
+        self.0.cancel();
     }
 
     /// Waits until all tasks of the job have ended, however long they take, and says how the job ended.
@@ -267,11 +130,7 @@ impl JobCanceller {
     /// # Ok::<(), tidemill_runtime::JobError>(())
     /// ```
     pub fn wait_ended(&self) -> JobStatus {
-        let mut state = self.0.state.lock();
-        while state.left > 0 {
-            self.0.changed.wait(&mut state);
-        }
-        self.0.status(&state)
+        self.0.wait_ended()
     }
 }
 
@@ -293,10 +152,10 @@ impl JobHandle {
     /// # Ok::<(), tidemill_runtime::JobError>(())
     /// ```
     pub fn graph(&self) -> &JobGraph {
-        &self.graph
+        &self.0.plan.job
     }
 
-    /// What the job counts; stays readable after its end.
+    /// What the job counts; stays readable after its end. After a restart the job counts anew.
     ///
     /// ```
     /// # use tidemill_testkit::{Log, jobs::Job, sinks};
@@ -309,12 +168,13 @@ impl JobHandle {
     /// use tidemill_runtime::cluster::{EmbeddedCluster, TaskManagerResources};
     ///
     /// let job = EmbeddedCluster::new(TaskManagerResources::default()).run(plan)?;
-    /// let source = &job.metrics().tasks[0].operators[0].2;
+    /// let metrics = job.metrics();
+    /// let source = &metrics.tasks[0].operators[0].2;
     /// assert_eq!(source.records_out.get(), 2);
     /// # Ok::<(), tidemill_runtime::JobError>(())
     /// ```
-    pub fn metrics(&self) -> &Arc<JobMetrics> {
-        &self.metrics
+    pub fn metrics(&self) -> Arc<JobMetrics> {
+        self.0.metrics()
     }
 
     /// Something that can cancel the job from elsewhere.
@@ -337,7 +197,7 @@ impl JobHandle {
     /// # Ok::<(), tidemill_runtime::JobError>(())
     /// ```
     pub fn canceller(&self) -> JobCanceller {
-        JobCanceller(Arc::clone(&self.shared))
+        JobCanceller(Arc::clone(&self.0))
     }
 
     /// Stops all tasks as soon as they come by; [`wait`](Self::wait) tells when they have.
@@ -359,7 +219,7 @@ impl JobHandle {
     /// # Ok::<(), tidemill_runtime::JobError>(())
     /// ```
     pub fn cancel(&self) {
-        self.shared.cancel(true);
+        self.0.cancel();
     }
 
     /// Where the job is in its life.
@@ -380,7 +240,7 @@ impl JobHandle {
     /// # Ok::<(), tidemill_runtime::JobError>(())
     /// ```
     pub fn status(&self) -> JobStatus {
-        self.shared.status(&self.shared.state.lock())
+        self.0.status()
     }
 
     /// Waits for the end of the job.
@@ -431,75 +291,56 @@ impl JobHandle {
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn wait_for(&self, timeout: Duration) -> Result<bool, JobError> {
-        let deadline = after(Instant::now(), timeout);
-        let mut state = self.shared.state.lock();
-        while state.left > 0 {
-            let stuck_at = state
-                .cancelled_at
-                .filter(|_| !self.cancellation_timeout.is_zero())
-                .map(|at| after(at, self.cancellation_timeout));
-            let now = Instant::now();
-            if stuck_at.is_some_and(|at| at <= now) {
-                return Err(self.stuck(&state));
-            }
-            if now >= deadline {
-                return Ok(false);
-            }
-            let until = stuck_at.map_or(deadline, |at| at.min(deadline));
-            self.shared.changed.wait_until(&mut state, until);
-        }
-        if let Some(failure) = state.failure.take() {
-            // The failure is told once; the status stays.
-            let copy = OperatorFailure {
-                error: crate::operator::OperatorError::new(
-                    failure.error.code(),
-                    failure.error.fault(),
-                    failure.error.to_string(),
-                ),
-                job: failure.job.clone(),
-                operator: failure.operator.clone(),
-                location: failure.location.clone(),
-                ..failure
-            };
-            state.failure = Some(copy);
-            return Err(JobError::Operator(Box::new(failure)));
-        }
-        let uses = self.shared.generic_types.forbidden();
-        if !uses.is_empty() {
-            return Err(JobError::GenericTypes { job: self.shared.name.clone(), uses });
-        }
-        if state.cancelled_at.is_some() {
-            return Err(JobError::Cancelled(self.shared.name.clone()));
-        }
-        Ok(true)
-    }
-
-    fn stuck(&self, state: &JobState) -> JobError {
-        let tasks: Vec<String> = state
-            .running
-            .iter()
-            .zip(&self.shared.addresses)
-            .filter(|(running, _)| **running)
-            .map(|(_, address)| address.to_string())
-            .collect();
-        let because = match &state.failure {
-            Some(failure) => format!("The job was cancelled because {failure}"),
-            None => "The job was cancelled from outside".to_owned(),
-        };
-        JobError::Stuck { seconds: self.cancellation_timeout.as_secs(), tasks: tasks.join(", "), because }
+        self.0.wait_for(timeout)
     }
 }
 
-/// `at + time`, or as good as never when that is beyond what can be represented.
-fn after(at: Instant, time: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-    at.checked_add(time).unwrap_or_else(|| at + YEAR)
+impl JobHandle {
+    /// Takes a savepoint into a new folder in `folder`, or in that of `execution.checkpointing.savepoint-dir`, and waits until
+    /// it is complete. With [`AfterSavepoint::Stop`] and [`AfterSavepoint::Drain`] the job ends with it.
+    ///
+    /// # Errors
+    /// When the job does not run, or has no place for savepoints, or the savepoint fails.
+    pub fn savepoint(
+        &self,
+        format: SavepointFormat,
+        after: AfterSavepoint,
+        folder: Option<&str>,
+    ) -> Result<CompletedSnapshot, JobError> {
+        let (reply, answer) = channel();
+        self.checkpoints()?.savepoint(format, after, folder.map(str::to_owned), move |result| {
+            let _ = reply.send(result);
+        });
+        answer.recv().unwrap_or_else(|_| Err(JobError::Cancelled(self.0.plan.job.name.clone())))
+    }
+
+    /// Takes a checkpoint now, and waits until it is complete.
+    ///
+    /// # Errors
+    /// When the job does not run, or has no place for checkpoints, or the checkpoint fails.
+    pub fn checkpoint(&self) -> Result<CompletedSnapshot, JobError> {
+        let (reply, answer) = channel();
+        self.checkpoints()?.checkpoint(move |result| {
+            let _ = reply.send(result);
+        });
+        answer.recv().unwrap_or_else(|_| Err(JobError::Cancelled(self.0.plan.job.name.clone())))
+    }
+
+    fn checkpoints(&self) -> Result<&CheckpointService, JobError> {
+        self.0.checkpoints.as_deref().ok_or_else(|| JobError::Checkpoints {
+            job: self.0.plan.job.name.clone(),
+            reason: "its cluster was given no storage for checkpoints and savepoints".to_owned(),
+        })
+    }
+
+    /// What is known of the job's checkpoints; `None` when it takes none.
+    pub fn checkpoint_statistics(&self) -> Option<Statistics> {
+        self.0.checkpoints.as_ref().and_then(|checkpoints| checkpoints.statistics())
+    }
 }
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        if self.shared.state.lock().left > 0 {
-            self.shared.cancel(true);
-        }
+        self.0.abandon();
     }
 }

@@ -8,13 +8,19 @@
 //! the bytes are held outside the pool until there is credit: they are in memory anyway, and are bounded by what was on
 //! its way when the snapshot was taken. Their producer counts as congested until then, so that nothing is added to them.
 
+mod barriers;
+mod sender;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidemill_core::batch::Batch;
+use tidemill_core::{CheckpointBarrier, CheckpointId};
 use tidemill_serialization::BatchSerializer;
 
+use self::barriers::Recording;
+pub use self::sender::ChannelSender;
 use crate::error::NetworkError;
 use crate::event::{Buffer, Event};
 use crate::pool::{LocalBufferPool, Permit};
@@ -46,6 +52,10 @@ pub enum GateItem {
     Batch(Batch),
     /// A control element.
     Event(Event),
+    /// A barrier waits in this channel that may overtake what is before it, at once or after a while: see [`InputGate::overtake`].
+    Announced(CheckpointBarrier),
+    /// All that a barrier has overtaken is known now: see [`InputGate::take_overtaken`].
+    Overtaken(CheckpointId),
 }
 
 #[derive(Debug)]
@@ -72,9 +82,28 @@ enum Waiting {
 }
 
 /// An element of a channel, copied so that it can be encoded without holding the lock.
+#[derive(Debug)]
 pub(crate) enum Copied {
     Buffer(Buffer),
     Event(Event),
+}
+
+impl Entry {
+    fn copy(&self) -> Copied {
+        match self {
+            Entry::Buffer { buffer, .. } => Copied::Buffer(buffer.clone()),
+            Entry::Event(event) => Copied::Event(*event),
+        }
+    }
+}
+
+impl Waiting {
+    fn copy(&self) -> Copied {
+        match self {
+            Waiting::Buffer { buffer, .. } => Copied::Buffer(buffer.clone()),
+            Waiting::Event(event) => Copied::Event(*event),
+        }
+    }
 }
 
 impl Copied {
@@ -82,8 +111,13 @@ impl Copied {
         items: Vec<Copied>,
         serializer: &dyn BatchSerializer,
     ) -> Result<Vec<InFlight>, NetworkError> {
+        let belongs_to_run = |item: &Copied| match item {
+            Copied::Event(event) => matches!(event, Event::Barrier(_) | Event::EndOfPartition),
+            Copied::Buffer(_) => false,
+        };
         items
             .into_iter()
+            .filter(|item| !belongs_to_run(item))
             .map(|item| match item {
                 Copied::Event(event) => Ok(InFlight::Event(event)),
                 Copied::Buffer(buffer) => buffer.into_bytes(serializer).map(InFlight::Buffer),
@@ -108,6 +142,14 @@ struct Channel {
     /// The producer's pool and how many of its buffers may wait here, while it counts as congested.
     congestion: Option<Arc<LocalBufferPool>>,
     max_backlog: usize,
+    /// Whether nothing is taken from the queue, because its barrier has come and those of others have not.
+    is_blocked: bool,
+    /// The last barrier that was taken from the queue.
+    last_barrier: CheckpointId,
+    /// Whether the end of the producer has been taken from the queue.
+    partition_ended: bool,
+    /// What a barrier overtakes.
+    recording: Option<Recording>,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +160,10 @@ struct Queues {
     queued_buffers: usize,
     queued_bytes: usize,
     closed: bool,
+    /// What the task has to hear of before it takes anything from a queue, with the channel that it is about.
+    notices: VecDeque<(usize, GateItem)>,
+    /// Whether barriers may overtake here.
+    may_overtake: bool,
 }
 
 #[derive(Debug)]
@@ -128,6 +174,15 @@ struct Shared {
 }
 
 impl Channel {
+    fn taken(&mut self, event: Event) {
+        match event {
+            Event::EndOfInput => self.ended = true,
+            Event::EndOfPartition => self.partition_ended = true,
+            Event::Barrier(barrier) => self.last_barrier = barrier.id,
+            Event::Watermark(_) | Event::Idle(_) => {}
+        }
+    }
+
     fn is_congested(&self) -> bool {
         self.backlogged_buffers >= self.max_backlog || self.backlogged_outside > 0
     }
@@ -151,7 +206,7 @@ impl Channel {
 impl Queues {
     fn mark_ready(&mut self, index: usize) {
         let channel = &mut self.channels[index];
-        if !channel.is_ready {
+        if !channel.is_ready && !channel.is_blocked {
             channel.is_ready = true;
             self.ready.push_back(index);
         }
@@ -285,6 +340,7 @@ impl InputGate {
             channels: (0..channels)
                 .map(|_| Channel { free_exclusive: exclusive_per_channel, ..Channel::default() })
                 .collect(),
+            may_overtake: true,
             ..Queues::default()
         };
         let shared = Arc::new(Shared { queues: Mutex::new(queues), floating, waker });
@@ -349,6 +405,9 @@ impl InputGate {
         if let Some((channel, credit)) = self.outstanding.take() {
             queues.recycle(channel, credit, &self.shared.floating);
         }
+        if let Some(notice) = queues.notices.pop_front() {
+            return Ok(Some(notice));
+        }
         let Some(index) = queues.ready.pop_front() else { return Ok(None) };
         let channel = &mut queues.channels[index];
         let entry = channel.queue.pop_front();
@@ -360,7 +419,7 @@ impl InputGate {
         let Some(entry) = entry else { return Ok(None) };
         match entry {
             Entry::Event(event) => {
-                queues.channels[index].ended |= event == Event::EndOfInput;
+                queues.channels[index].taken(event);
                 Ok(Some((index, GateItem::Event(event))))
             }
             Entry::Buffer { buffer, bytes, credit } => {
@@ -384,7 +443,8 @@ impl InputGate {
 
     /// Whether [`poll`](Self::poll) would return something.
     pub fn has_input(&self) -> bool {
-        !self.shared.queues.lock().ready.is_empty()
+        let queues = self.shared.queues.lock();
+        !queues.ready.is_empty() || !queues.notices.is_empty()
     }
 
     /// Gives back the buffer of the last batch without asking for more: before the task goes to sleep.
@@ -469,12 +529,8 @@ impl InputGate {
     pub fn snapshot(&self) -> Result<GateSnapshot, NetworkError> {
         let copied: Vec<(Vec<Copied>, bool)> = {
             let queues = self.shared.queues.lock();
-            let copy = |entry: &Entry| match entry {
-                Entry::Buffer { buffer, .. } => Copied::Buffer(buffer.clone()),
-                Entry::Event(event) => Copied::Event(*event),
-            };
             let each = queues.channels.iter();
-            each.map(|channel| (channel.queue.iter().map(copy).collect(), channel.ended)).collect()
+            each.map(|channel| (channel.queue.iter().map(Entry::copy).collect(), channel.ended)).collect()
         };
         let channels = copied
             .into_iter()
@@ -550,6 +606,7 @@ impl Drop for InputGate {
             }
         }
         queues.ready.clear();
+        queues.notices.clear();
         (queues.queued_buffers, queues.queued_bytes) = (0, 0);
     }
 }
@@ -616,176 +673,5 @@ impl GateProbe {
             queued_bytes: queues.queued_bytes,
             pool_usage: used as f64 / all.max(1) as f64,
         }
-    }
-}
-
-/// The sending end of one channel.
-///
-/// ```
-/// # use std::sync::Arc;
-/// # use tidemill_core::{Batch, TypedBatch};
-/// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
-/// # use tidemill_serialization::TypedBatchSerializer;
-/// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
-/// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
-/// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
-/// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
-/// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
-/// # let sender = gate.sender(0, pool.clone(), 4);
-/// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, pool.force_acquire())?;
-/// drop(gate);
-/// let permit = pool.force_acquire();
-/// assert!(sender.send(Buffer::Encoded(Vec::new()), 0, permit).is_err(), "the consumer has gone");
-/// # Ok::<(), tidemill_network::NetworkError>(())
-/// ```
-#[derive(Debug)]
-pub struct ChannelSender {
-    shared: Arc<Shared>,
-    channel: usize,
-    pool: Arc<LocalBufferPool>,
-}
-
-impl ChannelSender {
-    /// Sends a buffer of `bytes` logical bytes; `permit` is given back as soon as there is credit for it.
-    ///
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use tidemill_core::{Batch, TypedBatch};
-    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
-    /// # use tidemill_serialization::TypedBatchSerializer;
-    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
-    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
-    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
-    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
-    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
-    /// # let sender = gate.sender(0, pool.clone(), 4);
-    /// let permit = pool.try_acquire().unwrap();
-    /// sender.send(Buffer::Batch(Batch::new(TypedBatch::from_values(vec![7u32]))), 4, permit)?;
-    /// assert_eq!(pool.used(), 0, "there is credit, so the buffer is the consumer's");
-    /// # Ok::<(), tidemill_network::NetworkError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`NetworkError::ConsumerGone`] when the consuming task has ended.
-    pub fn send(&self, buffer: Buffer, bytes: usize, permit: Permit) -> Result<(), NetworkError> {
-        let mut queues = self.shared.queues.lock();
-        if queues.closed {
-            return Err(NetworkError::ConsumerGone);
-        }
-        let channel = &mut queues.channels[self.channel];
-        let credit = if channel.backlog.is_empty() { credit(channel, &self.shared.floating) } else { None };
-        match credit {
-            Some(credit) => {
-                channel.queue.push_back(Entry::Buffer { buffer, bytes, credit });
-                queues.queued_buffers += 1;
-                queues.queued_bytes += bytes;
-                queues.mark_ready(self.channel);
-                drop(queues);
-                drop(permit);
-                self.shared.waker.wake(Wake::Input);
-            }
-            None => {
-                channel.backlog.push_back(Waiting::Buffer { buffer, bytes, permit: Some(permit) });
-                channel.backlogged_buffers += 1;
-                if channel.backlogged_buffers >= channel.max_backlog && channel.congestion.is_none() {
-                    self.pool.congest();
-                    channel.congestion = Some(Arc::clone(&self.pool));
-                }
-                if !channel.is_starving {
-                    channel.is_starving = true;
-                    queues.starving.push_back(self.channel);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends a control element behind all buffers sent so far.
-    ///
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use tidemill_core::{Batch, TypedBatch};
-    /// # use tidemill_network::{Buffer, Event, GateItem, InputGate, NetworkBufferPool};
-    /// # use tidemill_serialization::TypedBatchSerializer;
-    /// # let buffers = NetworkBufferPool::new(1 << 20, 32 * 1024);
-    /// # let floating = buffers.create_pool(2, 1, 8, 0, Arc::default())?;
-    /// # let pool = buffers.create_pool(0, 2, 8, 0, Arc::default())?;
-    /// # let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
-    /// # let mut gate = InputGate::new(1, 2, floating, serializer.clone(), Arc::default());
-    /// # let sender = gate.sender(0, pool.clone(), 4);
-    /// use tidemill_core::Watermark;
-    ///
-    /// sender.send_event(Event::Watermark(Watermark(10)));
-    /// sender.send_event(Event::Watermark(Watermark(20)));
-    /// let item = gate.poll()?;
-    /// assert!(matches!(item, Some((0, GateItem::Event(Event::Watermark(Watermark(20)))))), "the last one counts");
-    /// # Ok::<(), tidemill_network::NetworkError>(())
-    /// ```
-    pub fn send_event(&self, event: Event) {
-        let mut queues = self.shared.queues.lock();
-        if queues.closed {
-            return;
-        }
-        let channel = &mut queues.channels[self.channel];
-        // Of watermarks in a row only the last one says something, and a consumer that does not come must not let them
-        // pile up.
-        if let Event::Watermark(_) = event {
-            let last = match channel.backlog.back_mut() {
-                Some(Waiting::Event(last)) => Some(last),
-                Some(Waiting::Buffer { .. }) => None,
-                None => match channel.queue.back_mut() {
-                    Some(Entry::Event(last)) => Some(last),
-                    _ => None,
-                },
-            };
-            if let Some(last @ Event::Watermark(_)) = last {
-                *last = event;
-                return;
-            }
-        }
-        if channel.backlog.is_empty() {
-            channel.queue.push_back(Entry::Event(event));
-            queues.mark_ready(self.channel);
-            drop(queues);
-            self.shared.waker.wake(Wake::Input);
-        } else {
-            channel.backlog.push_back(Waiting::Event(event));
-        }
-    }
-
-    /// What was sent on this channel and has no credit yet.
-    pub(crate) fn waiting(&self) -> Vec<Copied> {
-        let queues = self.shared.queues.lock();
-        let backlog = queues.channels[self.channel].backlog.iter();
-        backlog
-            .map(|waiting| match waiting {
-                Waiting::Buffer { buffer, .. } => Copied::Buffer(buffer.clone()),
-                Waiting::Event(event) => Copied::Event(*event),
-            })
-            .collect()
-    }
-
-    /// Sends again what waited for credit when a snapshot was taken. The buffers hold permits again as far as there are
-    /// any.
-    pub(crate) fn recover(&self, items: Vec<InFlight>) -> Result<(), NetworkError> {
-        if items.is_empty() {
-            return Ok(());
-        }
-        let mut queues = self.shared.queues.lock();
-        if queues.closed {
-            return Err(NetworkError::ConsumerGone);
-        }
-        let channel = &mut queues.channels[self.channel];
-        for item in items {
-            channel.recover(item, || self.pool.try_acquire().or_else(|| self.pool.try_overdraw()));
-        }
-        if channel.is_congested() && channel.congestion.is_none() {
-            self.pool.congest();
-            channel.congestion = Some(Arc::clone(&self.pool));
-        }
-        queues.promote(self.channel, &self.shared.floating);
-        drop(queues);
-        self.shared.waker.wake(Wake::Input);
-        Ok(())
     }
 }

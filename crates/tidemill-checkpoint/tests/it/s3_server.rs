@@ -1,0 +1,136 @@
+//! A server that speaks the protocol of S3, over a folder, with faults that a test injects before it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::support::runtime;
+
+pub(crate) const ACCESS_KEY: &str = "AKIACANARYACCESS";
+pub(crate) const SECRET_KEY: &str = "canary/secret+key/of/the/server";
+
+/// What happens to a request instead of being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum S3Fault {
+    /// It gets this status.
+    Status(u16),
+    /// It never gets an answer.
+    Silence,
+    /// The connection is cut after the first bytes of its body.
+    Cut,
+    /// It is served, and the connection is cut before the answer.
+    LostAnswer,
+}
+
+type Decide = dyn FnMut(&Method, &str) -> Option<S3Fault> + Send;
+
+/// A running server; ends when it is dropped.
+pub(crate) struct S3Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: tempfile::TempDir,
+    faults: Arc<Faults>,
+    accepting: JoinHandle<()>,
+}
+
+struct Faults {
+    decide: Mutex<Box<Decide>>,
+}
+
+impl S3Server {
+    /// With the bucket `bucket`.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("bucket")).unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = builder.build();
+        let faults = Arc::new(Faults { decide: Mutex::new(Box::new(|_, _| None)) });
+        let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let of_connections = faults.clone();
+        let accepting = runtime().spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let service = Faulting { service: service.clone(), faults: of_connections.clone() };
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(socket), service);
+                tokio::spawn(connection);
+            }
+        });
+        Self { address, folder, faults, accepting }
+    }
+
+    /// Decides anew, from method and path with query, what happens to requests.
+    pub(crate) fn set(&self, decide: impl FnMut(&Method, &str) -> Option<S3Fault> + Send + 'static) {
+        *self.faults.decide.lock().unwrap() = Box::new(decide);
+    }
+
+    /// The first `count` requests of a method meet a fault.
+    pub(crate) fn first(&self, count: usize, method: Method, fault: S3Fault) {
+        let mut left = count;
+        self.set(move |of, _| {
+            if *of != method || left == 0 {
+                return None;
+            }
+            left -= 1;
+            Some(fault)
+        });
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+struct Faulting {
+    service: S3Service,
+    faults: Arc<Faults>,
+}
+
+fn cut() -> Box<dyn std::error::Error + Send + Sync> {
+    "the test cuts the connection".into()
+}
+
+impl Service<Request<Incoming>> for Faulting {
+    type Response = Response<s3s::Body>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+        let fault = (self.faults.decide.lock().unwrap())(request.method(), &target);
+        let service = self.service.clone();
+        Box::pin(async move {
+            match fault {
+                None => Ok(Service::call(&service, request).await.map_err(|error| format!("{error:?}"))?),
+                Some(S3Fault::Status(status)) => {
+                    let body = format!("<Error><Code>Injected{status}</Code><Key>{SECRET_KEY}</Key></Error>");
+                    let mut response = Response::new(s3s::Body::from(body));
+                    *response.status_mut() = StatusCode::from_u16(status)?;
+                    Ok(response)
+                }
+                Some(S3Fault::Silence) => std::future::pending().await,
+                Some(S3Fault::Cut) => {
+                    let mut body = Box::pin(request.into_body());
+                    std::future::poll_fn(|context| hyper::body::Body::poll_frame(body.as_mut(), context))
+                        .await;
+                    Err(cut())
+                }
+                Some(S3Fault::LostAnswer) => {
+                    let _ = Service::call(&service, request).await;
+                    Err(cut())
+                }
+            }
+        })
+    }
+}

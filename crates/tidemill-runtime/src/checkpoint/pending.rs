@@ -1,0 +1,193 @@
+//! A checkpoint that is being taken: what has come of it, and what is still missing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+
+use tidemill_checkpoint::metadata::{CheckpointKind, OperatorState, SubtaskState};
+use tidemill_checkpoint::{
+    CheckpointError, CheckpointFolder, CheckpointMetadata, CheckpointWriter, FileLocation, StateHandle,
+};
+use tidemill_core::{CheckpointBarrier, JobId, OperatorId, SavepointFormat, SnapshotKind};
+use tidemill_network::GateSnapshot;
+use tokio::task::JoinHandle;
+
+use crate::checkpoint::parts::{self, Part, StoredPart};
+use crate::checkpoint::restore;
+use crate::checkpoint::service::Completed;
+use crate::checkpoint::task_snapshot::TaskSnapshot;
+use crate::graph::ExecutionPlan;
+use crate::source::SourceSplit;
+
+/// The metadata of a checkpoint is stored.
+pub(super) struct Published {
+    pub(super) completed: Completed,
+    /// The size of its metadata.
+    pub(super) bytes: u64,
+    /// The files that were written for it.
+    pub(super) written: Vec<FileLocation>,
+}
+
+/// A checkpoint that is being taken. Dropping it gives up what is being stored for it.
+pub(super) struct Pending {
+    barrier: CheckpointBarrier,
+    folder: CheckpointFolder,
+    writer: Arc<CheckpointWriter>,
+    /// The splits of each source that its readers had not got.
+    splits: Vec<(OperatorId, Vec<SourceSplit>)>,
+    known: Arc<HashMap<String, StateHandle>>,
+    /// Snapshots of tasks whose barriers have overtaken something of which not all is known yet.
+    incomplete: HashMap<usize, TaskSnapshot>,
+    stored: BTreeMap<usize, StoredPart>,
+    /// Tasks whose part is being stored, or is not complete yet.
+    storing: BTreeSet<usize>,
+    under_way: Vec<JoinHandle<()>>,
+}
+
+impl Pending {
+    pub(super) fn new(
+        barrier: CheckpointBarrier,
+        folder: CheckpointFolder,
+        splits: Vec<(OperatorId, Vec<SourceSplit>)>,
+        known: HashMap<String, StateHandle>,
+    ) -> Self {
+        Self {
+            barrier,
+            writer: Arc::new(folder.writer(barrier.id)),
+            folder,
+            splits,
+            known: Arc::new(known),
+            incomplete: HashMap::new(),
+            stored: BTreeMap::new(),
+            storing: BTreeSet::new(),
+            under_way: Vec::new(),
+        }
+    }
+
+    /// A task has taken its snapshot. Returns what can be stored now.
+    pub(super) fn snapshot(&mut self, task: usize, snapshot: TaskSnapshot) -> Option<Part> {
+        self.storing.insert(task);
+        if snapshot.overtook {
+            self.incomplete.insert(task, snapshot);
+            return None;
+        }
+        Some(Part { subtask: snapshot.subtask, snapshot, gates: Vec::new() })
+    }
+
+    /// All that the barriers have overtaken in the gates of a task is known. Returns what can be stored now.
+    pub(super) fn overtaken(&mut self, task: usize, gates: Vec<GateSnapshot>) -> Option<Part> {
+        let snapshot = self.incomplete.remove(&task)?;
+        Some(Part { subtask: snapshot.subtask, snapshot, gates })
+    }
+
+    /// Stores the part of a task.
+    pub(super) fn store(
+        &self,
+        part: Part,
+    ) -> impl Future<Output = Result<StoredPart, CheckpointError>> + Send + 'static {
+        parts::store(Arc::clone(&self.writer), Arc::clone(&self.known), part)
+    }
+
+    /// Something is being stored; it is given up with the checkpoint.
+    pub(super) fn under_way(&mut self, work: JoinHandle<()>) {
+        self.under_way.push(work);
+    }
+
+    /// The part of a task is stored.
+    pub(super) fn stored(&mut self, task: usize, part: StoredPart) {
+        self.storing.remove(&task);
+        self.stored.insert(task, part);
+    }
+
+    /// The part of a task could not be stored.
+    pub(super) fn not_stored(&mut self, task: usize) {
+        self.storing.remove(&task);
+    }
+
+    /// Whether a task has taken its snapshot and it is not settled yet what becomes of it.
+    pub(super) fn is_storing(&self, task: usize) -> bool {
+        self.storing.contains(&task)
+    }
+
+    /// What the checkpoint holds, once all tasks have stored their parts. Those in `finished` have nothing to store.
+    pub(super) fn metadata(
+        &self,
+        plan: &ExecutionPlan,
+        job_id: JobId,
+        timestamp: i64,
+        finished: &BTreeSet<usize>,
+    ) -> CheckpointMetadata {
+        let mut operators = Vec::new();
+        let first = plan.first_tasks();
+        for (vertex, first) in plan.job.vertices.iter().zip(first) {
+            for operator in &vertex.operators {
+                let subtasks = (0..vertex.parallelism).map(|subtask| {
+                    let task = first + subtask as usize;
+                    let stored = self.stored.get(&task);
+                    let stored =
+                        stored.and_then(|part| part.states.iter().find(|(id, _)| *id == operator.id));
+                    match stored {
+                        Some((_, state)) => state.clone(),
+                        None => {
+                            SubtaskState { finished: finished.contains(&task), ..SubtaskState::new(subtask) }
+                        }
+                    }
+                });
+                operators.push(OperatorState {
+                    id: operator.id,
+                    uid: operator.uid.clone(),
+                    name: operator.name.clone(),
+                    parallelism: vertex.parallelism,
+                    max_parallelism: vertex.max_parallelism,
+                    subtasks: subtasks.collect(),
+                    coordinator: None,
+                });
+            }
+        }
+        CheckpointMetadata {
+            checkpoint_id: self.barrier.id,
+            kind: match self.barrier.kind {
+                SnapshotKind::Checkpoint => CheckpointKind::Checkpoint,
+                SnapshotKind::Savepoint(SavepointFormat::Canonical) => CheckpointKind::SavepointCanonical,
+                SnapshotKind::Savepoint(SavepointFormat::Native) => CheckpointKind::SavepointNative,
+            },
+            timestamp_ms: timestamp,
+            job_name: plan.job.name.clone(),
+            job_id,
+            operators,
+        }
+    }
+
+    /// Stores the metadata, and what is left to be stored before.
+    pub(super) fn publish(
+        &self,
+        mut metadata: CheckpointMetadata,
+    ) -> impl Future<Output = Result<Published, CheckpointError>> + Send + 'static {
+        let (writer, folder) = (Arc::clone(&self.writer), self.folder.clone());
+        let splits = self.splits.clone();
+        async move {
+            for (operator, splits) in splits {
+                let handle = writer.write(restore::encode_splits(&splits)).await?;
+                if let Some(state) = metadata.operators.iter_mut().find(|state| state.id == operator) {
+                    state.coordinator = Some(handle);
+                }
+            }
+            let written = writer.finish().await?.files;
+            if let Err(error) = folder.publish(&metadata).await {
+                // The writer has finished and takes nothing back any more. Shared files are left to a sweep.
+                let _ = folder.delete().await;
+                return Err(error);
+            }
+            let bytes = metadata.encode().len() as u64;
+            let completed =
+                Completed { id: metadata.checkpoint_id, folder, metadata: Arc::new(metadata), claimed: true };
+            Ok(Published { completed, bytes, written })
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.under_way.iter().for_each(JoinHandle::abort);
+    }
+}

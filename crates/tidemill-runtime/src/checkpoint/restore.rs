@@ -1,0 +1,397 @@
+//! What a job goes on from: state dealt out to the subtasks that there are now.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidemill_checkpoint::metadata::NativeState;
+use tidemill_checkpoint::{
+    CheckpointError, CheckpointFolder, CheckpointMetadata, CheckpointStorage, StorageFailure,
+};
+use tidemill_core::{Classified, Fault, OperatorId};
+use tidemill_network::{GateSnapshot, NetworkError};
+use tidemill_state::{
+    NativeFolder, NativeSnapshot, OperatorSnapshot, OperatorStateMode, StateError, SubtaskSnapshot,
+    redistribute,
+};
+
+use crate::checkpoint::in_flight;
+use crate::checkpoint::service::{CheckpointEnvironment, Completed, Restored};
+use crate::error::JobError;
+use crate::graph::{ExecutionPlan, NodeKind};
+use crate::source::SourceSplit;
+use crate::task::Task;
+
+/// Whose a checkpoint or savepoint is once a job has been restored from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClaimMode {
+    /// It stays whoever's it was, and nothing of it is deleted or relied on once the job has a checkpoint of its own.
+    #[default]
+    NoClaim,
+    /// It becomes the job's, which deletes it when newer ones take its place.
+    Claim,
+}
+
+/// From what a job goes on.
+#[derive(Clone, Debug)]
+pub struct RestoreSettings {
+    /// The folder of a checkpoint or savepoint.
+    pub path: String,
+    /// Whose it is from now on.
+    pub claim: ClaimMode,
+    /// Whether state of operators that the job does not have may be left out.
+    pub allow_non_restored_state: bool,
+}
+
+/// What a job was restored from when it was submitted.
+pub(crate) struct Origin {
+    pub(crate) completed: Completed,
+    pub(crate) claimed: bool,
+}
+
+impl Origin {
+    pub(crate) fn restored(&self) -> Restored {
+        Restored {
+            id: self.completed.id,
+            savepoint: self.completed.metadata.kind.is_savepoint(),
+            path: self.completed.folder.uri(),
+            claimed: self.claimed,
+        }
+    }
+}
+
+/// The state of a job, dealt out to its subtasks.
+pub(crate) struct RestoredJob {
+    /// For each operator that has some: that of each subtask.
+    operators: HashMap<OperatorId, Vec<Option<SubtaskSnapshot>>>,
+    /// For each source: the splits that its readers do not have.
+    splits: HashMap<OperatorId, Vec<SourceSplit>>,
+    /// The operators that had finished in all their subtasks, or in some.
+    finished: HashMap<OperatorId, Vec<bool>>,
+    /// For each vertex and gate: what was on its way to each subtask.
+    gates: BTreeMap<(usize, usize), Vec<Option<GateSnapshot>>>,
+}
+
+/// Under this name the splits that nobody has are stored.
+const SPLITS: &str = "splits";
+
+/// The bytes of splits.
+pub(super) fn encode_splits(splits: &[SourceSplit]) -> Vec<u8> {
+    let splits: Vec<(Arc<str>, Vec<u8>)> =
+        splits.iter().map(|split| (Arc::clone(&split.id), split.state.clone())).collect();
+    let state = OperatorSnapshot::of(SPLITS, OperatorStateMode::Split, &splits);
+    SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() }.encode()
+}
+
+fn decode_splits(bytes: &[u8]) -> Result<Vec<SourceSplit>, StateError> {
+    let mut splits = Vec::new();
+    for state in SubtaskSnapshot::decode(bytes)?.operator {
+        splits.extend(state.read::<(Arc<str>, Vec<u8>)>()?);
+    }
+    Ok(splits.into_iter().map(|(id, state)| SourceSplit { id, state }).collect())
+}
+
+/// Why something could not be restored, before it is known of which job.
+pub(super) struct Refused {
+    reason: String,
+    code: &'static str,
+    fault: Fault,
+    damaged: bool,
+}
+
+impl Refused {
+    pub(super) fn user(code: &'static str, reason: String) -> Self {
+        Self { reason, code, fault: Fault::User, damaged: false }
+    }
+
+    fn of_storage(what: &str, error: &CheckpointError) -> Self {
+        let damaged = matches!(
+            error,
+            CheckpointError::Metadata { .. }
+                | CheckpointError::Incomplete { .. }
+                | CheckpointError::StateDamaged { .. }
+                | CheckpointError::Storage { failure: StorageFailure::NotFound, .. }
+        );
+        Self { damaged, ..Refused::of(what, error) }
+    }
+
+    fn of_state(what: &str, error: &StateError) -> Self {
+        let damaged = matches!(error, StateError::Snapshot(_) | StateError::NativeFile { .. });
+        Self { damaged, ..Refused::of(what, error) }
+    }
+
+    fn at(mut self, place: &str) -> Self {
+        self.reason = format!("{place}: {}", self.reason);
+        self
+    }
+
+    fn of(what: &str, error: &(impl Classified + std::fmt::Display)) -> Self {
+        Self { reason: format!("{what}: {error}"), code: error.code(), fault: error.fault(), damaged: false }
+    }
+
+    fn in_job(self, plan: &ExecutionPlan) -> JobError {
+        let job = plan.job.name.clone();
+        JobError::Restore {
+            job,
+            reason: self.reason,
+            code: self.code,
+            fault: self.fault,
+            damaged: self.damaged,
+        }
+    }
+}
+
+impl From<NetworkError> for Refused {
+    fn from(error: NetworkError) -> Self {
+        Refused::of("records that were on their way", &error)
+    }
+}
+
+impl RestoreSettings {
+    /// Reads the metadata of what the job goes on from.
+    pub(crate) fn read(
+        &self,
+        storage: &CheckpointStorage,
+        plan: &ExecutionPlan,
+    ) -> Result<(CheckpointFolder, CheckpointMetadata), JobError> {
+        let refused = |error: CheckpointError| Refused::of_storage(&self.path, &error).in_job(plan);
+        let folder = storage.at(&self.path).map_err(refused)?;
+        let metadata = storage.block_on(folder.read_metadata()).map_err(refused)?;
+        Ok((folder, metadata))
+    }
+}
+
+/// Has the job keep the numbers of key groups that its state was written with, where it does not say how many it wants.
+pub(crate) fn adopt_max_parallelism(plan: &mut ExecutionPlan, metadata: &CheckpointMetadata) {
+    let stored: HashMap<OperatorId, u32> =
+        metadata.operators.iter().map(|state| (state.id, state.max_parallelism)).collect();
+    for (vertex, vertex_plan) in plan.job.vertices.iter_mut().zip(&plan.vertices) {
+        let nodes = vertex_plan.nodes.iter().map(|node| &plan.graph.nodes[*node]);
+        let chosen = plan.settings.max_parallelism.is_some()
+            || nodes.clone().any(|node| node.max_parallelism.is_some());
+        let known = vertex.operators.iter().find_map(|operator| stored.get(&operator.id));
+        if let Some(known) = known.filter(|known| !chosen && **known >= vertex.parallelism) {
+            vertex.max_parallelism = *known;
+        }
+    }
+}
+
+impl RestoredJob {
+    /// Reads the state of a checkpoint and deals it out to the subtasks of the job. `strict`: state of operators that the job
+    /// does not have is an error.
+    pub(crate) fn load(
+        environment: &CheckpointEnvironment,
+        folder: &CheckpointFolder,
+        metadata: &CheckpointMetadata,
+        plan: &ExecutionPlan,
+        strict: bool,
+    ) -> Result<Self, JobError> {
+        Self::try_load(environment, folder, metadata, plan, strict).map_err(|refused| refused.in_job(plan))
+    }
+
+    fn try_load(
+        environment: &CheckpointEnvironment,
+        folder: &CheckpointFolder,
+        metadata: &CheckpointMetadata,
+        plan: &ExecutionPlan,
+        strict: bool,
+    ) -> Result<Self, Refused> {
+        if strict {
+            check_all_known(metadata, plan)?;
+        }
+        let uri = folder.uri();
+        let storage = &environment.storage;
+        let read =
+            |handle| storage.block_on(folder.read(handle)).map_err(|error| Refused::of_storage(&uri, &error));
+        let mut job = Self {
+            operators: HashMap::new(),
+            splits: HashMap::new(),
+            finished: HashMap::new(),
+            gates: BTreeMap::new(),
+        };
+        // Sources that had finished only because the job was drained read on, and what they read has not been finished with.
+        let mut goes_on = false;
+        for (index, vertex) in plan.job.vertices.iter().enumerate() {
+            for operator in &vertex.operators {
+                let Some(stored) = metadata.operators.iter().find(|state| state.id == operator.id) else {
+                    continue;
+                };
+                let of_operator =
+                    |error: StateError| Refused::of_state(&format!("operator '{}'", operator.name), &error);
+                let mut snapshots = vec![SubtaskSnapshot::default(); stored.parallelism as usize];
+                let mut finished = vec![false; stored.parallelism as usize];
+                let mut in_flight: BTreeMap<u32, Vec<(u32, GateSnapshot)>> = BTreeMap::new();
+                for state in &stored.subtasks {
+                    if let Some(handle) = &state.managed {
+                        let snapshot = SubtaskSnapshot::decode(&read(handle)?).map_err(of_operator)?;
+                        snapshots[state.index as usize] = snapshot;
+                    }
+                    for native in &state.native {
+                        let snapshot =
+                            download(environment, folder, native).map_err(|refused| refused.at(&uri))?;
+                        snapshots[state.index as usize].native.push(snapshot);
+                    }
+                    finished[state.index as usize] = state.finished;
+                    for channel in &state.input_channels {
+                        let gate = GateSnapshot::decode(&read(&channel.handle)?)?;
+                        in_flight.entry(channel.edge).or_default().push((state.index, gate));
+                    }
+                }
+                let holds_splits = |snapshot: &SubtaskSnapshot| {
+                    is_source(plan, index) && snapshot.operator.iter().any(|state| !state.items.is_empty())
+                };
+                goes_on |= finished.contains(&true) && snapshots.iter().any(holds_splits);
+                let dealt = redistribute(snapshots, vertex.max_parallelism, vertex.parallelism)
+                    .map_err(of_operator)?;
+                job.operators.insert(operator.id, dealt.into_iter().map(Some).collect());
+                if let Some(handle) = &stored.coordinator {
+                    let splits = decode_splits(&read(handle)?).map_err(of_operator)?;
+                    goes_on |= !splits.is_empty();
+                    job.splits.insert(operator.id, splits);
+                }
+                let finished = if finished.iter().all(|finished| *finished) {
+                    vec![true; vertex.parallelism as usize]
+                } else if stored.parallelism == vertex.parallelism {
+                    finished
+                } else {
+                    vec![false; vertex.parallelism as usize]
+                };
+                job.finished.insert(operator.id, finished);
+                if !in_flight.is_empty() && vertex.operators[0].id != operator.id {
+                    return Err(Refused::user(
+                        "TM-RESTORE-CHAINED",
+                        format!(
+                            "it holds records on their way to '{}', which is chained behind '{}' now: restore the job from a \
+                             savepoint that was not taken with unaligned checkpoints, or keep it apart as it was",
+                            operator.name, vertex.operators[0].name
+                        ),
+                    ));
+                }
+                for (gate, of_subtasks) in in_flight {
+                    let dealt = in_flight::deal(plan, index, gate as usize, stored.parallelism, of_subtasks)?;
+                    job.gates.insert((index, gate as usize), dealt);
+                }
+            }
+        }
+        if goes_on {
+            job.finished.clear();
+        }
+        Ok(job)
+    }
+
+    /// The splits that no reader of a source has.
+    pub(crate) fn splits_left(&mut self, operator: OperatorId) -> Option<Vec<SourceSplit>> {
+        self.splits.remove(&operator)
+    }
+
+    /// Gives a task what is its own.
+    pub(crate) fn give_to(
+        &mut self,
+        plan: &ExecutionPlan,
+        task: &mut Task,
+        vertex: usize,
+    ) -> Result<(), JobError> {
+        let subtask = task.metrics.subtask as usize;
+        for (node, context) in task.contexts.iter().enumerate() {
+            let own = self.operators.get_mut(&context.operator_id).and_then(|all| all.get_mut(subtask));
+            task.restored[node] = own.and_then(Option::take);
+            let finished = self.finished.get(&context.operator_id).and_then(|all| all.get(subtask));
+            task.chain.nodes[node].finished_before = finished.copied().unwrap_or(false);
+        }
+        let Some(gates) = &mut task.gates else { return Ok(()) };
+        for ((_, gate), dealt) in self.gates.range_mut((vertex, 0)..=(vertex, usize::MAX)) {
+            let Some(own) = dealt.get_mut(subtask).and_then(Option::take) else { continue };
+            gates.restore(*gate, own).map_err(|error| Refused::from(error).in_job(plan))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_source(plan: &ExecutionPlan, vertex: usize) -> bool {
+    let head = plan.vertices[vertex].nodes.first();
+    head.is_some_and(|head| matches!(plan.graph.nodes[*head].kind, NodeKind::Source(_)))
+}
+
+/// Fetches the files of a state backend to this machine.
+fn download(
+    environment: &CheckpointEnvironment,
+    folder: &CheckpointFolder,
+    native: &NativeState,
+) -> Result<NativeSnapshot, Refused> {
+    let of_state = |error: StateError| Refused::of_state("the files of a state backend", &error);
+    let unique =
+        format!("tidemill-restore-{}-{}", std::process::id(), UNIQUE.fetch_add(1, Ordering::Relaxed));
+    let place = environment.temporary.join(unique);
+    std::fs::create_dir_all(&place).map_err(|error| Refused {
+        reason: format!(
+            "the folder {} cannot be made: {error}. Set 'io.tmp.dirs' to another",
+            place.display()
+        ),
+        code: "TM-RESTORE-FOLDER",
+        fault: Fault::External,
+        damaged: false,
+    })?;
+    let local = NativeFolder::temporary(&place);
+    let fetched = environment.storage.block_on(async {
+        for file in &native.files {
+            // Names of files come from outside; the store's own have no folders in them.
+            let name = std::path::Path::new(&file.name);
+            let Some(name) = name.file_name().filter(|plain| *plain == name) else { continue };
+            folder.download(&file.handle, place.join(name)).await?;
+        }
+        Ok(())
+    });
+    fetched.map_err(|error| Refused::of_storage("the files of a state backend", &error))?;
+    let snapshot = NativeSnapshot::decode(&native.descriptor, local).map_err(of_state)?;
+    snapshot.check_files().map_err(of_state)?;
+    Ok(snapshot)
+}
+
+static UNIQUE: AtomicU64 = AtomicU64::new(0);
+
+/// State that belongs to no operator of the job would be lost without a word.
+fn check_all_known(metadata: &CheckpointMetadata, plan: &ExecutionPlan) -> Result<(), Refused> {
+    let known = |id: OperatorId| {
+        plan.job.vertices.iter().any(|vertex| vertex.operators.iter().any(|operator| operator.id == id))
+    };
+    let holds_state =
+        |state: &&tidemill_checkpoint::metadata::OperatorState| state.handles().next().is_some();
+    let lost: Vec<String> = metadata
+        .operators
+        .iter()
+        .filter(|state| !known(state.id))
+        .filter(holds_state)
+        .map(|state| match &state.uid {
+            Some(uid) => format!("'{}' (uid '{uid}')", state.name),
+            None => format!("'{}' (without a uid)", state.name),
+        })
+        .collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Refused::user(
+        "TM-RESTORE-NO-OPERATOR",
+        format!(
+            "it holds state of operators that the job does not have: {}. Give the operators the uids that they had, or leave \
+             this state out with --allow-non-restored-state",
+            lost.join(", ")
+        ),
+    ))
+}
+
+impl RestoreSettings {
+    /// Reads all that the job goes on from.
+    pub(crate) fn load(
+        &self,
+        environment: &CheckpointEnvironment,
+        plan: &ExecutionPlan,
+        folder: CheckpointFolder,
+        metadata: CheckpointMetadata,
+    ) -> Result<(RestoredJob, Origin), JobError> {
+        let job = RestoredJob::load(environment, &folder, &metadata, plan, !self.allow_non_restored_state)?;
+        let claimed = self.claim == ClaimMode::Claim;
+        let completed =
+            Completed { id: metadata.checkpoint_id, folder, metadata: Arc::new(metadata), claimed };
+        Ok((job, Origin { completed, claimed }))
+    }
+}

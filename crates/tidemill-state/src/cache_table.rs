@@ -1,0 +1,364 @@
+//! [`CacheTable`]: the part of a stored table that is in memory, which part that is, and what of it has to be written.
+
+use std::borrow::Borrow;
+
+use tidemill_core::budget::MemoryBudget;
+use tidemill_core::{Timestamp, key_group};
+use tidemill_serialization::Key;
+
+use crate::batch::{Address, KeyBatch, NO_SLOT};
+use crate::cache::{Share, StateCache};
+use crate::error::StateError;
+use crate::heap::{HeapTable, Weight};
+use crate::stored::StoredRows;
+
+/// The store does not have it as it is here.
+pub(crate) const DIRTY: u8 = 1;
+/// The store may have a row at this address.
+pub(crate) const STORED: u8 = 2;
+/// It was used since the hand came by.
+const USED: u8 = 4;
+/// It is about to go.
+const VICTIM: u8 = 8;
+
+/// How many changes are written at once, so that writing takes little memory.
+const WRITE_AT_ONCE: usize = 32 * 1024;
+/// How many changes the trickle writes in one step, at least.
+const TRICKLE: usize = 1024;
+/// An empty table keeps the memory of this many entries.
+const KEEP: usize = 64;
+
+/// Adds to the changes to be written what makes the store have an entry as it is.
+pub(crate) type Emit<K, N, C> = fn(&mut StoredRows<K, N>, Address<'_, K, N>, &mut C, Timestamp);
+
+/// Entries by address, with marks. Which of them go when there is no more room is decided by a hand that goes round and spares what
+/// was used since it last came by (CLOCK).
+pub(crate) struct CacheTable<K, N, C> {
+    pub(crate) rows: HeapTable<K, N, C>,
+    /// By slot.
+    marks: Vec<u8>,
+    dirty: usize,
+    share: Share,
+    emit: Emit<K, N, C>,
+    /// The slot below which the hand goes on.
+    hand: usize,
+    /// The slot below which the trickle goes on.
+    cleaner: usize,
+    /// The slot below which the search for what has expired goes on.
+    sweeper: usize,
+    /// How many entries an access has added lately, at most.
+    need: usize,
+    /// How many entries this access has added.
+    added: usize,
+    /// How many entries this access has made dirty; not yet among the dirty ones.
+    soiled: usize,
+    /// The bytes that others were last told of.
+    published: usize,
+}
+
+impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
+    pub(crate) fn new(name: &str, cache: &StateCache, stamped: bool, emit: Emit<K, N, C>) -> Self {
+        Self {
+            // What it takes is counted with the cache, which it may exceed for as long as an access lasts.
+            rows: HeapTable::new(name, &MemoryBudget::unlimited("cache"), stamped),
+            marks: Vec::new(),
+            dirty: 0,
+            share: cache.share(),
+            emit,
+            hand: 0,
+            cleaner: 0,
+            sweeper: 0,
+            need: 0,
+            added: 0,
+            soiled: 0,
+            published: 0,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.bytes() + self.marks.capacity()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.len() == 0
+    }
+
+    /// Finds an entry, and takes it for used.
+    #[inline]
+    pub(crate) fn find(&mut self, at: Address<'_, K, N>) -> Option<usize> {
+        let slot = self.rows.find(at)?;
+        self.marks[slot] |= USED;
+        Some(slot)
+    }
+
+    #[inline]
+    pub(crate) fn mark(&mut self, slot: usize, marks: u8) {
+        let mark = &mut self.marks[slot];
+        self.soiled += usize::from(marks & !*mark & DIRTY);
+        *mark |= marks;
+    }
+
+    /// Takes the entries that the last batch lookup found for used, and marks them.
+    #[inline]
+    pub(crate) fn mark_found(&mut self, marks: u8) {
+        let Self { rows, marks: all, soiled, .. } = self;
+        for slot in rows.found().0 {
+            if let Some(mark) = all.get_mut(*slot as usize) {
+                *soiled += usize::from(marks & !*mark & DIRTY);
+                *mark |= marks | USED;
+            }
+        }
+    }
+
+    /// Probes for all addresses of a batch; says whether all have an entry.
+    #[inline]
+    pub(crate) fn find_batch<B: Borrow<K>>(&mut self, batch: &KeyBatch<'_, B, N>) -> bool {
+        self.rows.find_batch(batch);
+        !self.rows.found().0.contains(&NO_SLOT)
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        at: Address<'_, K, N>,
+        cell: C,
+        stamp: Timestamp,
+        marks: u8,
+    ) -> Result<usize, StateError> {
+        let slot = self.rows.insert(at, cell, stamp)?;
+        self.adopt(marks);
+        Ok(slot)
+    }
+
+    /// Adds an entry with an address that comes from another table.
+    pub(crate) fn insert_owned(
+        &mut self,
+        hash: u64,
+        (key, namespace): (K, N),
+        cell: C,
+        marks: u8,
+    ) -> Result<(), StateError> {
+        self.rows.insert_owned(hash, key, namespace, cell, 0)?;
+        self.adopt(marks);
+        Ok(())
+    }
+
+    /// Marks the entries that were added without marks.
+    pub(crate) fn adopt(&mut self, marks: u8) {
+        let added = self.rows.len() - self.marks.len();
+        self.added += added;
+        if marks & DIRTY != 0 {
+            self.soiled += added;
+        }
+        self.marks.resize(self.rows.len(), marks | USED);
+    }
+
+    /// Removes an entry: its address, what it held, its marks. The last one moves to its place.
+    pub(crate) fn take(&mut self, slot: usize) -> (Option<(K, N)>, C, u8) {
+        let (address, cell) = self.rows.take(slot);
+        let marks = self.marks.swap_remove(slot);
+        if marks & DIRTY != 0 {
+            self.count_soiled();
+            self.dirty -= 1;
+        }
+        (address, cell, marks)
+    }
+
+    fn count_soiled(&mut self) {
+        self.dirty += std::mem::take(&mut self.soiled);
+    }
+
+    /// The next slot, round and round, for the search for what has expired.
+    pub(crate) fn next_to_sweep(&mut self) -> Option<usize> {
+        if self.sweeper == 0 || self.sweeper > self.rows.len() {
+            self.sweeper = self.rows.len();
+        }
+        self.sweeper = self.sweeper.checked_sub(1)?;
+        Some(self.sweeper)
+    }
+
+    /// Ends an access: makes room where it is lacking, and writes some of what is dirty where that is too much.
+    #[inline]
+    pub(crate) fn settle(&mut self, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        let as_before = self.added == 0 && self.soiled == 0 && self.bytes() == self.published;
+        if as_before && self.share.excess() == 0 && !self.share.is_asked() {
+            return Ok(());
+        }
+        self.make_room(store)
+    }
+
+    fn make_room(&mut self, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        let soiled = self.soiled;
+        self.count_soiled();
+        self.need = std::mem::take(&mut self.added).max(self.need - self.need / 8);
+        self.publish();
+        if self.share.excess() > 0 {
+            self.release(self.share.used().saturating_sub(self.share.excess()), store)?;
+        } else if self.share.must_give() {
+            self.release(self.share.used() / 2, store)?;
+        } else if self.rows.room() < self.need {
+            self.prepare(store)?;
+        }
+        if self.share.is_too_dirty() {
+            self.clean_some(TRICKLE.max(2 * soiled).min(WRITE_AT_ONCE), store)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let dirty = if self.dirty == 0 { 0 } else { self.dirty * (self.rows.entry_bytes() + 1) };
+        self.published = self.bytes();
+        // An empty table that keeps a little memory is none.
+        let used = if self.is_empty() { 0 } else { self.bytes() };
+        self.share.publish(used, dirty);
+    }
+
+    /// Sees to it that the entries of the next access have room: by growing, where that is allowed, or by evicting.
+    fn prepare(&mut self, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        let full = self.rows.full();
+        if full - self.rows.len() >= self.need {
+            self.rows.rehash();
+            return Ok(());
+        }
+        let growth = self.rows.columns_for(full + 1).saturating_sub(self.rows.columns_for(full)) + full;
+        if self.share.has_free(growth) {
+            return Ok(());
+        }
+        self.share.ask_for(growth);
+        self.evict(self.need.max(self.rows.len() / 16), store)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Evicts until the table takes no more than `target` bytes.
+    fn release(&mut self, target: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        while !self.is_empty() {
+            let len = self.rows.len();
+            let least = self.rows.columns_for(len) + self.rows.weight() + len;
+            if least <= target {
+                break;
+            }
+            self.evict((len / 8).max(TRICKLE), store)?;
+        }
+        if self.bytes() > target {
+            // An empty table keeps a little, so that the next access need not allocate it.
+            self.rows.shrink_to(if self.is_empty() { KEEP } else { self.rows.len() });
+            self.marks.shrink_to(self.rows.len());
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn evict(&mut self, count: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        let mut victims = self.choose(count.min(self.rows.len()));
+        // From the last to the first, for the last entry moves into each place that is freed.
+        victims.sort_unstable_by(|a, b| b.cmp(a));
+        for slot in &victims {
+            if self.marks[*slot as usize] & DIRTY != 0 {
+                self.emit(*slot as usize, store)?;
+            }
+        }
+        store.flush()?;
+        for slot in victims {
+            self.take(slot as usize);
+        }
+        Ok(())
+    }
+
+    /// Which entries go.
+    fn choose(&mut self, count: usize) -> Vec<u32> {
+        let mut victims = Vec::with_capacity(count);
+        // In two rounds the hand spares nothing any more.
+        for _ in 0..2 * self.marks.len() {
+            if victims.len() == count {
+                break;
+            }
+            if self.hand == 0 || self.hand > self.marks.len() {
+                self.hand = self.marks.len();
+            }
+            self.hand -= 1;
+            let mark = &mut self.marks[self.hand];
+            if *mark & USED != 0 {
+                *mark &= !USED;
+            } else if *mark & VICTIM == 0 {
+                *mark |= VICTIM;
+                victims.push(self.hand as u32);
+            }
+        }
+        victims
+    }
+
+    /// Adds the change of one entry to those to be written, and takes the entry for clean.
+    fn emit(&mut self, slot: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        let hash = self.rows.hash(slot);
+        if let Some((key, namespace, cell, stamp)) = self.rows.entry_mut(slot) {
+            // Without a namespace the hash of the address is that of the key.
+            let hash = if size_of::<N>() == 0 { hash } else { key.routing_hash() };
+            (self.emit)(store, Address { hash, key, namespace }, cell, stamp);
+        }
+        self.marks[slot] = self.marks[slot] & !DIRTY | STORED;
+        self.dirty -= 1;
+        self.rows.reweigh(slot)?;
+        if store.writes.len() >= WRITE_AT_ONCE { store.flush() } else { Ok(()) }
+    }
+
+    /// Writes some of the changes, those first that have waited longest, about.
+    fn clean_some(&mut self, count: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        let mut left = count.min(self.dirty);
+        for _ in 0..self.marks.len() {
+            if left == 0 {
+                break;
+            }
+            if self.cleaner == 0 || self.cleaner > self.marks.len() {
+                self.cleaner = self.marks.len();
+            }
+            self.cleaner -= 1;
+            if self.marks[self.cleaner] & DIRTY != 0 {
+                self.emit(self.cleaner, store)?;
+                left -= 1;
+            }
+        }
+        store.flush()?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Writes all changes, in the order of key groups: a store that is given neighbours one after the other looks for the place of
+    /// each not far from the last.
+    pub(crate) fn flush(&mut self, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        self.count_soiled();
+        if size_of::<N>() > 0 || self.dirty < WRITE_AT_ONCE {
+            return self.clean_some(self.dirty, store);
+        }
+        let parallelism = store.scope.max_parallelism;
+        let group =
+            |rows: &HeapTable<K, N, C>, slot| usize::from(key_group::key_group(rows.hash(slot), parallelism));
+        let is_dirty = |(_, mark): &(usize, &u8)| **mark & DIRTY != 0;
+        // Where the next slot of each key group goes.
+        let mut places = vec![0; parallelism as usize + 1];
+        for (slot, _) in self.marks.iter().enumerate().filter(is_dirty) {
+            places[group(&self.rows, slot) + 1] += 1;
+        }
+        for group in 1..places.len() {
+            places[group] += places[group - 1];
+        }
+        let mut slots = vec![0u32; self.dirty];
+        for (slot, _) in self.marks.iter().enumerate().filter(is_dirty) {
+            let place = &mut places[group(&self.rows, slot)];
+            slots[*place] = slot as u32;
+            *place += 1;
+        }
+        slots.into_iter().try_for_each(|slot| self.emit(slot as usize, store))?;
+        store.flush()?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Forgets everything, changes too.
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+        self.marks.clear();
+        (self.dirty, self.soiled, self.added) = (0, 0, 0);
+        self.rows.shrink_to(KEEP);
+        self.publish();
+    }
+}
