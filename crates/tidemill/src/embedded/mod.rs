@@ -181,6 +181,8 @@ impl Executor for EmbeddedExecutor {
             Ok(job) => job,
             Err(error) => {
                 log_failure(&error, &configuration);
+                // The program may end here.
+                drop(environment);
                 end_if_cancelled(&error, signals.stop());
                 return Err(error);
             }
@@ -195,6 +197,8 @@ impl Executor for EmbeddedExecutor {
         tracing::info!(job = job.graph().name, status = ?job.status(), "ended");
         if let Err(error) = &ended {
             log_failure(error, &configuration);
+            // The program may end here.
+            drop(environment);
             end_if_cancelled(error, signal);
         }
         ended.map(|()| JobResult::of(&job))
