@@ -148,8 +148,8 @@ pub trait Operator: Send {
     }
 
     /// A checkpoint that holds an earlier [`snapshot`](Self::snapshot) of this operator is complete: what has waited for that
-    /// may be made visible outside. The same call follows a restart from that checkpoint when it may have been lost, so it
-    /// has to be harmless a second time; and one for a later checkpoint stands for those before it.
+    /// may be made visible outside. The call for a later checkpoint stands for those before it. It may be lost with its
+    /// attempt: an operator that is restored knows by that alone that the checkpoint it is restored from is complete.
     fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
         let _ = checkpoint;
         Ok(())

@@ -174,7 +174,7 @@ impl Pending {
             }
             let written = writer.finish().await?.files;
             if let Err(error) = folder.publish(&metadata).await {
-                // The writer has finished and takes nothing back any more. Shared files are left to a sweep.
+                // The writer has finished and takes nothing back any more. Shared files stay.
                 let _ = folder.delete().await;
                 return Err(error);
             }

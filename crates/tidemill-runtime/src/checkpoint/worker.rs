@@ -220,6 +220,9 @@ impl Worker {
             if self.coordinator.next_deadline().is_some_and(|due| due <= now) {
                 self.tell(CoordinatorEvent::Tick);
             }
+            // What they waited for may have been given up.
+            let finishing: Vec<usize> = self.finishing.iter().copied().collect();
+            finishing.into_iter().for_each(|task| self.finish(task));
             if self.ask_for_last_at.is_some_and(|due| due <= now) {
                 self.ask_for_last_at = None;
                 self.ask_for_last();
@@ -278,6 +281,7 @@ impl Worker {
             Reported::Failed { message, reply } => {
                 self.tell(CoordinatorEvent::JobFailing { message });
                 self.running = None;
+                self.finishing.clear();
                 self.ask_for_last_at = None;
                 let _ = reply.send(self.fatal.take());
             }
@@ -307,7 +311,6 @@ impl Worker {
             Reported::TaskFinished { task, .. } => {
                 self.at_end(task);
                 self.finishing.insert(task);
-                self.finish(task);
             }
             Reported::Stored { task, id, result, .. } => self.stored(task, id, result),
             Reported::Published { id, result } => self.published(id, result),
@@ -549,7 +552,6 @@ impl Worker {
                 self.tell(CoordinatorEvent::Decline { task, checkpoint_id: id, reason, message });
             }
         }
-        self.finish(task);
     }
 
     fn published(&mut self, id: CheckpointId, result: Result<Published, String>) {
