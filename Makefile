@@ -18,7 +18,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 # Passed on to the program: make demo ARGS="-D parallelism.default=4"
 ARGS ?=
 
-.PHONY: help setup demo test fuzz bench doc fmt lint deny clean clean-all
+.PHONY: help setup demo test chaos fuzz bench doc fmt lint deny clean clean-all
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,14 @@ test: ## run all tests, those in the documentation included; ARGS goes to cargo 
 	@scripts/claim-cache
 	@scripts/announce-build
 	@cargo test --release --locked --workspace $(ARGS)
+
+chaos: ## kill jobs with kill -9 at random moments, CHAOS_KILLS=50 each; CHAOS_SEED=n repeats a run
+	@scripts/setup
+	@scripts/claim-cache
+	@scripts/announce-build
+	@cargo build --release --locked --workspace --examples
+	@CHAOS_KILLS=$${CHAOS_KILLS:-50} CHAOS_SEED=$${CHAOS_SEED:-$$RANDOM} \
+		cargo test --release --locked --workspace --test it chaos:: -- --nocapture --test-threads=1 $(ARGS)
 
 fuzz: ## look for inputs that decoders handle wrongly, FUZZ_SECONDS=60 for each target; ARGS names targets
 	@scripts/setup

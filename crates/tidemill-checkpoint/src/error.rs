@@ -196,6 +196,23 @@ pub enum CheckpointError {
         /// What the system says.
         detail: String,
     },
+    /// Two processes would take checkpoints into one folder.
+    #[error(
+        "another process takes checkpoints into {location}: the job runs still. Stop it first; 'tidemill list' shows what runs on \
+         this machine"
+    )]
+    InUse {
+        /// The folder.
+        location: String,
+    },
+    /// State cannot be encoded beside its task.
+    #[error("the state of subtask {subtask} cannot be encoded: {reason}")]
+    NotEncoded {
+        /// The subtask.
+        subtask: u32,
+        /// What is wrong.
+        reason: String,
+    },
     /// More is asked of a checkpoint's writer after it failed or was given up.
     #[error("the files of {location} are not written any more: an earlier write failed or was cancelled")]
     WriterClosed {
@@ -216,6 +233,26 @@ pub enum CheckpointError {
     /// The asynchronous runtime that storage works on is shut down.
     #[error("storage cannot go on: its asynchronous runtime is shut down")]
     RuntimeGone,
+}
+
+impl CheckpointError {
+    /// Whether what was to be read is damaged or not there: another checkpoint may do. Whether a storage that cannot be reached has
+    /// it is not known.
+    ///
+    /// ```
+    /// use tidemill_checkpoint::CheckpointError;
+    ///
+    /// assert!(CheckpointError::Incomplete { location: "file:///checkpoints/chk-7".to_owned() }.is_damage());
+    /// ```
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            CheckpointError::Metadata { .. }
+                | CheckpointError::Incomplete { .. }
+                | CheckpointError::StateDamaged { .. }
+                | CheckpointError::Storage { failure: StorageFailure::NotFound, .. }
+        )
+    }
 }
 
 fn tries(attempts: u32) -> String {
@@ -247,6 +284,8 @@ impl Classified for CheckpointError {
                 StorageFailure::Other => "TM-CHECKPOINT-STORAGE",
             },
             CheckpointError::LocalFile { .. } => "TM-CHECKPOINT-LOCAL-FILE",
+            CheckpointError::InUse { .. } => "TM-CHECKPOINT-IN-USE",
+            CheckpointError::NotEncoded { .. } => "TM-CHECKPOINT-NOT-ENCODED",
             CheckpointError::WriterClosed { .. } => "TM-CHECKPOINT-WRITER-CLOSED",
             CheckpointError::UnexpectedCheckpoint { .. } => "TM-CHECKPOINT-UNEXPECTED",
             CheckpointError::BlockingInRuntime => "TM-CHECKPOINT-BLOCKING-IN-RUNTIME",
@@ -259,6 +298,7 @@ impl Classified for CheckpointError {
             CheckpointError::Incomplete { .. }
             | CheckpointError::InvalidUri { .. }
             | CheckpointError::NoDirectory { .. }
+            | CheckpointError::InUse { .. }
             | CheckpointError::Setup { .. } => Fault::User,
             CheckpointError::Storage { failure, .. } => match failure {
                 StorageFailure::BucketMissing
@@ -271,7 +311,8 @@ impl Classified for CheckpointError {
             CheckpointError::Metadata { .. }
             | CheckpointError::StateDamaged { .. }
             | CheckpointError::LocalFile { .. } => Fault::External,
-            CheckpointError::WriterClosed { .. }
+            CheckpointError::NotEncoded { .. }
+            | CheckpointError::WriterClosed { .. }
             | CheckpointError::UnexpectedCheckpoint { .. }
             | CheckpointError::BlockingInRuntime
             | CheckpointError::RuntimeGone => Fault::Internal,

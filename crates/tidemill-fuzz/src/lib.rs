@@ -12,6 +12,7 @@
 
 pub mod avro;
 pub mod channels;
+pub mod checkpoints;
 pub mod choices;
 pub mod configuration;
 pub mod evolved;
@@ -28,7 +29,7 @@ pub mod values;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("values", values::values),
     ("batches", values::batches),
     ("migrated_batches", values::migrated_batches),
@@ -38,6 +39,8 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("foreign", foreign::foreign),
     ("state", state::state),
     ("channels", channels::channels),
+    ("checkpoint_metadata", checkpoints::checkpoint_metadata),
+    ("native_snapshots", checkpoints::native_snapshots),
     ("configuration", configuration::configuration),
     ("avro_schemas", avro::avro_schemas),
     ("avro_values", avro::avro_values),

@@ -10,7 +10,7 @@ use tidemill_serialization::{Data, Date, Decimal, Generic, Schema, SerializerSna
 use crate::evolved::{self, ForEach, PAIRS, for_pair, old};
 use crate::foreign::{Anything, Nested, Octets, OldOctets, Shape, Visit};
 use crate::shapes::{Event, Everything, Point, Scalars, Sparse, Tree, Unit, encoded};
-use crate::{channels, state};
+use crate::{channels, checkpoints, state};
 
 /// One input: its target, the name of its file, its bytes.
 pub type Seed = (&'static str, String, Vec<u8>);
@@ -25,6 +25,7 @@ pub fn seeds() -> Vec<Seed> {
     foreign(&mut seeds);
     states(&mut seeds);
     exchanges(&mut seeds);
+    checkpoints(&mut seeds);
     configurations(&mut seeds);
     avro(&mut seeds);
     seeds
@@ -425,6 +426,21 @@ fn configurations(seeds: &mut Vec<Seed>) {
     let whole = "parallelism.default: 2\ntaskmanager.memory.process.size: 4gb\nparalelism.default: 3\n\
                  pipeline.jobvertex-parallelism-overrides: a:1,b:2\npipeline.auto-watermark-interval: x\n";
     add(seeds, "configuration", "whole", 1, whole.as_bytes());
+}
+
+fn checkpoints(seeds: &mut Vec<Seed>) {
+    for (target, whole) in [
+        ("checkpoint_metadata", checkpoints::metadata().encode()),
+        ("native_snapshots", checkpoints::native().descriptor()),
+    ] {
+        add(seeds, target, "whole", 0, &whole);
+        // Its checksum is made anew.
+        let body = &whole[..whole.len() - 8];
+        add(seeds, target, "body", 1, body);
+        add(seeds, target, "cut", 1, &body[..body.len() / 2]);
+        add(seeds, target, "too-many", 1, &[&body[..5], &[0xff; 9], &[1]].concat());
+        add(seeds, target, "another-version", 1, &[&body[..4], &[9], &body[5..]].concat());
+    }
 }
 
 fn avro(seeds: &mut Vec<Seed>) {

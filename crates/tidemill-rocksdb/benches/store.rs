@@ -1,5 +1,5 @@
 //! What RocksDB and the cache in front of it do in situations that a job gets into; each is a name:
-//! `cargo bench -p tidemill-rocksdb --bench store -- absent`, `buffers`, `barrier`, `memory [--gib 10] [--minutes 10]`.
+//! `cargo bench -p tidemill-rocksdb --bench store -- absent`, `buffers`, `barrier [--mib 1024]`, `memory [--gib 10] [--seconds 600]`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // A table of results is what it is for.
 
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use tidemill_core::hash::RoutingHash;
 use tidemill_rocksdb::{RocksDbStore, Ticker};
 use tidemill_state::{
-    KeyBatch, KeyedStateBackend, OrderedStore, StateBackend, StateCache, StateError, Storage, SubtaskContext,
-    ValueState, ValueStateDescriptor,
+    KeyBatch, KeyedStateBackend, NativeStore, OrderedStore, RowKeys, StateBackend, StateCache, StateError,
+    Storage, SubtaskContext, TableId, ValueState, ValueStateDescriptor, WriteBatch,
 };
 
 use common::{BATCH, Keys, Over, Random, Slot, counts, median, rounds, subtask};
@@ -96,8 +96,8 @@ fn buffers() {
     }
 }
 
-/// A store behind a cache.
-struct Behind(Arc<RocksDbStore>, StateCache);
+/// A store behind a cache, which writes all rows by way of RocksDB's write buffers, if that is wanted.
+struct Behind(Arc<dyn OrderedStore>, StateCache);
 
 impl StateBackend for Behind {
     fn name(&self) -> &'static str {
@@ -105,46 +105,101 @@ impl StateBackend for Behind {
     }
 
     fn open(&self, _: &SubtaskContext) -> Result<Storage, StateError> {
-        Ok(Storage::Cached(Arc::<RocksDbStore>::clone(&self.0), self.1.clone()))
+        Ok(Storage::Cached(Arc::clone(&self.0), self.1.clone()))
     }
 }
 
-/// How long a barrier waits for what is dirty, with and without the trickle.
+/// A store that has no better way to write many rows than to write each.
+struct Buffered(Arc<RocksDbStore>);
+
+impl OrderedStore for Buffered {
+    fn open_table(&self, state: &str) -> Result<TableId, StateError> {
+        self.0.open_table(state)
+    }
+
+    fn multi_get(
+        &self,
+        table: TableId,
+        keys: &RowKeys,
+        found: &mut dyn FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), StateError> {
+        self.0.multi_get(table, keys, found)
+    }
+
+    fn write(&self, table: TableId, batch: &WriteBatch) -> Result<(), StateError> {
+        self.0.write(table, batch)
+    }
+
+    fn scan(
+        &self,
+        table: TableId,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StateError> {
+        self.0.scan(table, from, to, visit)
+    }
+
+    fn native(&self) -> Option<&dyn NativeStore> {
+        self.0.native()
+    }
+}
+
+/// How long a barrier waits: for what is dirty to be written, and for the files to be linked. The cache is full, and a tenth or all
+/// of its entries were changed since the last checkpoint; with and without the trickle, and with all that is written going by way of
+/// RocksDB's write buffers.
 fn barrier() {
     let mib = argument("--mib", 1024.0);
+    println!("A cache of {mib} MiB:\n");
     println!(
-        "| cache of {mib} MiB | cached MiB | dirty MiB at the barrier | seconds of flush | of them stalled |"
+        "| entries changed | how | dirty MiB at the barrier | s to write them | s to link files | M changes/s before |"
     );
-    println!("|---|---:|---:|---:|---:|");
-    for trickle in [true, false] {
+    println!("|---|---|---:|---:|---:|---:|");
+    let ways = [
+        (true, true, "trickle, then files"),
+        (false, true, "files"),
+        (true, false, "trickle, then buffers"),
+        (false, false, "buffers"),
+    ];
+    for (trickle, files, how) in ways {
         let slot = Slot::new(256.0, 0.0, &[COUNTED]);
         let store = Arc::new(slot.backend.open_store(&subtask()).unwrap());
         let values = StateCache::with_trickle((mib * f64::from(1 << 20)) as usize, trickle);
-        let (mut state, count) = counts(&Behind(Arc::clone(&store), values.clone()));
+        let ordered: Arc<dyn OrderedStore> =
+            if files { Arc::<RocksDbStore>::clone(&store) } else { Arc::new(Buffered(Arc::clone(&store))) };
+        let (mut state, count) = counts(&Behind(ordered, values.clone()));
         // The table grows by doubling: just after it did for the last time, then nearly full.
         let (mut next, mut end) = (0u64, u64::MAX);
         while next < end {
-            update(&mut state, count, &(next..next + BATCH as u64).collect::<Vec<_>>());
+            // Without a look into RocksDB for keys that are not there yet, which is what takes longest.
+            for key in next..next + BATCH as u64 {
+                state.set_current_key(&key, key.routing_hash()).unwrap();
+                count.update(&mut state, 0).unwrap();
+            }
             next += BATCH as u64;
             if end == u64::MAX && values.used() > values.limit() / 2 {
                 end = next / 8 * 15;
             }
         }
-        let mut random = Random(7);
-        for _ in 0..next / BATCH as u64 / 2 {
-            update(&mut state, count, &(0..BATCH).map(|_| random.next() % next).collect::<Vec<_>>());
+        drop(state.snapshot_native().unwrap());
+        for tenths in [1, 10] {
+            let changes = next / 10 * tenths / BATCH as u64;
+            let start = Instant::now();
+            for batch in 0..changes {
+                // Each once, in any order.
+                let any = |place: u64| (batch * BATCH as u64 + place) * 0x9e37_79b1 % next;
+                update(&mut state, count, &(0..BATCH as u64).map(any).collect::<Vec<_>>());
+            }
+            let speed = (changes * BATCH as u64) as f64 / 1e6 / start.elapsed().as_secs_f64();
+            let dirty = values.dirty() >> 20;
+            let start = Instant::now();
+            state.flush().unwrap();
+            let written = start.elapsed().as_secs_f64();
+            drop(state.snapshot_native().unwrap());
+            let linked = start.elapsed().as_secs_f64() - written;
+            let share = format!("{} % of {:.1} M", tenths * 10, next as f64 / 1e6);
+            println!("| {share} | {how} | {dirty} | {written:.2} | {linked:.2} | {speed:.2} |");
         }
-        let (used, dirty) = (values.used() >> 20, values.dirty() >> 20);
-        let stalled = store.ticker(Ticker::StallMicros);
-        let start = Instant::now();
-        state.flush().unwrap();
-        let stalled = Duration::from_micros(store.ticker(Ticker::StallMicros) - stalled).as_secs_f64();
-        let what = if trickle { "with the trickle" } else { "without" };
-        let seconds = start.elapsed().as_secs_f64();
-        println!(
-            "| {what}, {:.1} M keys | {used} | {dirty} | {seconds:.2} | {stalled:.2} |",
-            next as f64 / 1e6
-        );
     }
 }
 
@@ -180,7 +235,7 @@ fn memory() {
     const LIMIT: f64 = 1024.0;
     // What Flink's model leaves a process of 1 GiB for state.
     const MANAGED: f64 = 230.0;
-    let (gib, minutes) = (argument("--gib", 1.0), argument("--minutes", 0.5));
+    let (gib, minutes) = (argument("--gib", 1.0), argument("--seconds", 30.0) / 60.0);
     let keys = (gib * f64::from(1 << 30) / 256.0) as u64;
     let slot = Slot::new(MANAGED, 0.5, &[("writebuffer.size", "16 mb")]);
     let mut state = KeyedStateBackend::<u64>::open(&slot.backend as &dyn StateBackend, subtask()).unwrap();

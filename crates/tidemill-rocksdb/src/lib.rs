@@ -7,6 +7,7 @@
 //! This is the only crate that names RocksDB, which takes a long time to compile.
 
 mod backend;
+mod bulk;
 mod database;
 mod error;
 mod memory;

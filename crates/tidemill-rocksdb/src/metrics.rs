@@ -1,6 +1,6 @@
 //! [`MetricSettings`] and [`RocksDbMetrics`]: the figures of RocksDB that are switched on, for whoever shows them.
 
-use std::sync::Weak;
+use std::sync::{Arc, OnceLock, Weak};
 
 use rust_rocksdb::statistics::Ticker;
 use tidemill_core::config::options as keys;
@@ -124,12 +124,13 @@ impl MetricSettings {
 
 /// The figures of one RocksDB.
 pub(crate) struct RocksDbMetrics {
-    opened: Weak<Opened>,
+    /// Empty until a table is opened.
+    opened: Weak<OnceLock<Arc<Opened>>>,
     settings: MetricSettings,
 }
 
 impl RocksDbMetrics {
-    pub(crate) fn new(opened: Weak<Opened>, settings: MetricSettings) -> Self {
+    pub(crate) fn new(opened: Weak<OnceLock<Arc<Opened>>>, settings: MetricSettings) -> Self {
         Self { opened, settings }
     }
 }
@@ -140,7 +141,7 @@ impl NativeMetrics for RocksDbMetrics {
     }
 
     fn read(&self, report: &mut dyn FnMut(NativeMetric<'_>)) {
-        let Some(opened) = self.opened.upgrade() else { return };
+        let Some(opened) = self.opened.upgrade().and_then(|store| store.get().cloned()) else { return };
         for (name, ticker) in &self.settings.tickers {
             report(NativeMetric { state: None, name, value: opened.options.get_ticker_count(*ticker) });
         }

@@ -5,8 +5,8 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 
-use rust_rocksdb::FlushOptions;
 use rust_rocksdb::checkpoint::Checkpoint;
+use rust_rocksdb::{ErrorKind, FlushOptions};
 use tidemill_state::{NativeFile, NativeFiles, NativeFolder, StateError};
 
 use crate::database::Opened;
@@ -35,10 +35,11 @@ pub(crate) fn checkpoint(
     at_once.set_wait(false);
     for family in opened.all_families() {
         if let Some(family) = opened.db.cf_handle(&family) {
-            opened
-                .db
-                .flush_cf_opt(&family, &at_once)
-                .map_err(|error| failed("write a table to disk", &error))?;
+            match opened.db.flush_cf_opt(&family, &at_once) {
+                // It has too many files to be merged: making the checkpoint waits for that.
+                Err(error) if error.kind() == ErrorKind::TryAgain => {}
+                flushed => flushed.map_err(|error| failed("write a table to disk", &error))?,
+            }
         }
     }
     let folder = NativeFolder::temporary(folder);

@@ -16,6 +16,7 @@ use tidemill_state::{
     StateError, TableId, Write, WriteBatch,
 };
 
+use crate::bulk;
 use crate::database::{Opened, Setup, StoreFolder};
 use crate::error::RocksDbError;
 use crate::memory::SlotMemory;
@@ -26,6 +27,9 @@ use crate::snapshot::{self, new_store_id};
 
 /// The name of the backend, which snapshots say as well.
 pub(crate) const NAME: &str = "rocksdb";
+
+/// With so many files that are not merged yet RocksDB slows down writes (`level0_slowdown_writes_trigger`), and no files are added.
+const FILES_AT_MOST: u64 = 20;
 
 /// How many bytes are read at once when a whole table is gone through.
 const SCAN_AHEAD: usize = 2 << 20;
@@ -46,7 +50,7 @@ const SCAN_AHEAD: usize = 2 << 20;
 /// ```
 pub struct RocksDbStore {
     /// Opened when the first table is, or from the files of a snapshot.
-    opened: OnceLock<Arc<Opened>>,
+    opened: Arc<OnceLock<Arc<Opened>>>,
     opening: Mutex<()>,
     setup: Arc<Setup>,
     writes: WriteOptions,
@@ -94,7 +98,7 @@ impl RocksDbStore {
         let setup = Arc::new(Setup::new(settings, memory)?);
         let mut writes = WriteOptions::default();
         writes.disable_wal(true);
-        let (opened, opening) = (OnceLock::new(), Mutex::new(()));
+        let (opened, opening) = (Arc::default(), Mutex::new(()));
         Ok(Self { opened, opening, setup, writes, folder, id: new_store_id(), beside: AtomicU64::new(1) })
     }
 
@@ -245,8 +249,10 @@ impl OrderedStore for RocksDbStore {
 
     fn metrics(&self) -> Option<Arc<dyn NativeMetrics>> {
         let settings = &self.setup.settings.metrics;
-        let opened = self.opened.get().filter(|_| settings.any())?;
-        Some(Arc::new(RocksDbMetrics::new(Arc::downgrade(opened), settings.clone())))
+        if !settings.any() {
+            return None;
+        }
+        Some(Arc::new(RocksDbMetrics::new(Arc::downgrade(&self.opened), settings.clone())))
     }
 
     fn multi_get(
@@ -298,6 +304,22 @@ impl OrderedStore for RocksDbStore {
             }
         }
         opened.db.write_opt(&changes, &self.writes).map_err(|error| failed("write rows", &error))
+    }
+
+    fn write_many(
+        &self,
+        table: TableId,
+        next: &mut dyn FnMut(&mut WriteBatch) -> Result<bool, StateError>,
+    ) -> Result<(), StateError> {
+        // Files that it takes in are not slowed down when it cannot merge as fast as they come; what is written to its buffers is.
+        if self.property(table, "rocksdb.num-files-at-level0")?.unwrap_or(0) < FILES_AT_MOST {
+            return bulk::write(self.opened()?, &self.setup, table, self.beside("bulk"), next);
+        }
+        let mut batch = WriteBatch::default();
+        while next(&mut batch)? {
+            self.write(table, &batch)?;
+        }
+        Ok(())
     }
 
     fn scan(

@@ -148,6 +148,9 @@ impl OperatorContext {
         let mut backend = KeyedStateBackend::open(&*self.state_backend, subtask)?;
         backend.set_listener(self.state_listener.clone());
         backend.restore(restored)?;
+        if let Some(store) = backend.native_metrics() {
+            self.metrics.watch_store(store);
+        }
         Ok(backend)
     }
 }

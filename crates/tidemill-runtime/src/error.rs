@@ -108,6 +108,22 @@ pub enum JobError {
         /// Whether it is damaged or not there, so that an older one may do.
         damaged: bool,
     },
+    /// A checkpoint or savepoint that somebody asked for was not taken; the job goes on.
+    #[error("of job '{job}' no checkpoint or savepoint was taken: {reason}")]
+    Snapshot {
+        /// The job.
+        job: String,
+        /// Why.
+        reason: String,
+    },
+    /// The numbers of subtasks of a job were not changed.
+    #[error("job '{job}' was not rescaled: {reason}")]
+    Rescale {
+        /// The job.
+        job: String,
+        /// Why.
+        reason: String,
+    },
     /// The job has failed, and its restart strategy does not start it again.
     #[error("{failure}\n{reason}")]
     GaveUp {
@@ -231,6 +247,8 @@ impl Classified for JobError {
             JobError::Thread { .. } => "TM-JOB-THREAD",
             JobError::Stuck { .. } => "TM-JOB-STUCK",
             JobError::Checkpoints { .. } => "TM-JOB-CHECKPOINTS",
+            JobError::Snapshot { .. } => "TM-JOB-SNAPSHOT",
+            JobError::Rescale { .. } => "TM-JOB-RESCALE",
             JobError::Restore { code, .. } | JobError::Again { code, .. } => code,
             JobError::GaveUp { failure, .. } => failure.code(),
         }
@@ -240,7 +258,9 @@ impl Classified for JobError {
         match self {
             JobError::StateBackend { source, .. } => source.fault(),
             JobError::Operator(failure) => failure.error.fault(),
-            JobError::Thread { .. } | JobError::Checkpoints { .. } => Fault::External,
+            JobError::Thread { .. } | JobError::Checkpoints { .. } | JobError::Snapshot { .. } => {
+                Fault::External
+            }
             JobError::Restore { fault, .. } | JobError::Again { fault, .. } => *fault,
             JobError::GaveUp { failure, .. } => failure.fault(),
             _ => Fault::User,

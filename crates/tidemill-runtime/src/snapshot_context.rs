@@ -26,7 +26,8 @@ impl SnapshotContext {
         Self { checkpoint: barrier.id, kind: barrier.kind }
     }
 
-    /// The snapshot of keyed state in the form that is wanted: that of its backend, but for canonical savepoints.
+    /// The snapshot of keyed state in the form that is wanted: that of its backend, but for canonical savepoints. What lies in
+    /// memory is still to be [completed](SubtaskSnapshot::complete), which is done beside the task.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -44,9 +45,9 @@ impl SnapshotContext {
     /// When the state cannot be read or encoded.
     pub fn keyed<K: Key>(&self, backend: &mut KeyedStateBackend<K>) -> Result<SubtaskSnapshot, StateError> {
         match self.kind {
-            SnapshotKind::Savepoint(SavepointFormat::Canonical) => backend.snapshot(),
+            SnapshotKind::Savepoint(SavepointFormat::Canonical) => backend.begin_snapshot(),
             SnapshotKind::Checkpoint | SnapshotKind::Savepoint(SavepointFormat::Native) => {
-                backend.snapshot_native()
+                backend.begin_native_snapshot()
             }
         }
     }

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// How many bytes may be dirty however large the cache is.
+const DIRTY_AT_MOST: usize = 64 << 20;
+
 /// The memory for values of states that are kept in a store, shared by all states of all subtasks of a slot. Clones are handles
 /// on the same memory.
 ///
@@ -149,12 +152,12 @@ impl Share {
         self.is_asked() && self.used > self.fair() && self.cache.0.starved.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether some of the changes of this table are to be written: all together are above a quarter of the limit, and these above
-    /// their share of that.
+    /// Whether some of the changes of this table are to be written: all together are above a quarter of the limit, or more than a
+    /// barrier writes in short time, and these above their share of that.
     #[inline]
     pub(crate) fn is_too_dirty(&self) -> bool {
-        let quarter = self.cache.limit() / 4;
-        self.cache.0.trickle && self.cache.dirty() > quarter && self.dirty > quarter / self.cache.tables()
+        let most = (self.cache.limit() / 4).min(DIRTY_AT_MOST);
+        self.cache.0.trickle && self.cache.dirty() > most && self.dirty > most / self.cache.tables()
     }
 }
 

@@ -9,7 +9,7 @@ use tidemill_serialization::Key;
 use crate::batch::{Address, KeyBatch, NO_SLOT};
 use crate::cache::{Share, StateCache};
 use crate::error::StateError;
-use crate::heap::{HeapTable, Weight};
+use crate::heap::{BLOCK, HeapTable, Weight};
 use crate::stored::StoredRows;
 
 /// The store does not have it as it is here.
@@ -23,6 +23,8 @@ const VICTIM: u8 = 8;
 
 /// How many changes are written at once, so that writing takes little memory.
 const WRITE_AT_ONCE: usize = 32 * 1024;
+/// How many changes the trickle writes at once when there are many: those of some key groups, so that they are neighbours.
+const TRICKLE_AT_ONCE: usize = 64 * 1024;
 /// How many changes the trickle writes in one step, at least.
 const TRICKLE: usize = 1024;
 /// An empty table keeps the memory of this many entries.
@@ -54,6 +56,20 @@ pub(crate) struct CacheTable<K, N, C> {
     soiled: usize,
     /// The bytes that others were last told of.
     published: usize,
+    /// How many changes the trickle is behind.
+    due: usize,
+    /// What the trickle goes through.
+    plan: Plan,
+}
+
+/// Slots that were dirty, by key group.
+#[derive(Default)]
+struct Plan {
+    slots: Vec<u32>,
+    /// By key group, where its slots end.
+    ends: Vec<usize>,
+    /// The next key group.
+    group: usize,
 }
 
 impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
@@ -72,6 +88,8 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
             added: 0,
             soiled: 0,
             published: 0,
+            due: 0,
+            plan: Plan::default(),
         }
     }
 
@@ -199,7 +217,7 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
             self.prepare(store)?;
         }
         if self.share.is_too_dirty() {
-            self.clean_some(TRICKLE.max(2 * soiled).min(WRITE_AT_ONCE), store)?;
+            self.trickle(TRICKLE.max(2 * soiled), store)?;
         }
         Ok(())
     }
@@ -289,6 +307,12 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
 
     /// Adds the change of one entry to those to be written, and takes the entry for clean.
     fn emit(&mut self, slot: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        self.add_change(slot, store)?;
+        if store.writes.len() >= WRITE_AT_ONCE { store.flush() } else { Ok(()) }
+    }
+
+    /// As [`emit`](Self::emit), and leaves it to the caller to have the changes written.
+    fn add_change(&mut self, slot: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
         let hash = self.rows.hash(slot);
         if let Some((key, namespace, cell, stamp)) = self.rows.entry_mut(slot) {
             // Without a namespace the hash of the address is that of the key.
@@ -297,15 +321,14 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
         }
         self.marks[slot] = self.marks[slot] & !DIRTY | STORED;
         self.dirty -= 1;
-        self.rows.reweigh(slot)?;
-        if store.writes.len() >= WRITE_AT_ONCE { store.flush() } else { Ok(()) }
+        self.rows.reweigh(slot)
     }
 
     /// Writes some of the changes, those first that have waited longest, about.
     fn clean_some(&mut self, count: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
-        let mut left = count.min(self.dirty);
+        let mut chosen = Vec::with_capacity(count.min(self.dirty));
         for _ in 0..self.marks.len() {
-            if left == 0 {
+            if chosen.len() == chosen.capacity() {
                 break;
             }
             if self.cleaner == 0 || self.cleaner > self.marks.len() {
@@ -313,44 +336,128 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
             }
             self.cleaner -= 1;
             if self.marks[self.cleaner] & DIRTY != 0 {
-                self.emit(self.cleaner, store)?;
-                left -= 1;
+                chosen.push(self.cleaner as u32);
             }
+        }
+        for block in chosen.chunks(BLOCK) {
+            self.rows.touch_slots(block);
+            block.iter().try_for_each(|slot| self.emit(*slot as usize, store))?;
         }
         store.flush()?;
         self.publish();
         Ok(())
     }
 
-    /// Writes all changes, in the order of key groups: a store that is given neighbours one after the other looks for the place of
-    /// each not far from the last.
+    /// Writes all changes: many in the order of their rows, past what the store keeps in memory, if it can.
     pub(crate) fn flush(&mut self, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        store.check()?;
         self.count_soiled();
-        if size_of::<N>() > 0 || self.dirty < WRITE_AT_ONCE {
+        if self.dirty < WRITE_AT_ONCE {
             return self.clean_some(self.dirty, store);
         }
+        let (slots, ends) = self.dirty_by_group(store.scope.max_parallelism);
+        let (mut begin, mut ends) = (0, ends.into_iter());
+        store.write_many(|store| {
+            // Whole key groups, whose rows come before those of the next.
+            while store.writes.len() < WRITE_AT_ONCE
+                && let Some(end) = ends.next()
+            {
+                for block in slots[begin..end].chunks(BLOCK) {
+                    self.rows.touch_slots(block);
+                    block.iter().try_for_each(|slot| self.add_change(*slot as usize, store))?;
+                }
+                begin = end;
+            }
+            Ok(!store.writes.is_empty())
+        })?;
+        self.plan = Plan::default();
+        self.publish();
+        Ok(())
+    }
+
+    /// Writes about as many changes as it has been asked for since the last time, once these are worth it: those of some key groups,
+    /// and round and round those of all.
+    fn trickle(&mut self, count: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        if self.dirty < 2 * TRICKLE_AT_ONCE {
+            return self.clean_some(count.min(WRITE_AT_ONCE), store);
+        }
+        self.due += count;
+        if self.due < TRICKLE_AT_ONCE {
+            return Ok(());
+        }
+        self.due -= TRICKLE_AT_ONCE;
+        store.check()?;
         let parallelism = store.scope.max_parallelism;
-        let group =
-            |rows: &HeapTable<K, N, C>, slot| usize::from(key_group::key_group(rows.hash(slot), parallelism));
-        let is_dirty = |(_, mark): &(usize, &u8)| **mark & DIRTY != 0;
-        // Where the next slot of each key group goes.
-        let mut places = vec![0; parallelism as usize + 1];
-        for (slot, _) in self.marks.iter().enumerate().filter(is_dirty) {
-            places[group(&self.rows, slot) + 1] += 1;
+        if self.plan.group >= self.plan.ends.len() {
+            let (slots, ends) = self.dirty_by_group(parallelism);
+            self.plan = Plan { slots, ends, group: 0 };
         }
-        for group in 1..places.len() {
-            places[group] += places[group - 1];
+        let mut plan = std::mem::take(&mut self.plan);
+        let enough = self.dirty.saturating_sub(TRICKLE_AT_ONCE);
+        while self.dirty > enough
+            && let Some(end) = plan.ends.get(plan.group)
+        {
+            let begin = if plan.group == 0 { 0 } else { plan.ends[plan.group - 1] };
+            for block in plan.slots[begin..*end].chunks(BLOCK) {
+                // Entries that have moved since, or were written, are left to the next round.
+                let mut left = [0; BLOCK];
+                let mut count = 0;
+                for slot in block.iter().filter(|slot| (**slot as usize) < self.marks.len()) {
+                    left[count] = *slot;
+                    count += 1;
+                }
+                self.rows.touch_slots(&left[..count]);
+                for slot in left[..count].iter().map(|slot| *slot as usize) {
+                    if self.marks[slot] & DIRTY != 0
+                        && usize::from(self.group_of(slot, parallelism)) == plan.group
+                    {
+                        self.emit(slot, store)?;
+                    }
+                }
+            }
+            plan.group += 1;
         }
-        let mut slots = vec![0u32; self.dirty];
-        for (slot, _) in self.marks.iter().enumerate().filter(is_dirty) {
-            let place = &mut places[group(&self.rows, slot)];
-            slots[*place] = slot as u32;
-            *place += 1;
-        }
-        slots.into_iter().try_for_each(|slot| self.emit(slot as usize, store))?;
+        self.plan = plan;
         store.flush()?;
         self.publish();
         Ok(())
+    }
+
+    /// The key group of an entry.
+    fn group_of(&mut self, slot: usize, parallelism: u32) -> u16 {
+        let mut hash = self.rows.hash(slot);
+        // Without a namespace the hash of the address is that of the key.
+        if size_of::<N>() > 0
+            && let Some((key, ..)) = self.rows.entry_mut(slot)
+        {
+            hash = key.routing_hash();
+        }
+        key_group::key_group(hash, parallelism)
+    }
+
+    /// The slots of all dirty entries by key group, and where those of each key group end.
+    fn dirty_by_group(&mut self, parallelism: u32) -> (Vec<u32>, Vec<usize>) {
+        let mut dirty: Vec<(u32, u16)> = Vec::with_capacity(self.dirty);
+        let mut ends = vec![0; parallelism as usize + 1];
+        for slot in 0..self.marks.len() {
+            if self.marks[slot] & DIRTY == 0 {
+                continue;
+            }
+            let group = self.group_of(slot, parallelism);
+            dirty.push((slot as u32, group));
+            ends[usize::from(group) + 1] += 1;
+        }
+        for group in 1..ends.len() {
+            ends[group] += ends[group - 1];
+        }
+        let mut slots = vec![0u32; dirty.len()];
+        for (slot, group) in dirty {
+            // Where the next slot of the group goes, and in the end where the group ends.
+            let place = &mut ends[usize::from(group)];
+            slots[*place] = slot;
+            *place += 1;
+        }
+        (slots, ends)
     }
 
     /// Forgets everything, changes too.

@@ -143,6 +143,9 @@ pub enum StateError {
     /// The bytes of a snapshot are damaged, or of a version that this release does not know.
     #[error("the state snapshot cannot be read: {0}")]
     Snapshot(String),
+    /// A snapshot was dropped, or could not be encoded, while somebody needed it.
+    #[error("the snapshot was given up before it was encoded")]
+    SnapshotGivenUp,
     /// An entry cannot be decoded.
     #[error("the state '{name}' cannot be read from its bytes: {source}")]
     Decode {
@@ -241,6 +244,7 @@ impl Classified for StateError {
             StateError::TooManyEntries { .. } => "TM-STATE-TOO-MANY-ENTRIES",
             StateError::OutOfMemory { .. } => "TM-STATE-OUT-OF-MEMORY",
             StateError::Snapshot(_) => "TM-STATE-SNAPSHOT-UNREADABLE",
+            StateError::SnapshotGivenUp => "TM-STATE-SNAPSHOT-GIVEN-UP",
             StateError::Decode { .. } => "TM-STATE-ENTRY-UNREADABLE",
             StateError::Inconsistent(_) => "TM-STATE-SNAPSHOTS-INCONSISTENT",
             StateError::MaxParallelism { .. } => "TM-STATE-MAX-PARALLELISM",
@@ -274,6 +278,7 @@ impl Classified for StateError {
             | StateError::Store { .. } => Fault::External,
             StateError::WrongHandle { .. }
             | StateError::WrongKeyGroup { .. }
+            | StateError::SnapshotGivenUp
             | StateError::UnevenBatch { .. }
             | StateError::Inconsistent(_) => Fault::Internal,
         }

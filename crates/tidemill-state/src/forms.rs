@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::borrow::Borrow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::KeyGroup;
 use tidemill_serialization::{Data, Key};
@@ -14,6 +14,7 @@ use crate::error::StateError;
 use crate::heap_lists::HeapLists;
 use crate::heap_maps::{HeapMaps, Range};
 use crate::heap_values::HeapValues;
+use crate::pending::{FrozenTable, PendingState};
 use crate::row_filter::{by_element, by_stamp};
 use crate::snapshot::GroupWriter;
 use crate::store::Storage;
@@ -58,6 +59,10 @@ macro_rules! forms {
 
             fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
                 on_form!(self, table => table.snapshot(out))
+            }
+
+            fn freeze(&mut self, snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+                on_form!(self, table => table.freeze(snapshot))
             }
 
             fn restore_group(

@@ -19,7 +19,7 @@ use crate::ttl::Liveness;
 const KEEP_CAPACITY: usize = 1024;
 
 /// How many addresses of a batch are probed for together.
-const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// Indexes of fewer bytes are in the processor's caches anyway.
 const PREFETCHED: usize = 1 << 20;
@@ -134,6 +134,14 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
             .map(|bucket| bucket.slot as usize)
     }
 
+    /// As [`find`](Self::find), by the hash under which the index has entries.
+    #[inline]
+    pub(crate) fn find_hashed(&self, hash: u64, key: &K, namespace: &N) -> Option<usize> {
+        self.index
+            .find(hash, |bucket| bucket.key == *key && bucket.namespace == *namespace)
+            .map(|bucket| bucket.slot as usize)
+    }
+
     #[inline]
     pub(crate) fn value(&self, slot: usize) -> &V {
         &self.values[slot]
@@ -193,9 +201,38 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         }
     }
 
+    /// Probes for some records of a batch, at most [`BLOCK`], and loads the values that it finds into the processor's caches.
+    pub(crate) fn find_records<B: Borrow<K>>(
+        &self,
+        batch: &KeyBatch<'_, B, N>,
+        records: &[u32],
+        slots: &mut [u32; BLOCK],
+    ) {
+        let mut candidates: [Option<&Bucket<K, N>>; BLOCK] = [None; BLOCK];
+        for (record, candidate) in records.iter().zip(&mut candidates) {
+            *candidate = self.index.find(table_hash(batch.at(*record as usize)), |_| true);
+        }
+        for ((record, candidate), slot) in records.iter().zip(candidates).zip(slots.iter_mut()) {
+            let at = batch.at(*record as usize);
+            *slot = match candidate {
+                None => NO_SLOT,
+                Some(bucket) if bucket.key == *at.key && bucket.namespace == *at.namespace => bucket.slot,
+                Some(_) => self.find(at).map_or(NO_SLOT, |slot| slot as u32),
+            };
+        }
+        slots.iter().filter_map(|slot| self.values.get(*slot as usize)).for_each(V::touch);
+    }
+
     /// Brings into the processor's caches what probes for these hashes will look at, if there are no namespaces.
     pub(crate) fn prefetch(&self, hashes: &[u64]) {
-        if size_of::<N>() > 0 || self.index.allocation_size() < PREFETCHED {
+        if size_of::<N>() == 0 {
+            self.touch(hashes);
+        }
+    }
+
+    /// As [`prefetch`](Self::prefetch), by the hashes under which the index has entries.
+    pub(crate) fn touch(&self, hashes: &[u64]) {
+        if self.index.allocation_size() < PREFETCHED {
             return;
         }
         for block in hashes.chunks(BLOCK) {
@@ -336,7 +373,7 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
             return Err(StateError::TooManyEntries { name: self.name().to_owned() });
         }
         if slot == self.values.capacity() {
-            self.grow_columns();
+            self.grow_columns(1);
         }
         let mut grown = key_weight(&key) + key_weight(&namespace);
         if !V::NONE {
@@ -460,9 +497,14 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
 
     /// All entries: key, namespace, value, stamp. In no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &N, &V, Timestamp)> {
+        self.iter_hashed().map(|(_, key, namespace, value, stamp)| (key, namespace, value, stamp))
+    }
+
+    /// As [`iter`](Self::iter), with the hash under which the index has the entry.
+    pub(crate) fn iter_hashed(&self) -> impl Iterator<Item = (u64, &K, &N, &V, Timestamp)> {
         self.index.iter().map(|bucket| {
             let slot = bucket.slot as usize;
-            (&bucket.key, &bucket.namespace, &self.values[slot], self.stamp(slot))
+            (self.hashes[slot], &bucket.key, &bucket.namespace, &self.values[slot], self.stamp(slot))
         })
     }
 
@@ -481,6 +523,22 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
     /// The hash under which the index has an entry.
     pub(crate) fn hash(&self, slot: usize) -> u64 {
         self.hashes[slot]
+    }
+
+    /// Loads entries into the processor's caches, at most [`BLOCK`], with what leads to them.
+    pub(crate) fn touch_slots(&self, slots: &[u32]) {
+        let mut candidates: [Option<&Bucket<K, N>>; BLOCK] = [None; BLOCK];
+        for (slot, candidate) in slots.iter().zip(&mut candidates) {
+            *candidate = self.index.find(self.hashes[*slot as usize], |_| true);
+        }
+        let touch = |sum: u32, bucket: &Bucket<K, N>| sum.wrapping_add(bucket.slot);
+        std::hint::black_box(candidates.iter().copied().flatten().fold(0, touch));
+        slots.iter().for_each(|slot| self.values[*slot as usize].touch());
+    }
+
+    /// The hashes of the last `count` entries of the columns.
+    pub(crate) fn last_hashes(&self, count: usize) -> &[u64] {
+        &self.hashes[self.hashes.len() - count..]
     }
 
     /// An entry by its place: key, namespace, value, stamp. [`reweigh`](Self::reweigh) must follow a change.
@@ -551,12 +609,25 @@ impl<K: Key, N: Key, V: Weight> HeapTable<K, N, V> {
         let _ = self.count(0, 0);
     }
 
-    /// Makes room in the columns for as many entries as the index takes, so that both grow at once.
+    /// Makes room for so many more entries.
+    pub(crate) fn make_room(&mut self, more: usize) -> Result<(), StateError> {
+        if self.values.capacity() - self.values.len() < more || self.room() < more {
+            self.grow_columns(more);
+        }
+        self.recount()
+    }
+
+    /// Reserves what the table is counted with, as far as that was refused.
+    pub(crate) fn recount(&mut self) -> Result<(), StateError> {
+        self.count(0, 0)
+    }
+
+    /// Makes room for so many entries, and in the columns for as many as the index takes, so that both grow at once.
     #[cold]
-    fn grow_columns(&mut self) {
+    fn grow_columns(&mut self, more: usize) {
         let hashes = &self.hashes;
-        self.index.reserve(1, |bucket| hashes[bucket.slot as usize]);
-        let more = self.full().saturating_sub(self.values.len()).max(1);
+        self.index.reserve(more, |bucket| hashes[bucket.slot as usize]);
+        let more = self.full().saturating_sub(self.values.len()).max(more);
         self.values.reserve_exact(more);
         self.hashes.reserve_exact(more);
         if self.stamped {

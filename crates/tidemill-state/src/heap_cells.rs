@@ -4,13 +4,14 @@ use tidemill_core::Timestamp;
 use tidemill_serialization::{Data, Key};
 
 use crate::batch::Address;
+use crate::cow::CowTable;
 use crate::error::StateError;
-use crate::heap::{HeapTable, Weight};
+use crate::heap::Weight;
 use crate::table::Scope;
 use crate::ttl::Ttl;
 
 /// The entries of one row.
-pub(crate) trait Cell: Weight + Default {
+pub(crate) trait Cell: Weight + Clone + Default {
     fn is_empty(&self) -> bool;
 
     /// Removes the entries for whose stamps `gone` holds.
@@ -24,7 +25,7 @@ pub(crate) fn logical<T: Data>(value: &T) -> usize {
 
 /// A table whose rows have entries. A row without any is removed.
 pub(crate) struct HeapCells<K, N, C> {
-    pub(crate) rows: HeapTable<K, N, C>,
+    pub(crate) rows: CowTable<K, N, C>,
     pub(crate) ttl: Option<Ttl>,
     pub(crate) scope: Scope,
 }
@@ -32,7 +33,7 @@ pub(crate) struct HeapCells<K, N, C> {
 impl<K: Key, N: Key, C: Cell> HeapCells<K, N, C> {
     pub(crate) fn new(name: &str, scope: Scope, ttl: Option<Ttl>) -> Self {
         // The entries have time stamps, so the rows have none.
-        Self { rows: HeapTable::new(name, &scope.budget, false), ttl, scope }
+        Self { rows: CowTable::new(name, &scope.budget, false), ttl, scope }
     }
 
     /// The time stamp of what is written now, and 0 when nothing expires.
@@ -61,14 +62,14 @@ impl<K: Key, N: Key, C: Cell> HeapCells<K, N, C> {
     }
 
     pub(crate) fn slot_for(&mut self, at: Address<'_, K, N>) -> Result<usize, StateError> {
-        match self.rows.find(at) {
+        match self.rows.find(at)? {
             Some(slot) => Ok(slot),
             None => self.rows.insert(at, C::default(), 0),
         }
     }
 
     pub(crate) fn remove(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
-        if let Some(slot) = self.rows.find(at) {
+        if let Some(slot) = self.rows.find(at)? {
             self.rows.remove(slot);
         }
         Ok(())

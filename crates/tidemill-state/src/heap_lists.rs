@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::borrow::Borrow;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Data, Input, Key};
@@ -9,13 +10,15 @@ use tidemill_serialization::{Data, Input, Key};
 use crate::batch::{Address, KeyBatch, NO_SLOT};
 use crate::codec::{get_bytes, get_entry, get_stamp, in_state, put_bytes, put_entry, put_stamp};
 use crate::error::StateError;
-use crate::heap::Weight;
+use crate::heap::{HeapTable, Weight};
 use crate::heap_cells::{Cell, HeapCells, logical};
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
 use crate::table::Table;
 use crate::ttl::{Liveness, Ttl};
 
 /// The list of one entry, with the time stamp of each element when they expire.
+#[derive(Clone)]
 pub(crate) struct ListCell<E> {
     items: Vec<E>,
     stamps: Vec<Timestamp>,
@@ -85,7 +88,7 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
         at: Address<'_, K, N>,
         f: impl FnOnce(&[E]) -> R,
     ) -> Result<R, StateError> {
-        let Some(slot) = self.rows.find(at) else { return Ok(f(&[])) };
+        let Some(slot) = self.rows.find(at)? else { return Ok(f(&[])) };
         let result = f(self.visible(slot));
         self.after_read(slot)?;
         self.sweep(self.now());
@@ -144,7 +147,7 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
     ) -> Result<(), StateError> {
         let mut merged = ListCell::default();
         for namespace in sources.iter().filter(|source| *source != target) {
-            if let Some(slot) = self.rows.find(Address { hash, key, namespace }) {
+            if let Some(slot) = self.rows.find(Address { hash, key, namespace })? {
                 merged.append(self.rows.remove(slot));
             }
         }
@@ -179,7 +182,7 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
         batch: &KeyBatch<'_, B, N>,
         mut f: impl FnMut(usize, &[E]),
     ) -> Result<(), StateError> {
-        self.rows.find_batch(batch);
+        self.rows.find_batch(batch)?;
         let (slots, cells) = self.rows.found();
         if self.ttl.is_none() {
             for (i, slot) in slots.iter().enumerate() {
@@ -225,29 +228,56 @@ impl<K: Key, N: Key, E: Data> HeapLists<K, N, E> {
     }
 }
 
+/// Writes all entries as they are at `now`.
+fn encode<'a, K: Key, N: Key, E: Data>(
+    entries: impl Iterator<Item = (&'a K, &'a N, &'a ListCell<E>, Timestamp)>,
+    ttl: Option<&Ttl>,
+    now: Timestamp,
+    out: &mut GroupWriter,
+) -> Result<(), StateError> {
+    let cleanup = ttl.filter(|ttl| ttl.full_snapshot());
+    let mut elements = Vec::new();
+    for (key, namespace, cell, _) in entries {
+        elements.clear();
+        let mut any = false;
+        for (i, item) in cell.items.iter().enumerate() {
+            let stamp = cell.stamps.get(i).copied();
+            if cleanup.is_some_and(|ttl| stamp.is_some_and(|stamp| ttl.is_expired(stamp, now))) {
+                continue;
+            }
+            any = true;
+            put_item(&mut elements, item, stamp);
+        }
+        if any {
+            let bytes = out.of_hash(key.routing_hash())?;
+            put_entry(bytes, key, namespace);
+            put_bytes(bytes, &elements);
+        }
+    }
+    Ok(())
+}
+
+/// The lists of a snapshot.
+struct FrozenLists<K, N, E> {
+    rows: Arc<HeapTable<K, N, ListCell<E>>>,
+    ttl: Option<Ttl>,
+    now: Timestamp,
+}
+
+impl<K: Key, N: Key, E: Data> FrozenTable for FrozenLists<K, N, E> {
+    fn encode(self: Box<Self>, out: &mut GroupWriter) -> Result<(), StateError> {
+        encode(self.rows.iter(), self.ttl.as_ref(), self.now, out)
+    }
+}
+
 impl<K: Key, N: Key, E: Data> Table<K> for HeapLists<K, N, E> {
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
-        let now = self.stamp().unwrap_or(0);
-        let cleanup = self.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
-        let mut elements = Vec::new();
-        for (key, namespace, cell, _) in self.rows.iter() {
-            elements.clear();
-            let mut any = false;
-            for (i, item) in cell.items.iter().enumerate() {
-                let stamp = cell.stamps.get(i).copied();
-                if cleanup.is_some_and(|ttl| stamp.is_some_and(|stamp| ttl.is_expired(stamp, now))) {
-                    continue;
-                }
-                any = true;
-                put_item(&mut elements, item, stamp);
-            }
-            if any {
-                let bytes = out.of_hash(key.routing_hash())?;
-                put_entry(bytes, key, namespace);
-                put_bytes(bytes, &elements);
-            }
-        }
-        Ok(())
+        encode(self.rows.iter(), self.ttl.as_ref(), self.now(), out)
+    }
+
+    fn freeze(&mut self, snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        let rows = self.rows.freeze(snapshot)?;
+        Some(Box::new(FrozenLists { rows, ttl: self.ttl.clone(), now: self.now() }))
     }
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Data, DecodeError, Input, Key};
@@ -12,15 +13,17 @@ use tidemill_serialization::{Data, DecodeError, Input, Key};
 use crate::batch::{Address, KeyBatch, NO_SLOT};
 use crate::codec::{get_bytes, get_entry, get_stamp, in_state, put_bytes, put_entry, put_stamp};
 use crate::error::StateError;
-use crate::heap::Weight;
+use crate::heap::{HeapTable, Weight};
 use crate::heap_cells::{Cell, HeapCells, logical};
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
 use crate::table::Table;
-use crate::ttl::Liveness;
+use crate::ttl::{Liveness, Ttl};
 
 /// A part of a map, by its keys.
 pub(crate) type Range<'a, UK> = (Bound<&'a UK>, Bound<&'a UK>);
 
+#[derive(Clone)]
 pub(crate) struct MapCell<UK, UV> {
     entries: BTreeMap<UK, (UV, Timestamp)>,
     /// The logical bytes of keys and values.
@@ -91,7 +94,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> HeapMaps<K, N, UK, UV> {
         user_key: &UK,
         f: impl FnOnce(Option<&UV>) -> R,
     ) -> Result<R, StateError> {
-        let Some(slot) = self.rows.find(at) else { return Ok(f(None)) };
+        let Some(slot) = self.rows.find(at)? else { return Ok(f(None)) };
         let Some(ttl) = &self.ttl else {
             return Ok(f(self.rows.value(slot).entries.get(user_key).map(|(value, _)| value)));
         };
@@ -153,7 +156,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> HeapMaps<K, N, UK, UV> {
     }
 
     pub(crate) fn remove_entry(&mut self, at: Address<'_, K, N>, user_key: &UK) -> Result<(), StateError> {
-        let Some(slot) = self.rows.find(at) else { return Ok(()) };
+        let Some(slot) = self.rows.find(at)? else { return Ok(()) };
         self.rows.value_mut(slot).remove(user_key);
         self.settle(slot)
     }
@@ -161,7 +164,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> HeapMaps<K, N, UK, UV> {
     /// Whether no entry can be seen. Leaves the times of the entries as they are.
     pub(crate) fn is_empty(&mut self, at: Address<'_, K, N>) -> Result<bool, StateError> {
         let now = self.now();
-        let Some(slot) = self.rows.find(at) else { return Ok(true) };
+        let Some(slot) = self.rows.find(at)? else { return Ok(true) };
         let mut stamps = self.rows.value(slot).entries.values().map(|(_, stamp)| *stamp);
         let ttl = &self.ttl;
         Ok(!stamps.any(|stamp| ttl.as_ref().is_none_or(|ttl| ttl.on_read(stamp, now).is_visible())))
@@ -174,7 +177,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> HeapMaps<K, N, UK, UV> {
         range: Range<'_, UK>,
         mut f: impl FnMut(&UK, &UV) -> bool,
     ) -> Result<(), StateError> {
-        let Some(slot) = self.rows.find(at) else { return Ok(()) };
+        let Some(slot) = self.rows.find(at)? else { return Ok(()) };
         if is_inverted(range) {
             return Ok(());
         }
@@ -228,7 +231,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> HeapMaps<K, N, UK, UV> {
         user_keys: &[UK],
         mut f: impl FnMut(usize, Option<&UV>),
     ) -> Result<(), StateError> {
-        self.rows.find_batch(batch);
+        self.rows.find_batch(batch)?;
         let slots = self.rows.found().0.to_vec();
         let now = self.now();
         let mut expired = Vec::new();
@@ -288,26 +291,52 @@ pub(crate) fn is_inverted<UK: Ord>((start, end): Range<'_, UK>) -> bool {
     }
 }
 
-impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for HeapMaps<K, N, UK, UV> {
-    fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
-        let now = self.now();
-        let cleanup = self.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
-        let stamped = self.ttl.is_some();
-        let mut entries = Vec::new();
-        for (key, namespace, cell, _) in self.rows.iter() {
-            entries.clear();
-            for (user_key, (value, stamp)) in &cell.entries {
-                if !cleanup.is_some_and(|ttl| ttl.is_expired(*stamp, now)) {
-                    put_row(&mut entries, user_key, value, stamped.then_some(*stamp));
-                }
-            }
-            if !entries.is_empty() {
-                let bytes = out.of_hash(key.routing_hash())?;
-                put_entry(bytes, key, namespace);
-                put_bytes(bytes, &entries);
+/// Writes all entries as they are at `now`.
+fn encode<'a, K: Key, N: Key, UK: Key, UV: Data>(
+    maps: impl Iterator<Item = (&'a K, &'a N, &'a MapCell<UK, UV>, Timestamp)>,
+    ttl: Option<&Ttl>,
+    now: Timestamp,
+    out: &mut GroupWriter,
+) -> Result<(), StateError> {
+    let cleanup = ttl.filter(|ttl| ttl.full_snapshot());
+    let mut entries = Vec::new();
+    for (key, namespace, cell, _) in maps {
+        entries.clear();
+        for (user_key, (value, stamp)) in &cell.entries {
+            if !cleanup.is_some_and(|ttl| ttl.is_expired(*stamp, now)) {
+                put_row(&mut entries, user_key, value, ttl.is_some().then_some(*stamp));
             }
         }
-        Ok(())
+        if !entries.is_empty() {
+            let bytes = out.of_hash(key.routing_hash())?;
+            put_entry(bytes, key, namespace);
+            put_bytes(bytes, &entries);
+        }
+    }
+    Ok(())
+}
+
+/// The maps of a snapshot.
+struct FrozenMaps<K, N, UK, UV> {
+    rows: Arc<HeapTable<K, N, MapCell<UK, UV>>>,
+    ttl: Option<Ttl>,
+    now: Timestamp,
+}
+
+impl<K: Key, N: Key, UK: Key, UV: Data> FrozenTable for FrozenMaps<K, N, UK, UV> {
+    fn encode(self: Box<Self>, out: &mut GroupWriter) -> Result<(), StateError> {
+        encode(self.rows.iter(), self.ttl.as_ref(), self.now, out)
+    }
+}
+
+impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for HeapMaps<K, N, UK, UV> {
+    fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
+        encode(self.rows.iter(), self.ttl.as_ref(), self.now(), out)
+    }
+
+    fn freeze(&mut self, snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        let rows = self.rows.freeze(snapshot)?;
+        Some(Box::new(FrozenMaps { rows, ttl: self.ttl.clone(), now: self.now() }))
     }
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {

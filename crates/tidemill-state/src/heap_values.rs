@@ -2,27 +2,30 @@
 
 use std::any::Any;
 use std::borrow::Borrow;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Data, Input, Key};
 
 use crate::batch::{Address, KeyBatch, Slots};
 use crate::codec::{get_entry, get_stamp, in_state, put_entry, put_stamp};
+use crate::cow::CowTable;
 use crate::error::StateError;
 use crate::heap::HeapTable;
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
 use crate::table::{Scope, Table};
 use crate::ttl::{Liveness, Ttl};
 
 pub(crate) struct HeapValues<K, N, V> {
-    rows: HeapTable<K, N, V>,
+    rows: CowTable<K, N, V>,
     ttl: Option<Ttl>,
     scope: Scope,
 }
 
 impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
     pub(crate) fn new(name: &str, scope: Scope, ttl: Option<Ttl>) -> Self {
-        Self { rows: HeapTable::new(name, &scope.budget, ttl.is_some()), ttl, scope }
+        Self { rows: CowTable::new(name, &scope.budget, ttl.is_some()), ttl, scope }
     }
 
     fn now(&self) -> Timestamp {
@@ -42,7 +45,7 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
         at: Address<'_, K, N>,
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R, StateError> {
-        let Some(slot) = self.rows.find(at) else { return Ok(f(None)) };
+        let Some(slot) = self.rows.find(at)? else { return Ok(f(None)) };
         let Some(ttl) = &self.ttl else { return Ok(f(Some(self.rows.value(slot)))) };
         let now = ttl.now();
         let liveness = ttl.on_read(self.rows.stamp(slot), now);
@@ -63,7 +66,7 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
         f: impl FnOnce(Option<&mut V>) -> Option<V>,
     ) -> Result<(), StateError> {
         let now = self.now();
-        match self.rows.find(at) {
+        match self.rows.find(at)? {
             Some(slot) => {
                 let stamp = self.rows.stamp(slot);
                 let visible = self.ttl.as_ref().is_none_or(|ttl| ttl.on_read(stamp, now).is_visible());
@@ -95,18 +98,19 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
     }
 
     pub(crate) fn remove(&mut self, at: Address<'_, K, N>) -> Result<(), StateError> {
-        if let Some(slot) = self.rows.find(at) {
+        if let Some(slot) = self.rows.find(at)? {
             self.rows.remove(slot);
         }
         Ok(())
     }
 
     /// Removes the value and returns it, when it can be seen.
-    fn take(&mut self, at: Address<'_, K, N>, now: Timestamp) -> Option<V> {
-        let slot = self.rows.find(at)?;
+    fn take(&mut self, at: Address<'_, K, N>, now: Timestamp) -> Result<Option<V>, StateError> {
+        let Some(slot) = self.rows.find(at)? else { return Ok(None) };
         let stamp = self.rows.stamp(slot);
         let value = self.rows.remove(slot);
-        self.ttl.as_ref().is_none_or(|ttl| ttl.on_read(stamp, now).is_visible()).then_some(value)
+        let visible = self.ttl.as_ref().is_none_or(|ttl| ttl.on_read(stamp, now).is_visible());
+        Ok(visible.then_some(value))
     }
 
     /// Combines the values of one key in the namespaces `sources` into that of `target`.
@@ -120,7 +124,7 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
         let now = self.now();
         let mut merged = None;
         for namespace in sources.iter().filter(|source| *source != target) {
-            if let Some(value) = self.take(Address { hash, key, namespace }, now) {
+            if let Some(value) = self.take(Address { hash, key, namespace }, now)? {
                 match &mut merged {
                     None => merged = Some(value),
                     Some(so_far) => combine(so_far, value),
@@ -142,7 +146,7 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
         batch: &KeyBatch<'_, B, N>,
         f: impl FnOnce(&[u32], &[V]) -> R,
     ) -> Result<R, StateError> {
-        self.rows.find_batch(batch);
+        self.rows.find_batch(batch)?;
         let Some(ttl) = &self.ttl else {
             let (slots, values) = self.rows.found();
             return Ok(f(slots, values));
@@ -186,7 +190,7 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
         &mut self,
         batch: &KeyBatch<'_, B, N>,
     ) -> Result<(), StateError> {
-        self.rows.find_batch(batch);
+        self.rows.find_batch(batch)?;
         self.rows.remove_found();
         Ok(())
     }
@@ -202,7 +206,7 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
             self.remove_batch(batch)?;
             return Ok(result);
         }
-        self.rows.find_batch(batch);
+        self.rows.find_batch(batch)?;
         let (slots, values) = self.rows.found();
         let result = f(slots, values);
         self.rows.remove_found();
@@ -221,20 +225,47 @@ impl<K: Key, N: Key, V: Data> HeapValues<K, N, V> {
     }
 }
 
+/// Writes all entries as they are at `now`.
+fn encode<'a, K: Key, N: Key, V: Data>(
+    entries: impl Iterator<Item = (&'a K, &'a N, &'a V, Timestamp)>,
+    ttl: Option<&Ttl>,
+    now: Timestamp,
+    out: &mut GroupWriter,
+) -> Result<(), StateError> {
+    let cleanup = ttl.filter(|ttl| ttl.full_snapshot());
+    for (key, namespace, value, stamp) in entries {
+        if cleanup.is_some_and(|ttl| ttl.is_expired(stamp, now)) {
+            continue;
+        }
+        let bytes = out.of_hash(key.routing_hash())?;
+        put_entry(bytes, key, namespace);
+        put_stamp(bytes, ttl.is_some().then_some(stamp));
+        value.encode(bytes);
+    }
+    Ok(())
+}
+
+/// The values of a snapshot.
+struct FrozenValues<K, N, V> {
+    rows: Arc<HeapTable<K, N, V>>,
+    ttl: Option<Ttl>,
+    now: Timestamp,
+}
+
+impl<K: Key, N: Key, V: Data> FrozenTable for FrozenValues<K, N, V> {
+    fn encode(self: Box<Self>, out: &mut GroupWriter) -> Result<(), StateError> {
+        encode(self.rows.iter(), self.ttl.as_ref(), self.now, out)
+    }
+}
+
 impl<K: Key, N: Key, V: Data> Table<K> for HeapValues<K, N, V> {
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
-        let cleanup = self.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
-        let now = self.now();
-        for (key, namespace, value, stamp) in self.rows.iter() {
-            if cleanup.is_some_and(|ttl| ttl.is_expired(stamp, now)) {
-                continue;
-            }
-            let bytes = out.of_hash(key.routing_hash())?;
-            put_entry(bytes, key, namespace);
-            put_stamp(bytes, self.ttl.is_some().then_some(stamp));
-            value.encode(bytes);
-        }
-        Ok(())
+        encode(self.rows.iter(), self.ttl.as_ref(), self.now(), out)
+    }
+
+    fn freeze(&mut self, snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        let rows = self.rows.freeze(snapshot)?;
+        Some(Box::new(FrozenValues { rows, ttl: self.ttl.clone(), now: self.now() }))
     }
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {
@@ -247,7 +278,7 @@ impl<K: Key, N: Key, V: Data> Table<K> for HeapValues<K, N, V> {
             let (key, namespace, stamp, value): (K, N, _, _) = in_state(self.rows.name(), entry)?;
             let at = Address { hash: key.routing_hash(), key: &key, namespace: &namespace };
             self.scope.check_restored(self.rows.name(), group, at.hash)?;
-            if let Some(slot) = self.rows.find(at) {
+            if let Some(slot) = self.rows.find(at)? {
                 self.rows.remove(slot);
             }
             self.rows.insert(at, value, stamp)?;

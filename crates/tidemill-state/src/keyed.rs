@@ -58,7 +58,7 @@ pub struct KeyedStateBackend<K> {
     pub(crate) states: Vec<Entry<K>>,
     names: HashMap<(bool, String), u32>,
     /// What was restored and not yet asked for, by whether it is timers, and name.
-    restored: BTreeMap<(bool, String), Parts>,
+    pub(crate) restored: BTreeMap<(bool, String), Parts>,
     /// The same, of what was restored as tables of the store.
     pub(crate) native: NativeParts,
     listener: Option<Arc<dyn StateListener>>,
@@ -68,21 +68,6 @@ pub(crate) struct Entry<K> {
     pub(crate) name: String,
     pub(crate) schema: StateSchema,
     pub(crate) state: Box<dyn AnyState<K>>,
-}
-
-impl<K: 'static> Entry<K> {
-    /// All that is in it now.
-    pub(crate) fn snapshot(&mut self, scope: &Scope) -> Result<KeyedSnapshot, StateError> {
-        let mut writer = scope.writer();
-        let table = self.state.table();
-        table.snapshot(&mut writer)?;
-        Ok(KeyedSnapshot {
-            name: self.name.clone(),
-            schema: self.schema.clone(),
-            stamped: table.is_stamped(),
-            groups: writer.finish(),
-        })
-    }
 }
 
 impl<K: Key> KeyedStateBackend<K> {
@@ -587,48 +572,6 @@ impl<K: Key> KeyedStateBackend<K> {
     /// When the store fails.
     pub fn flush(&mut self) -> Result<(), StateError> {
         self.states.iter_mut().try_for_each(|entry| entry.state.table().flush())
-    }
-
-    /// All states and timers as they are now. What was restored and not asked for since is in it, too.
-    ///
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
-    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
-    /// # let budget = MemoryBudget::unlimited("state");
-    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
-    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
-    /// use tidemill_state::{ValueState, ValueStateDescriptor};
-    ///
-    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
-    /// visits.update(&mut backend, 1)?;
-    /// let snapshot = backend.snapshot()?;
-    /// assert_eq!(snapshot.keyed[0].name, "visits");
-    /// # Ok::<(), tidemill_state::StateError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When a store fails, or a key does not belong to this subtask.
-    pub fn snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
-        let mut snapshot =
-            SubtaskSnapshot { max_parallelism: self.scope.max_parallelism, ..Default::default() };
-        for entry in &mut self.states {
-            let state = entry.snapshot(&self.scope)?;
-            let timers = state.schema.kind == StateKind::Timers;
-            if timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state);
-        }
-        self.add_native_parts(&mut snapshot)?;
-        self.add_restored(&mut snapshot);
-        Ok(snapshot)
-    }
-
-    /// Adds what was restored as bytes and not asked for since, and puts all in order.
-    pub(crate) fn add_restored(&self, snapshot: &mut SubtaskSnapshot) {
-        for ((timers, _), parts) in &self.restored {
-            if *timers { &mut snapshot.timers } else { &mut snapshot.keyed }.extend(parts.iter().cloned());
-        }
-        snapshot.keyed.sort_by(|a, b| a.name.cmp(&b.name));
-        snapshot.timers.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     /// Takes over, from snapshots of any subtasks of the operator, the key groups that this subtask owns.

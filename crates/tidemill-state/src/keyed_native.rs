@@ -1,6 +1,7 @@
 //! Native snapshots of a [`KeyedStateBackend`], and what it takes over from them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use tidemill_core::key_group;
 use tidemill_serialization::{Input, Key};
@@ -52,15 +53,27 @@ impl<K: Key> KeyedStateBackend<K> {
     /// # Errors
     /// When a store fails.
     pub fn snapshot_native(&mut self) -> Result<SubtaskSnapshot, StateError> {
+        let mut snapshot = self.begin_native_snapshot()?;
+        snapshot.complete(&Arc::default())?;
+        Ok(snapshot)
+    }
+
+    /// Begins a native snapshot: the same as [`snapshot_native`](Self::snapshot_native) once it is
+    /// [completed](SubtaskSnapshot::complete). What lies in memory is left to that, as by
+    /// [`begin_snapshot`](Self::begin_snapshot).
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub fn begin_native_snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
         if self.native_store().is_none() {
-            return self.snapshot();
+            return self.begin_snapshot();
         }
         let max_parallelism = self.scope.max_parallelism;
         let mut snapshot = SubtaskSnapshot { max_parallelism, ..Default::default() };
         // The files are to have what is only in a cache so far.
         self.flush()?;
         for entry in self.states.iter_mut().filter(|entry| entry.schema.kind == StateKind::Timers) {
-            snapshot.timers.push(entry.snapshot(&self.scope)?);
+            entry.begin_snapshot(&self.scope, &mut snapshot)?;
         }
         self.add_restored(&mut snapshot);
         let Some((store, native)) = self.native_store() else { return Ok(snapshot) };
@@ -108,7 +121,7 @@ impl<K: Key> KeyedStateBackend<K> {
     /// let backend = KeyedStateBackend::<u64>::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
     /// assert!(backend.native_metrics().is_none(), "it lies in memory");
     /// ```
-    pub fn native_metrics(&self) -> Option<std::sync::Arc<dyn NativeMetrics>> {
+    pub fn native_metrics(&self) -> Option<Arc<dyn NativeMetrics>> {
         self.scope.storage.store()?.metrics()
     }
 

@@ -6,13 +6,17 @@
 //! All backends write the same bytes.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidemill_core::{KeyGroup, KeyGroupRange, hash, key_group};
 use tidemill_serialization::{DecodeError, Input, SerializerSnapshot};
 
 use crate::codec::{get_bytes, get_count, get_text, get_varint, put_bytes, put_varint};
+use crate::compression;
 use crate::error::StateError;
 use crate::native::NativeSnapshot;
+use crate::pending::PendingStates;
 
 const MAGIC: &[u8; 4] = b"TMST";
 const VERSION: u8 = 1;
@@ -270,6 +274,8 @@ pub struct SubtaskSnapshot {
     /// Keyed states as files of their store, one part for each subtask that they come from. They are stored apart from
     /// the rest: [`encode`](Self::encode) leaves them out.
     pub native: Vec<NativeSnapshot>,
+    /// Keyed states and timers that are still to be encoded, by [`complete`](Self::complete).
+    pub pending: PendingStates,
 }
 
 impl SubtaskSnapshot {
@@ -284,7 +290,52 @@ impl SubtaskSnapshot {
     /// assert!(!snapshot.is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
-        self.keyed.is_empty() && self.timers.is_empty() && self.operator.is_empty() && self.native.is_empty()
+        self.keyed.is_empty()
+            && self.timers.is_empty()
+            && self.operator.is_empty()
+            && self.native.is_empty()
+            && self.pending.is_empty()
+    }
+
+    /// Encodes what is [pending](Self::pending), which may take long and is done beside the task. Whoever sets `cancelled`
+    /// meanwhile has it end with an error soon, and let go of the memory.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 1)?;
+    /// let expected = backend.snapshot()?;
+    /// let mut snapshot = backend.begin_snapshot()?;
+    /// visits.update(&mut backend, 2)?;
+    /// snapshot.complete(&Arc::default())?;
+    /// assert_eq!(snapshot, expected, "it has what was there when it began");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it was cancelled, or a key does not belong to this subtask; the snapshot is of no use then.
+    pub fn complete(&mut self, cancelled: &Arc<AtomicBool>) -> Result<(), StateError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let (keyed, timers) = std::mem::take(&mut self.pending).complete(cancelled)?;
+        self.keyed.extend(keyed);
+        self.timers.extend(timers);
+        self.sort();
+        Ok(())
+    }
+
+    /// Puts states into the order of their names.
+    pub(crate) fn sort(&mut self) {
+        self.keyed.sort_by(|a, b| a.name.cmp(&b.name));
+        self.timers.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     /// The bytes of all entries, without names; and those of all files.
@@ -332,10 +383,12 @@ impl SubtaskSnapshot {
         self.timers.extend(other.timers);
         self.operator.extend(other.operator);
         self.native.extend(other.native);
+        self.pending.absorb(other.pending);
     }
 
     /// The snapshot as bytes, with version and checksum, but for its [`native`](Self::native) parts: whoever keeps it keeps
-    /// their files, and a [descriptor](NativeSnapshot::descriptor) of each, beside it.
+    /// their files, and a [descriptor](NativeSnapshot::descriptor) of each, beside it. What is pending must have been
+    /// [completed](Self::complete): a snapshot that is not complete has no bytes, and none can be read from them.
     ///
     /// ```
     /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
@@ -346,6 +399,9 @@ impl SubtaskSnapshot {
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
+        if !self.pending.is_empty() {
+            return Vec::new();
+        }
         let mut out = Vec::with_capacity(self.canonical_bytes() + 256);
         out.extend_from_slice(MAGIC);
         out.push(VERSION);
@@ -367,6 +423,23 @@ impl SubtaskSnapshot {
         out
     }
 
+    /// As [`encode`](Self::encode), compressed by Snappy, as `execution.checkpointing.snapshot-compression` wants it.
+    /// [`decode`](Self::decode) reads both.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+    ///
+    /// let open = OperatorSnapshot::of("open", OperatorStateMode::Split, &vec!["the same again".to_owned(); 1_000]);
+    /// let snapshot = SubtaskSnapshot { operator: vec![open], ..SubtaskSnapshot::default() };
+    /// let bytes = snapshot.encode_compressed();
+    /// assert!(bytes.len() < snapshot.encode().len() / 5);
+    /// assert_eq!(SubtaskSnapshot::decode(&bytes)?, snapshot);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    pub fn encode_compressed(&self) -> Vec<u8> {
+        compression::compress(&self.encode())
+    }
+
     /// Reads what [`encode`](Self::encode) wrote; without native parts.
     ///
     /// ```
@@ -382,6 +455,13 @@ impl SubtaskSnapshot {
     /// # Errors
     /// When the bytes are damaged, cut off, or of a version that this release does not know.
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
+        match compression::expand(bytes)? {
+            Some(expanded) => Self::decode_plain(&expanded),
+            None => Self::decode_plain(bytes),
+        }
+    }
+
+    fn decode_plain(bytes: &[u8]) -> Result<Self, StateError> {
         let unreadable = |what: &str| Err(StateError::Snapshot(what.to_owned()));
         if bytes.len() < FRAME {
             return unreadable("it is too short to be one");
@@ -492,7 +572,7 @@ fn decode_body(input: &mut Input<'_>) -> Result<SubtaskSnapshot, DecodeError> {
     let timers = keyed_states()?;
     let count = get_count(input, 4, "operator states")?;
     let operator = (0..count).map(|_| decode_operator(input)).collect::<Result<_, _>>()?;
-    Ok(SubtaskSnapshot { max_parallelism, keyed, timers, operator, native: Vec::new() })
+    Ok(SubtaskSnapshot { max_parallelism, keyed, timers, operator, ..Default::default() })
 }
 
 /// Collects the entries of one state by key group.
@@ -501,12 +581,23 @@ pub(crate) struct GroupWriter {
     max_parallelism: u32,
     first: KeyGroup,
     groups: Vec<Vec<u8>>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl GroupWriter {
     pub(crate) fn new(owned: KeyGroupRange, max_parallelism: u32) -> Self {
+        Self::cancellable(owned, max_parallelism, &Arc::default())
+    }
+
+    /// One that takes no more once `cancelled` is set.
+    pub(crate) fn cancellable(
+        owned: KeyGroupRange,
+        max_parallelism: u32,
+        cancelled: &Arc<AtomicBool>,
+    ) -> Self {
         let first = owned.bounds().map_or(0, |bounds| *bounds.start());
-        Self { owned, max_parallelism, first, groups: vec![Vec::new(); owned.len()] }
+        let groups = vec![Vec::new(); owned.len()];
+        Self { owned, max_parallelism, first, groups, cancelled: Arc::clone(cancelled) }
     }
 
     /// Where the entries of a key with this routing hash go.
@@ -516,6 +607,9 @@ impl GroupWriter {
 
     pub(crate) fn of_group(&mut self, group: KeyGroup) -> Result<&mut Vec<u8>, StateError> {
         check_owned(self.owned, group)?;
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(StateError::SnapshotGivenUp);
+        }
         Ok(&mut self.groups[usize::from(group - self.first)])
     }
 

@@ -247,6 +247,25 @@ pub trait OrderedStore: Send + Sync + 'static {
     /// When the store fails.
     fn write(&self, table: TableId, batch: &WriteBatch) -> Result<(), StateError>;
 
+    /// Does what many batches say, which `next` fills, one at a time, until it says `false`. Their keys ascend, and those of a batch
+    /// come after those of the batches before; several changes of one key are done in their order.
+    ///
+    /// `next` does not call the store. After an error the store may have some of the changes.
+    ///
+    /// # Errors
+    /// When the store fails, or `next` does.
+    fn write_many(
+        &self,
+        table: TableId,
+        next: &mut dyn FnMut(&mut WriteBatch) -> Result<bool, StateError>,
+    ) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        while next(&mut batch)? {
+            self.write(table, &batch)?;
+        }
+        Ok(())
+    }
+
     /// Shows the rows from `from` (inclusive) to `to` (exclusive; `None` for the end), by ascending key, until
     /// `visit` says `false`.
     ///

@@ -34,6 +34,8 @@ pub(crate) struct StoredRows<K, N> {
     /// Changes to be written.
     pub(crate) writes: WriteBatch,
     pub(crate) keys: RowKeys,
+    /// Whether changes were lost because the store failed.
+    lost: bool,
     /// After which row the sweep goes on.
     cursor: Vec<u8>,
     /// How many rows a sweep looks at, at least: to find the first costs more than the others.
@@ -67,6 +69,7 @@ impl<K: Key, N: Key> StoredRows<K, N> {
             ttl,
             writes: WriteBatch::default(),
             keys: RowKeys::default(),
+            lost: false,
             cursor: Vec::new(),
             sweep_at_once: if cache.limit() == 0 { 1 } else { SWEEP_AT_ONCE },
             due: 0,
@@ -168,6 +171,7 @@ impl<K: Key, N: Key> StoredRows<K, N> {
         if self.keys.is_empty() {
             return Ok(());
         }
+        self.check()?;
         let mut failure = None;
         self.store.multi_get(self.table, &self.keys, &mut |index, row| match row.map(&decode) {
             None => {}
@@ -177,15 +181,52 @@ impl<K: Key, N: Key> StoredRows<K, N> {
         in_state(&self.name, failure.map_or(Ok(()), Err))
     }
 
+    /// An error once changes were lost: what is in a cache or in the store is not to be believed any more then.
+    pub(crate) fn check(&self) -> Result<(), StateError> {
+        if !self.lost {
+            return Ok(());
+        }
+        Err(StateError::Store {
+            action: "keep changes",
+            reason: format!(
+                "an earlier write of the state '{}' failed, restart from a checkpoint",
+                self.name
+            ),
+            retryable: false,
+        })
+    }
+
+    /// Writes what `next` has gather in [`writes`](Self::writes) at each call, until it says `false`. All rows of one call come after
+    /// those of the calls before. See [`OrderedStore::write_many`].
+    pub(crate) fn write_many(
+        &mut self,
+        mut next: impl FnMut(&mut Self) -> Result<bool, StateError>,
+    ) -> Result<(), StateError> {
+        self.check()?;
+        let (store, table) = (Arc::clone(&self.store), self.table);
+        let result = store.write_many(table, &mut |batch| {
+            self.writes.clear();
+            let more = next(self)?;
+            self.writes.sort();
+            std::mem::swap(batch, &mut self.writes);
+            Ok(more)
+        });
+        self.writes.clear();
+        self.lost = result.is_err();
+        result
+    }
+
     /// Writes what has gathered in [`writes`](Self::writes).
     pub(crate) fn flush(&mut self) -> Result<(), StateError> {
         if self.writes.is_empty() {
             return Ok(());
         }
+        self.check()?;
         // Stores take sorted rows faster.
         self.writes.sort();
         let result = self.store.write(self.table, &self.writes);
         self.writes.clear();
+        self.lost = result.is_err();
         result
     }
 

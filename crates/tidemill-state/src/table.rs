@@ -1,7 +1,7 @@
 //! What every keyed state can do, whatever it holds; and the forms that tables come in.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::budget::MemoryBudget;
 use tidemill_core::{KeyGroup, KeyGroupRange, key_group};
@@ -9,6 +9,7 @@ use tidemill_core::{KeyGroup, KeyGroupRange, key_group};
 use crate::batch::KeyBatch;
 use crate::clock::Clock;
 use crate::error::StateError;
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::{GroupWriter, check_owned};
 use crate::store::Storage;
 
@@ -66,6 +67,11 @@ pub(crate) trait Table<K>: Send + 'static {
 
     /// Writes all entries, by key group.
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError>;
+
+    /// Leaves all entries as they are now to a snapshot, to be written beside the task; `None` when they have to be written now.
+    fn freeze(&mut self, _snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        None
+    }
 
     /// Adds the entries of one key group of a snapshot.
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError>;

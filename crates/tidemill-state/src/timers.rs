@@ -3,21 +3,23 @@
 //! Many keys order the same time (the end of a window), so timers are kept in buckets, one a time stamp.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{Arc, Weak};
 
-use hashbrown::HashTable;
-use tidemill_core::{Element, KeyGroup, Timestamp, hash};
+use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Input, Key};
 
 use crate::account::Account;
 use crate::codec::{get_entry, get_varint, in_state, put_entry, put_varint};
 use crate::error::StateError;
 use crate::keyed::KeyedStateBackend;
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
 use crate::table::{Scope, Table};
+use crate::timer_bucket::{Bucket, variable};
+use crate::timer_queues::{CowQueues, Queues};
 
 /// The clock that a timer goes by.
 ///
@@ -67,131 +69,6 @@ pub struct Timer<K, N> {
     pub namespace: N,
 }
 
-struct Ordered<K, N> {
-    hash: u64,
-    /// `None` once fired or deleted.
-    timer: Option<(K, N)>,
-}
-
-/// Buckets up to this size are searched from end to end; larger ones have an index.
-const SEARCHED: usize = 16;
-/// Buckets give memory back when they are made for more timers than these, and for four times as many as they have.
-const ROOMY: usize = 4 * SEARCHED;
-
-/// The timers of one time stamp, in the order in which they were registered.
-struct Bucket<K, N> {
-    timers: Vec<Ordered<K, N>>,
-    /// The first that may still be there.
-    head: usize,
-    live: usize,
-    /// Places in `timers`; also of timers that are gone, which match nothing. Made when a timer is searched for: those
-    /// of windows mostly never are.
-    index: HashTable<u32>,
-    /// The first place that the index does not have.
-    indexed: usize,
-}
-
-#[inline]
-fn bucket_hash<N: Key>(hash: u64, namespace: &N) -> u64 {
-    if size_of::<N>() == 0 { hash } else { hash::combine(hash, namespace.routing_hash()) }
-}
-
-impl<K: Key, N: Key> Bucket<K, N> {
-    fn new() -> Self {
-        // Time stamps of one timer each are common too, and a vector that grows by itself starts with four.
-        Self { timers: Vec::with_capacity(1), head: 0, live: 0, index: HashTable::new(), indexed: 0 }
-    }
-
-    fn find(&mut self, hash: u64, key: &K, namespace: &N) -> Option<usize> {
-        let searched = self.timers.len() - self.head <= SEARCHED;
-        if !searched {
-            for place in self.indexed.max(self.head)..self.timers.len() {
-                self.add_to_index(place);
-            }
-            self.indexed = self.timers.len();
-        }
-        let same = |place: usize| {
-            let ordered = &self.timers[place];
-            ordered.hash == hash && ordered.timer.as_ref().is_some_and(|(k, n)| k == key && n == namespace)
-        };
-        if searched {
-            return (self.head..self.timers.len()).find(|place| same(*place));
-        }
-        let found = self.index.find(bucket_hash(hash, namespace), |place| same(*place as usize));
-        found.map(|place| *place as usize)
-    }
-
-    fn push(&mut self, hash: u64, key: &K, namespace: &N) {
-        if self.timers.len() > 2 * SEARCHED && self.live < self.timers.len() / 2 {
-            self.compact();
-        }
-        self.timers.push(Ordered { hash, timer: Some((key.clone(), namespace.clone())) });
-        self.live += 1;
-    }
-
-    fn add_to_index(&mut self, place: usize) {
-        let hash_of = |timers: &[Ordered<K, N>], place: usize| {
-            let ordered = &timers[place];
-            // A timer that is gone is found by nobody, so its place in the index does not matter.
-            ordered.timer.as_ref().map_or(ordered.hash, |(_, namespace)| bucket_hash(ordered.hash, namespace))
-        };
-        let timers = &self.timers;
-        if timers[place].timer.is_some() {
-            let hash = hash_of(timers, place);
-            self.index.insert_unique(hash, place as u32, |place| hash_of(timers, *place as usize));
-        }
-    }
-
-    fn compact(&mut self) {
-        self.timers.retain(|ordered| ordered.timer.is_some());
-        self.head = 0;
-        self.index.clear();
-        self.indexed = 0;
-    }
-
-    /// Gives memory back that few timers are left to use. The next time comes when three quarters of those are gone, so
-    /// that moving them is paid for.
-    #[inline]
-    fn shrink(&mut self) {
-        let capacity = self.timers.capacity();
-        if capacity > ROOMY && self.live < capacity / 4 {
-            self.compact();
-            self.timers.shrink_to(2 * self.live);
-            self.index = HashTable::new();
-        }
-    }
-
-    fn remove(&mut self, place: usize) -> Option<(K, N)> {
-        let timer = self.timers[place].timer.take();
-        self.live -= usize::from(timer.is_some());
-        timer
-    }
-
-    fn pop(&mut self) -> Option<(u64, K, N)> {
-        while self.head < self.timers.len() {
-            let place = self.head;
-            self.head += 1;
-            if let Some((key, namespace)) = self.remove(place) {
-                return Some((self.timers[place].hash, key, namespace));
-            }
-        }
-        None
-    }
-
-    /// Bytes that the bucket has asked the allocator for, however many timers there are.
-    #[inline]
-    fn allocated(&self) -> usize {
-        self.timers.capacity() * size_of::<Ordered<K, N>>() + self.index.allocation_size()
-    }
-
-    fn live(&self) -> impl Iterator<Item = (u64, &K, &N)> {
-        let timers = &self.timers[self.head..];
-        timers.iter().filter_map(|ordered| {
-            ordered.timer.as_ref().map(|(key, namespace)| (ordered.hash, key, namespace))
-        })
-    }
-}
-
 /// The timers of one operator subtask, in event time and in processing time.
 ///
 /// A timer is a key, a namespace and a time; registering it again changes nothing. Timers come due by time, and
@@ -214,28 +91,17 @@ impl<K: Key, N: Key> Bucket<K, N> {
 /// # Ok::<(), tidemill_state::StateError>(())
 /// ```
 pub struct TimerService<K, N> {
-    queues: [BTreeMap<Timestamp, Bucket<K, N>>; 2],
+    queues: CowQueues<K, N>,
     count: [usize; 2],
     scope: Scope,
-    account: Account,
     /// What is being restored, with its place within its bucket.
     restoring: Vec<(TimeDomain, Timestamp, u64, u64, K, N)>,
 }
 
 impl<K: Key, N: Key> TimerService<K, N> {
-    /// Bytes that a time stamp is counted with, apart from what its bucket has allocated: its place in the tree, whose nodes are little more than
-    /// half full when time only goes on.
-    const BUCKET: usize = 2 * size_of::<(Timestamp, Bucket<K, N>)>();
-
     pub(crate) fn new(name: &str, scope: Scope) -> Self {
-        let account = Account::new(name, &scope.budget);
-        Self {
-            queues: [BTreeMap::new(), BTreeMap::new()],
-            count: [0, 0],
-            scope,
-            account,
-            restoring: Vec::new(),
-        }
+        let queues = CowQueues::new(Account::new(name, &scope.budget), &scope.budget);
+        Self { queues, count: [0, 0], scope, restoring: Vec::new() }
     }
 
     /// Registers a timer; `hash` is the routing hash of `key`. Returns whether it was not there before.
@@ -267,6 +133,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<bool, StateError> {
         self.scope.check_hash(hash)?;
+        self.queues.pull(domain, timestamp)?;
         self.add(domain, timestamp, (key, hash), namespace, |bucket| {
             bucket.find(hash, key, namespace).is_none()
         })
@@ -302,6 +169,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<(), StateError> {
         self.scope.check_hash(hash)?;
+        self.queues.pull_end(domain, timestamp)?;
         self.add(domain, timestamp, (key, hash), namespace, |_| true).map(|_| ())
     }
 
@@ -314,22 +182,24 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
         missing: impl FnOnce(&mut Bucket<K, N>) -> bool,
     ) -> Result<bool, StateError> {
-        let (bucket, is_missing, mut grown, shrunk) = match self.queues[domain as usize].entry(timestamp) {
-            Entry::Occupied(bucket) => {
-                let bucket = bucket.into_mut();
-                let before = bucket.allocated();
-                // Looking for it may make an index.
-                let is_missing = missing(bucket);
-                (bucket, is_missing, 0, before)
-            }
-            Entry::Vacant(place) => (place.insert(Bucket::new()), true, Self::BUCKET, 0),
-        };
+        let (bucket, is_missing, mut grown, shrunk) =
+            match self.queues.active[domain as usize].entry(timestamp) {
+                Entry::Occupied(bucket) => {
+                    let bucket = bucket.into_mut();
+                    let before = bucket.allocated();
+                    // Looking for it may make an index.
+                    let is_missing = missing(bucket);
+                    (bucket, is_missing, 0, before)
+                }
+                Entry::Vacant(place) => (place.insert(Bucket::new()), true, Bucket::<K, N>::PLACE, 0),
+            };
         if is_missing {
             bucket.push(hash, key, namespace);
             self.count[domain as usize] += 1;
             grown += variable(key, namespace);
         }
-        self.account.change(grown + bucket.allocated(), shrunk)?;
+        let grown = grown + bucket.allocated();
+        self.queues.account.change(grown, shrunk)?;
         Ok(is_missing)
     }
 
@@ -359,7 +229,9 @@ impl<K: Key, N: Key> TimerService<K, N> {
         (key, hash): (&K, u64),
         namespace: &N,
     ) -> bool {
-        let queue = &mut self.queues[domain as usize];
+        // What is copied for this is counted, and the next timer that is registered says if it was too much.
+        let _ = self.queues.pull(domain, timestamp);
+        let queue = &mut self.queues.active[domain as usize];
         let Some(bucket) = queue.get_mut(&timestamp) else { return false };
         let before = bucket.allocated();
         let found = bucket.find(hash, key, namespace);
@@ -374,10 +246,10 @@ impl<K: Key, N: Key> TimerService<K, N> {
         if bucket.live == 0 {
             queue.remove(&timestamp);
             left = 0;
-            shrunk += Self::BUCKET;
+            shrunk += Bucket::<K, N>::PLACE;
         }
         // An index that was made for this may exceed the budget; the next timer that is registered says so.
-        let _ = self.account.change(left, shrunk);
+        let _ = self.queues.account.change(left, shrunk);
         found.is_some()
     }
 
@@ -400,11 +272,10 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     pub fn pop_due(&mut self, domain: TimeDomain, up_to: Timestamp) -> Option<Timer<K, N>> {
-        let mut first = self.queues[domain as usize].first_entry()?;
-        let timestamp = *first.key();
-        if timestamp > up_to {
-            return None;
-        }
+        let timestamp = self.next_timestamp(domain).filter(|timestamp| *timestamp <= up_to)?;
+        // What is copied for this is counted, and the next timer that is registered says if it was too much.
+        let _ = self.queues.pull(domain, timestamp);
+        let mut first = self.queues.active[domain as usize].first_entry()?;
         let bucket = first.get_mut();
         let mut shrunk = bucket.allocated();
         let popped = bucket.pop();
@@ -413,14 +284,14 @@ impl<K: Key, N: Key> TimerService<K, N> {
         if bucket.live == 0 {
             first.remove();
             left = 0;
-            shrunk += Self::BUCKET;
+            shrunk += Bucket::<K, N>::PLACE;
         }
         if let Some((_, key, namespace)) = &popped {
             self.count[domain as usize] -= 1;
             shrunk += variable(key, namespace);
         }
         // Less memory in use cannot exceed a budget.
-        let _ = self.account.change(left, shrunk);
+        let _ = self.queues.account.change(left, shrunk);
         let (hash, key, namespace) = popped?;
         Some(Timer { timestamp, key, hash, namespace })
     }
@@ -443,7 +314,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     pub fn next_timestamp(&self, domain: TimeDomain) -> Option<Timestamp> {
-        self.queues[domain as usize].first_key_value().map(|(timestamp, _)| *timestamp)
+        self.queues.first(domain)
     }
 
     /// How many timers there are.
@@ -476,33 +347,56 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     pub fn for_each(&self, domain: TimeDomain, mut f: impl FnMut(Timestamp, &K, &N)) {
-        for (timestamp, bucket) in &self.queues[domain as usize] {
-            bucket.live().for_each(|(_, key, namespace)| f(*timestamp, key, namespace));
+        for (timestamp, parts) in self.queues.buckets(domain) {
+            let timers = parts.into_iter().flatten().flat_map(Bucket::live);
+            timers.for_each(|(_, key, namespace)| f(timestamp, key, namespace));
         }
     }
 }
 
-/// Bytes that a timer is counted with besides its place in the bucket.
-fn variable<K: Key, N: Key>(key: &K, namespace: &N) -> usize {
-    let variable = |fixed: Option<usize>, logical: usize| if fixed.is_some() { 0 } else { logical };
-    variable(K::FIXED_BYTES, Element::logical_bytes(key))
-        + variable(N::FIXED_BYTES, Element::logical_bytes(namespace))
+/// Writes the timers of all buckets, which come by domain and time.
+fn encode<'a, K: Key, N: Key>(
+    domain: TimeDomain,
+    buckets: impl Iterator<Item = (Timestamp, [Option<&'a Bucket<K, N>>; 2])>,
+    out: &mut GroupWriter,
+) -> Result<(), StateError> {
+    for (timestamp, parts) in buckets {
+        for (place, (hash, key, namespace)) in parts.into_iter().flatten().flat_map(Bucket::live).enumerate()
+        {
+            let bytes = out.of_hash(hash)?;
+            put_entry(bytes, key, namespace);
+            bytes.push(domain as u8);
+            bytes.extend_from_slice(&timestamp.to_le_bytes());
+            put_varint(bytes, place as u64);
+        }
+    }
+    Ok(())
+}
+
+/// The timers of a snapshot.
+struct FrozenTimers<K, N>(Arc<Queues<K, N>>);
+
+impl<K: Key, N: Key> FrozenTable for FrozenTimers<K, N> {
+    fn encode(self: Box<Self>, out: &mut GroupWriter) -> Result<(), StateError> {
+        for domain in TimeDomain::ALL {
+            let buckets = &self.0[domain as usize];
+            encode(
+                domain,
+                buckets.iter().map(|(timestamp, bucket)| (*timestamp, [Some(bucket), None])),
+                out,
+            )?;
+        }
+        Ok(())
+    }
 }
 
 impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
-        for domain in TimeDomain::ALL {
-            for (timestamp, bucket) in &self.queues[domain as usize] {
-                for (place, (hash, key, namespace)) in bucket.live().enumerate() {
-                    let bytes = out.of_hash(hash)?;
-                    put_entry(bytes, key, namespace);
-                    bytes.push(domain as u8);
-                    bytes.extend_from_slice(&timestamp.to_le_bytes());
-                    put_varint(bytes, place as u64);
-                }
-            }
-        }
-        Ok(())
+        TimeDomain::ALL.into_iter().try_for_each(|domain| encode(domain, self.queues.buckets(domain), out))
+    }
+
+    fn freeze(&mut self, snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        Some(Box::new(FrozenTimers(self.queues.freeze(snapshot)?)))
     }
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], _stamped: bool) -> Result<(), StateError> {
@@ -515,8 +409,8 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
                 let place = get_varint(&mut input, "place of a timer")?;
                 Ok((domain, timestamp, place, key.routing_hash(), key, namespace))
             });
-            let timer = in_state(self.account.name(), entry)?;
-            self.scope.check_restored(self.account.name(), group, timer.3)?;
+            let timer = in_state(self.queues.account.name(), entry)?;
+            self.scope.check_restored(self.queues.account.name(), group, timer.3)?;
             self.restoring.push(timer);
         }
         Ok(())
@@ -549,7 +443,7 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
     }
 
     fn bytes(&self) -> usize {
-        self.account.used()
+        self.queues.account.used()
     }
 }
 

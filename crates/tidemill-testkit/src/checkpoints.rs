@@ -8,7 +8,7 @@ use tidemill_checkpoint::{CheckpointStorage, StorageSettings};
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::config::{Configuration, Origin};
 use tidemill_core::hash::RoutingHash;
-use tidemill_runtime::checkpoint::CheckpointEnvironment;
+use tidemill_runtime::checkpoint::{CheckpointEnvironment, LocalBackupSettings};
 use tidemill_runtime::operator::stateful;
 use tidemill_runtime::{
     Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
@@ -16,8 +16,10 @@ use tidemill_runtime::{
 use tidemill_state::{KeyedStateBackend, SubtaskSnapshot, ValueState, ValueStateDescriptor};
 use tokio::runtime::Runtime;
 
+use crate::s3_server::S3Server;
+
 /// What does the work beside the tasks, for all tests of a program.
-fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         tokio::runtime::Builder::new_multi_thread()
@@ -37,10 +39,29 @@ fn runtime() -> &'static Runtime {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn environment(folder: &Path) -> CheckpointEnvironment {
+    environment_at(folder.to_str().expect("a plain path"), folder, &[])
+}
+
+/// Checkpoints and savepoints on a server, in the folder `checkpoints` of its bucket.
+///
+/// ```
+/// use tidemill_testkit::{checkpoints, s3_server::S3Server};
+///
+/// let server = S3Server::start();
+/// let environment = checkpoints::environment_of(&server);
+/// assert_eq!(environment.storage.settings().checkpoint_dir.as_deref(), Some("s3://bucket/checkpoints"));
+/// ```
+pub fn environment_of(server: &S3Server) -> CheckpointEnvironment {
+    environment_at("s3://bucket/checkpoints", server.folder.path(), &server.options())
+}
+
+fn environment_at(uri: &str, folder: &Path, options: &[(&str, String)]) -> CheckpointEnvironment {
     let mut configuration = Configuration::new();
-    let text = folder.to_str().expect("a plain path");
     for key in ["execution.checkpointing.dir", "execution.checkpointing.savepoint-dir"] {
-        configuration.set_raw(key, text, Origin::Api);
+        configuration.set_raw(key, uri, Origin::Api);
+    }
+    for (key, value) in options {
+        configuration.set_raw(*key, value.as_str(), Origin::Api);
     }
     // So that state is in files, too.
     configuration.set_raw("execution.checkpointing.data-inline-threshold", "64 b", Origin::Api);
@@ -50,6 +71,7 @@ pub fn environment(folder: &Path) -> CheckpointEnvironment {
         storage,
         runtime: runtime().handle().clone(),
         temporary: folder.join("temporary"),
+        local_backup: LocalBackupSettings::default(),
     }
 }
 

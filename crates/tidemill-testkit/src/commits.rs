@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use tidemill_core::CheckpointId;
@@ -14,9 +15,18 @@ use tidemill_runtime::{
 use tidemill_serialization::Data;
 use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
+/// The checkpoint that a transaction waits for, and a number that no other transaction of the program has.
+type Transaction = (u64, u64);
+
 /// What sinks of all attempts have shown, by transaction.
 pub struct Committed<T> {
-    shared: Arc<(Mutex<BTreeMap<String, Vec<T>>>, Condvar)>,
+    shared: Arc<(Mutex<BTreeMap<Transaction, Vec<T>>>, Condvar)>,
+}
+
+impl<T> Default for Committed<T> {
+    fn default() -> Self {
+        Self { shared: Arc::default() }
+    }
 }
 
 impl<T> Clone for Committed<T> {
@@ -31,12 +41,20 @@ impl<T: Data + Debug> Committed<T> {
         self.shared.0.lock().values().flatten().cloned().collect()
     }
 
+    /// What was shown with checkpoints up to this one: what a job that goes on from it adds to.
+    #[must_use]
+    pub fn up_to(&self, checkpoint: u64) -> Self {
+        let shown = self.shared.0.lock();
+        let before = shown.range(..=(checkpoint, u64::MAX));
+        let before = before.map(|(transaction, records)| (*transaction, records.clone())).collect();
+        Self { shared: Arc::new((Mutex::new(before), Condvar::new())) }
+    }
+
     /// A sink that shows its records here, as one that goes on where another has left off.
     pub fn sink(&self) -> impl OperatorFactory + use<T> {
         let shown = self.clone();
         stateful(move || Sink {
             shown: shown.clone(),
-            subtask: 0,
             open: Vec::new(),
             waiting: Vec::new(),
             restored: Vec::new(),
@@ -78,24 +96,25 @@ impl<T: Data + Debug> Committed<T> {
 /// assert!(committed.values().is_empty());
 /// ```
 pub fn sink<T: Data + Debug>() -> (impl OperatorFactory + 'static, Committed<T>) {
-    let committed = Committed { shared: Arc::default() };
+    let committed = Committed::default();
     (committed.sink(), committed)
 }
 
 struct Sink<T> {
     shown: Committed<T>,
-    subtask: u32,
     /// Records since the last snapshot.
     open: Vec<T>,
-    /// Transactions by the checkpoint that they wait for.
-    waiting: Vec<(CheckpointId, String, Vec<T>)>,
-    restored: Vec<(String, Vec<T>)>,
+    waiting: Vec<(Transaction, Vec<T>)>,
+    restored: Vec<(Transaction, Vec<T>)>,
 }
+
+/// The next transaction.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 const WAITING: &str = "transactions";
 
 impl<T: Data + Debug> Sink<T> {
-    fn show(&self, transaction: String, records: Vec<T>) {
+    fn show(&self, transaction: Transaction, records: Vec<T>) {
         let (shown, changed) = &*self.shown.shared;
         // A second time the same: it does no harm.
         shown.lock().insert(transaction, records);
@@ -106,12 +125,11 @@ impl<T: Data + Debug> Sink<T> {
 impl<T: Data + Debug> Operator for Sink<T> {
     fn open(
         &mut self,
-        context: &OperatorContext,
+        _context: &OperatorContext,
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
-        self.subtask = context.subtask;
         for state in restored.iter().flat_map(|snapshot| &snapshot.operator) {
-            self.restored.extend(state.read::<(String, Vec<T>)>()?);
+            self.restored.extend(state.read::<(Transaction, Vec<T>)>()?);
         }
         // The checkpoint that they are restored from is complete.
         for (transaction, records) in std::mem::take(&mut self.restored) {
@@ -128,21 +146,20 @@ impl<T: Data + Debug> Operator for Sink<T> {
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         if !self.open.is_empty() {
-            let unique = format!("{}-{}-{:p}", context.checkpoint, self.subtask, self);
-            self.waiting.push((context.checkpoint, unique, std::mem::take(&mut self.open)));
+            let transaction = (context.checkpoint, NUMBER.fetch_add(1, Ordering::Relaxed));
+            self.waiting.push((transaction, std::mem::take(&mut self.open)));
         }
-        let waiting: Vec<(String, Vec<T>)> =
-            self.waiting.iter().map(|(_, name, records)| (name.clone(), records.clone())).collect();
+        let waiting: Vec<(Transaction, Vec<T>)> = self.waiting.clone();
         let state = OperatorSnapshot::of(WAITING, OperatorStateMode::Split, &waiting);
         Ok(SubtaskSnapshot { operator: vec![state], ..SubtaskSnapshot::default() })
     }
 
     fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
-        let (complete, waiting) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|(id, ..)| *id <= checkpoint);
+        let waiting = std::mem::take(&mut self.waiting);
+        let (complete, waiting) = waiting.into_iter().partition(|((id, _), _)| *id <= checkpoint);
         self.waiting = waiting;
-        let complete: Vec<(CheckpointId, String, Vec<T>)> = complete;
-        complete.into_iter().for_each(|(_, transaction, records)| self.show(transaction, records));
+        let complete: Vec<(Transaction, Vec<T>)> = complete;
+        complete.into_iter().for_each(|(transaction, records)| self.show(transaction, records));
         Ok(())
     }
 }

@@ -8,6 +8,8 @@
 //! - [`checked`] wraps the operators of a whole job in the same checks; [`faults`] has operators that fail, block or wait
 //!   when the test says so, [`Log`] is a source that the test fills, [`sinks`] has sinks that it reads and holds up;
 //!   [`jobs`] runs graphs built by hand.
+//! - [`s3_server`] is a storage for checkpoints that fails as the test says.
+//! - [`survival`] runs whole jobs straight, into failures and restored at other parallelisms, and compares what they say.
 //!
 //! A check that does not hold panics, as an assertion of the test itself would. Whatever is random comes from a seed
 //! that is printed when the test fails; `TIDEMILL_SEED` repeats one.
@@ -30,10 +32,12 @@ mod parallel;
 mod random;
 mod records;
 mod rescale;
+pub mod s3_server;
 mod script;
 pub mod sinks;
 mod source_harness;
 mod subject;
+pub mod survival;
 
 pub use checker::{Contract, checked, checked_with};
 pub use exchange::{ExchangeHarness, ExchangeShape, Seen};

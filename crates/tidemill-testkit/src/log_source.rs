@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -28,11 +29,18 @@ use tidemill_serialization::{Data, pack, unpack};
 /// ```
 pub struct Log<T> {
     splits: Arc<Vec<Mutex<LogSplit<T>>>>,
+    has_backlog: Arc<AtomicBool>,
+    /// How many records are read in one step, at most, where the test says so.
+    block: Option<usize>,
 }
 
 impl<T> Clone for Log<T> {
     fn clone(&self) -> Self {
-        Self { splits: Arc::clone(&self.splits) }
+        Self {
+            splits: Arc::clone(&self.splits),
+            has_backlog: Arc::clone(&self.has_backlog),
+            block: self.block,
+        }
     }
 }
 
@@ -42,6 +50,8 @@ struct LogSplit<T> {
     readers: Vec<OperatorWaker>,
     /// The record that the split cannot be read beyond, and why.
     broken: Option<(usize, &'static str)>,
+    /// The record at which reading fails once.
+    fails_once: Option<usize>,
     read: usize,
 }
 
@@ -54,10 +64,12 @@ impl<T: Data + Debug> Log<T> {
                 ended: false,
                 readers: Vec::new(),
                 broken: None,
+                fails_once: None,
                 read: 0,
             })
         };
-        Self { splits: Arc::new((0..splits).map(|_| split()).collect()) }
+        let splits = Arc::new((0..splits).map(|_| split()).collect());
+        Self { splits, has_backlog: Arc::default(), block: None }
     }
 
     /// Splits that have these records and nothing more.
@@ -69,6 +81,22 @@ impl<T: Data + Debug> Log<T> {
             log.end(index);
         }
         log
+    }
+
+    /// Has each split read in steps from one multiple of `records` to the next, and each step emitted as two batches, so that
+    /// a checkpoint never lies between a record of the first half and one of the second.
+    ///
+    /// ```
+    /// use tidemill_testkit::Log;
+    ///
+    /// let log = Log::<u64>::new(1).in_blocks(16);
+    /// # let _ = log;
+    /// ```
+    #[must_use]
+    pub fn in_blocks(mut self, records: usize) -> Self {
+        assert!(records > 1, "a block has two halves");
+        self.block = Some(records);
+        self
     }
 
     fn change(&self, split: usize, change: impl FnOnce(&mut LogSplit<T>)) {
@@ -100,9 +128,24 @@ impl<T: Data + Debug> Log<T> {
         self.change(split, |split| split.broken = Some((at, message)));
     }
 
+    /// Says whether what is read is a backlog, so that checkpoints are taken more rarely.
+    pub fn set_backlog(&self, has_backlog: bool) {
+        self.has_backlog.store(has_backlog, Ordering::SeqCst);
+    }
+
+    /// Lets reading fail at record `at` of a split, and go on there after a restart.
+    pub fn fail_once_at(&self, split: usize, at: usize) {
+        self.change(split, |split| split.fails_once = Some(at));
+    }
+
     /// How many records of a split have been read by the last reader that did.
     pub fn read(&self, split: usize) -> usize {
         self.splits[split].lock().read
+    }
+
+    /// How many records a split has.
+    pub fn pushed(&self, split: usize) -> usize {
+        self.splits[split].lock().records.len()
     }
 
     /// How many records have been read of all splits.
@@ -113,6 +156,11 @@ impl<T: Data + Debug> Log<T> {
     /// A source that reads the log and says, after each batch, that event time has come to its last timestamp.
     pub fn source(&self) -> Arc<SourceSpec> {
         self.source_with(None, None)
+    }
+
+    /// What reads the log, for a source whose watermarks come from elsewhere.
+    pub fn reader(&self) -> impl Source + use<T> {
+        LogSource(self.clone())
     }
 
     /// As [`source`](Self::source), with splits that go idle, and in an alignment group.
@@ -145,7 +193,7 @@ impl<T: Data + Debug> Source for LogSource<T> {
         };
         let mut left = restored.unwrap_or_else(all);
         left.reverse();
-        Ok(Box::new(LogEnumerator(left)))
+        Ok(Box::new(LogEnumerator { left, has_backlog: Arc::clone(&self.0.has_backlog) }))
     }
 
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
@@ -159,15 +207,22 @@ impl<T: Data + Debug> Source for LogSource<T> {
     }
 }
 
-struct LogEnumerator(Vec<SourceSplit>);
+struct LogEnumerator {
+    left: Vec<SourceSplit>,
+    has_backlog: Arc<AtomicBool>,
+}
 
 impl SplitEnumerator for LogEnumerator {
     fn next_split(&mut self, _subtask: u32) -> Result<SplitAssignment, OperatorError> {
-        Ok(self.0.pop().map_or(SplitAssignment::NoMore, SplitAssignment::Split))
+        Ok(self.left.pop().map_or(SplitAssignment::NoMore, SplitAssignment::Split))
     }
 
     fn snapshot(&self) -> Vec<SourceSplit> {
-        self.0.iter().rev().cloned().collect()
+        self.left.iter().rev().cloned().collect()
+    }
+
+    fn is_processing_backlog(&self) -> bool {
+        self.has_backlog.load(Ordering::SeqCst)
     }
 }
 
@@ -201,8 +256,9 @@ impl<T> LogReader<T> {
 
 impl<T: Data + Debug> SourceReader for LogReader<T> {
     fn add_split(&mut self, split: SourceSplit) -> Result<(), OperatorError> {
-        let index = split.id.trim_start_matches("log-").parse().map_err(OperatorError::user)?;
+        let index: usize = split.id.trim_start_matches("log-").parse().map_err(OperatorError::user)?;
         let offset: u64 = unpack(&split.state).map_err(OperatorError::user)?;
+        self.log.splits[index].lock().read = offset as usize;
         self.splits.push(Position { id: split.id, index, offset: offset as usize });
         Ok(())
     }
@@ -225,16 +281,31 @@ impl<T: Data + Debug> SourceReader for LogReader<T> {
             {
                 return Err(OperatorError::user(message));
             }
-            let end = (position.offset + out.max_records()).min(split.records.len());
+            if split.fails_once.take_if(|at| position.offset >= *at).is_some() {
+                return Err(OperatorError::user("reading fails once, as the test wants"));
+            }
+            let limit = match self.log.block {
+                Some(block) => (position.offset / block + 1) * block,
+                None => position.offset + out.max_records(),
+            };
+            let end = limit.min(split.records.len());
             let end = split.broken.map_or(end, |(at, _)| end.min(at));
             if end > position.offset {
-                let mut batch = TypedBatch::<T>::default();
-                for (value, timestamp) in &split.records[position.offset..end] {
-                    batch.push(value.clone(), *timestamp);
+                let middle = match self.log.block {
+                    Some(block) => (limit - block / 2).clamp(position.offset, end),
+                    None => end,
+                };
+                for part in [position.offset..middle, middle..end] {
+                    let mut batch = TypedBatch::<T>::default();
+                    for (value, timestamp) in &split.records[part] {
+                        batch.push(value.clone(), *timestamp);
+                    }
+                    if !batch.is_empty() {
+                        out.emit(&position.id, Batch::new(batch));
+                    }
                 }
                 position.offset = end;
                 split.read = end;
-                out.emit(&position.id, Batch::new(batch));
                 drop(split);
                 return Ok(self.status());
             }

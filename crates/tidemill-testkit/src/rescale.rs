@@ -35,7 +35,7 @@ pub fn redistribute(
                 keyed: keyed.iter().map(|state| owned_part(state, owned)).collect(),
                 timers: timers.iter().map(|state| owned_part(state, owned)).collect(),
                 operator: operator.iter().map(|state| share(state, subtask, parallelism)).collect(),
-                native: Vec::new(),
+                ..SubtaskSnapshot::default()
             }
         })
         .collect()

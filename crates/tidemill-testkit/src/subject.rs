@@ -306,7 +306,8 @@ impl Subject {
     /// Everything that a checkpoint would hold of this subtask, through bytes and back.
     pub(crate) fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
         let barrier = CheckpointBarrier::new(self.restores + 1, 0);
-        let snapshot = self.operator.snapshot(&SnapshotContext::of(barrier))?;
+        let mut snapshot = self.operator.snapshot(&SnapshotContext::of(barrier))?;
+        snapshot.complete(&Arc::default())?;
         let bytes = snapshot.encode();
         let decoded = SubtaskSnapshot::decode(&bytes).expect("an encoded snapshot can be decoded");
         assert_eq!(decoded, snapshot, "a snapshot changes on its way through bytes");

@@ -98,6 +98,85 @@ pub enum Error {
         /// The program.
         program: PathBuf,
     },
+    /// Nobody answers where a job should.
+    #[error(
+        "nobody answers at {address} ({reason}): does the job run, and is this its REST interface? 'tidemill list' shows what runs"
+    )]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// What answers is no REST interface of a job.
+    #[error("what answers at {address} is not the REST interface of a job: {reason}")]
+    NoInterface {
+        /// Where.
+        address: String,
+        /// What it does instead.
+        reason: String,
+    },
+    /// A job does not take a request.
+    #[error("cannot {what}: {message} ({address} answers {status})")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// Of whom.
+        address: String,
+        /// The status of the answer.
+        status: u16,
+        /// The reason.
+        message: String,
+    },
+    /// A job has not done what it was asked for.
+    #[error("cannot {what}: {message}")]
+    JobRequest {
+        /// What was asked for.
+        what: String,
+        /// The reason.
+        message: String,
+    },
+    /// It takes longer than the command waits.
+    #[error(
+        "cannot {what} within {seconds} s: it goes on; 'tidemill list' shows the job, and --timeout has a command wait longer"
+    )]
+    StillWaiting {
+        /// What was asked for.
+        what: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The folder in which running jobs are known cannot be used.
+    #[error("{0}")]
+    RunningJobs(String),
+    /// There is no such job.
+    #[error("no job is called '{text}'; {}", if jobs.is_empty() { "no jobs run".to_owned() } else { format!("these run:{jobs}") })]
+    NoJob {
+        /// What it was asked for by.
+        text: String,
+        /// What there is, a line each.
+        jobs: String,
+    },
+    /// Several jobs are meant.
+    #[error("'{text}' may be any of these jobs; give the id of one, or enough of its beginning:{jobs}")]
+    AmbiguousJob {
+        /// What they were asked for by.
+        text: String,
+        /// The jobs, a line each.
+        jobs: String,
+    },
+    /// A checkpoint or savepoint that cannot be read.
+    #[error("cannot read {path}: {reason}")]
+    Checkpoint {
+        /// Where it is.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+        /// A stable code.
+        code: &'static str,
+        /// Whose fault it is.
+        fault: Fault,
+    },
     /// Output that cannot be written.
     #[error("cannot write: {0}")]
     Write(#[from] std::io::Error),
@@ -123,13 +202,29 @@ impl Classified for Error {
             Error::MachineMemory { .. } => "TM-MEMORY-MACHINE",
             Error::Start { .. } => "TM-START",
             Error::NoPlan { .. } => "TM-NO-PLAN",
+            Error::Unreachable { .. } => "TM-JOB-UNREACHABLE",
+            Error::NoInterface { .. } => "TM-JOB-NO-INTERFACE",
+            Error::Refused { .. } => "TM-JOB-REFUSED",
+            Error::JobRequest { .. } => "TM-JOB-REQUEST",
+            Error::StillWaiting { .. } => "TM-JOB-STILL-WAITING",
+            Error::RunningJobs(_) => "TM-RUNNING-JOBS",
+            Error::NoJob { .. } => "TM-NO-JOB",
+            Error::AmbiguousJob { .. } => "TM-AMBIGUOUS-JOB",
+            Error::Checkpoint { code, .. } => code,
             Error::Write(_) => "TM-WRITE",
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
-            Error::Write(_) | Error::MachineMemory { .. } => Fault::External,
+            Error::Write(_)
+            | Error::MachineMemory { .. }
+            | Error::Unreachable { .. }
+            | Error::NoInterface { .. }
+            | Error::JobRequest { .. }
+            | Error::StillWaiting { .. }
+            | Error::RunningJobs(_) => Fault::External,
+            Error::Checkpoint { fault, .. } => *fault,
             _ => Fault::User,
         }
     }

@@ -20,6 +20,8 @@ mod embedded;
 mod error;
 mod failure;
 pub mod memory;
+mod rest;
+mod running_jobs;
 
 pub use embedded::{environment, environment_from, environment_with, job_help};
 pub use error::Error;

@@ -61,7 +61,7 @@ pub enum CoordinatorError {
     ShutDown,
     /// More checkpoints in a row have failed than the job tolerates.
     #[error(
-        "more than {tolerable} checkpoints in a row have failed; the last: {last} Mend what makes them fail, or raise \
+        "more than {tolerable} checkpoints in a row have failed; the last: {last}. Mend what makes them fail, or raise \
          'execution.checkpointing.tolerable-failed-checkpoints'"
     )]
     TooManyFailures {

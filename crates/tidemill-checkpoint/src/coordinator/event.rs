@@ -1,6 +1,7 @@
 //! What the coordinator is told, and what it wants done.
 
 use tidemill_core::JobVertexId;
+use tidemill_core::{AfterSavepoint, BarrierAlignment, SavepointFormat};
 
 use super::{AbortReason, CoordinatorError, DeclineReason};
 use crate::statistics::SubtaskStatistics;
@@ -45,50 +46,13 @@ pub struct CoordinatedTask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// How a savepoint stores keyed state.
-///
-/// ```
-/// use tidemill_checkpoint::coordinator::{CoordinatorEvent, RequestId, SavepointFormat, StopMode};
-///
-/// let event = CoordinatorEvent::TriggerSavepoint {
-///     request: RequestId(1),
-///     format: SavepointFormat::Canonical,
-///     stop: StopMode::Continue,
-/// };
-/// assert_eq!(event, event.clone());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SavepointFormat {
-    /// In the form that every state backend reads.
-    Canonical,
-    /// In the form of the state backend, which is quicker.
-    Native,
-}
-
-/// What happens to the job after a savepoint.
-///
-/// ```
-/// use tidemill_checkpoint::coordinator::{SavepointFormat, SnapshotKind, StopMode};
-///
-/// let kind = |stop| SnapshotKind::Savepoint { format: SavepointFormat::Native, stop };
-/// assert!(kind(StopMode::Drain).is_synchronous() && !kind(StopMode::Continue).is_synchronous());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StopMode {
-    /// It goes on.
-    Continue,
-    /// It stops; open windows stay open in the savepoint.
-    Stop,
-    /// It ends as if its input had: the last watermark closes windows first.
-    Drain,
-}
-
 /// What is taken.
 ///
 /// ```
-/// use tidemill_checkpoint::coordinator::{SavepointFormat, SnapshotKind, StopMode};
+/// use tidemill_checkpoint::coordinator::SnapshotKind;
+/// use tidemill_core::{AfterSavepoint, SavepointFormat};
 ///
-/// let stop = SnapshotKind::Savepoint { format: SavepointFormat::Native, stop: StopMode::Stop };
+/// let stop = SnapshotKind::Savepoint { format: SavepointFormat::Native, stop: AfterSavepoint::Stop };
 /// assert!(stop.is_savepoint() && stop.is_synchronous());
 /// assert!(!SnapshotKind::Checkpoint { full: false }.is_savepoint());
 /// ```
@@ -104,7 +68,7 @@ pub enum SnapshotKind {
         /// How.
         format: SavepointFormat,
         /// And then.
-        stop: StopMode,
+        stop: AfterSavepoint,
     },
 }
 
@@ -116,7 +80,7 @@ impl SnapshotKind {
 
     /// Whether tasks wait for its completion and then end.
     pub fn is_synchronous(self) -> bool {
-        matches!(self, SnapshotKind::Savepoint { stop: StopMode::Stop | StopMode::Drain, .. })
+        matches!(self, SnapshotKind::Savepoint { stop: AfterSavepoint::Stop | AfterSavepoint::Drain, .. })
     }
 }
 
@@ -139,33 +103,14 @@ pub enum ManualCheckpoint {
     Incremental,
 }
 
-/// What tasks with several inputs do when a barrier comes.
-///
-/// ```
-/// use tidemill_checkpoint::coordinator::Alignment;
-///
-/// let three_seconds = Alignment::AlignedWithTimeout(3_000);
-/// assert_ne!(three_seconds, Alignment::Unaligned);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Alignment {
-    /// They go on with every input, and take the snapshot when all barriers are there: records may count twice.
-    AtLeastOnce,
-    /// They block each input that its barrier has come from until all have.
-    Aligned,
-    /// The same, but go over to `Unaligned` so many milliseconds after the trigger.
-    AlignedWithTimeout(i64),
-    /// They take the snapshot at once, with the records that the barriers have overtaken.
-    Unaligned,
-}
-
 /// What goes with a barrier.
 ///
 /// ```
-/// use tidemill_checkpoint::coordinator::{Alignment, SnapshotKind, TriggerOptions};
+/// use tidemill_checkpoint::coordinator::{SnapshotKind, TriggerOptions};
+/// use tidemill_core::BarrierAlignment;
 ///
 /// let kind = SnapshotKind::Checkpoint { full: false };
-/// let options = TriggerOptions { kind, alignment: Alignment::Aligned };
+/// let options = TriggerOptions { kind, alignment: BarrierAlignment::Aligned };
 /// assert!(!options.kind.is_savepoint());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,7 +118,7 @@ pub struct TriggerOptions {
     /// What is taken.
     pub kind: SnapshotKind,
     /// How barriers are aligned.
-    pub alignment: Alignment,
+    pub alignment: BarrierAlignment,
 }
 
 /// A checkpoint that the storage has kept from an earlier life of the job's coordinator.
@@ -269,7 +214,7 @@ pub enum CoordinatorEvent {
         /// How it stores keyed state.
         format: SavepointFormat,
         /// What happens to the job then.
-        stop: StopMode,
+        stop: AfterSavepoint,
     },
     /// Somebody asks for a checkpoint.
     TriggerCheckpoint {

@@ -62,13 +62,14 @@ mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use tidemill_core::BarrierAlignment;
+use tidemill_core::config::format_duration;
 use tidemill_core::config::options::{CheckpointingMode, ExternalizedCheckpointRetention};
 
 pub use error::CoordinatorError;
 pub use event::{
-    Alignment, CompletedSnapshot, CoordinatedTask, CoordinatorAction, CoordinatorEvent, JobOutcome,
-    ManualCheckpoint, RequestId, RestoredCheckpoint, RetainedCheckpoint, SavepointFormat, SnapshotKind,
-    StopMode, TaskId, TriggerOptions,
+    CompletedSnapshot, CoordinatedTask, CoordinatorAction, CoordinatorEvent, JobOutcome, ManualCheckpoint,
+    RequestId, RestoredCheckpoint, RetainedCheckpoint, SnapshotKind, TaskId, TriggerOptions,
 };
 pub use reason::{AbortReason, DeclineReason};
 pub use settings::CheckpointSettings;
@@ -338,10 +339,14 @@ impl CheckpointCoordinator {
             self.pending.values().filter(|p| p.deadline <= self.now).map(|p| p.id).collect();
         for id in expired {
             let Some(pending) = self.pending.get(&id) else { continue };
-            let message = match pending.missing.len() {
+            let late = match pending.missing.len() {
                 0 => "Its metadata were not written in time.".to_owned(),
                 missing => format!("{missing} of its tasks did not acknowledge in time."),
             };
+            let message = format!(
+                "{late} 'execution.checkpointing.timeout' is {}: set it higher where state is large or its storage slow",
+                format_duration(self.settings.timeout)
+            );
             self.abort(id, AbortReason::Expired, &message);
         }
     }
@@ -398,15 +403,15 @@ impl CheckpointCoordinator {
         self.actions.push(CoordinatorAction::TriggerSources { checkpoint_id: id, timestamp, tasks, options });
     }
 
-    fn alignment(&self, kind: SnapshotKind) -> Alignment {
+    fn alignment(&self, kind: SnapshotKind) -> BarrierAlignment {
         if self.settings.mode == CheckpointingMode::AtLeastOnce {
-            Alignment::AtLeastOnce
+            BarrierAlignment::AtLeastOnce
         } else if kind.is_savepoint() || !self.settings.unaligned {
-            Alignment::Aligned
+            BarrierAlignment::Aligned
         } else {
             match millis(self.settings.aligned_checkpoint_timeout) {
-                0 => Alignment::Unaligned,
-                timeout => Alignment::AlignedWithTimeout(timeout),
+                0 => BarrierAlignment::Unaligned,
+                timeout => BarrierAlignment::AlignedFor(u32::try_from(timeout).unwrap_or(u32::MAX)),
             }
         }
     }

@@ -56,6 +56,8 @@ pub struct CheckpointSettings {
     pub checkpoints_after_tasks_finish: bool,
     /// Whether checkpoints store only what earlier ones did not.
     pub incremental: bool,
+    /// Whether snapshots are compressed.
+    pub compression: bool,
     /// How many of the last checkpoints the statistics describe.
     pub history: u32,
 }
@@ -76,6 +78,7 @@ impl Default for CheckpointSettings {
             retention: ExternalizedCheckpointRetention::NoExternalizedCheckpoints,
             checkpoints_after_tasks_finish: true,
             incremental: false,
+            compression: false,
             history: 10,
         }
     }
@@ -102,6 +105,7 @@ impl CheckpointSettings {
             retention: configuration.get(&options::EXTERNALIZED_CHECKPOINT_RETENTION)?,
             checkpoints_after_tasks_finish: configuration.get(&options::CHECKPOINTS_AFTER_TASKS_FINISH)?,
             incremental: configuration.get(&options::INCREMENTAL_CHECKPOINTS)?,
+            compression: configuration.get(&options::SNAPSHOT_COMPRESSION)?,
             history: configuration.get(&options::CHECKPOINTS_HISTORY)?,
         })
     }

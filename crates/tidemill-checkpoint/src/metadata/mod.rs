@@ -9,6 +9,7 @@ mod encode;
 
 use tidemill_core::{JobId, OperatorId};
 
+use crate::checksum::Checksum;
 use crate::error::CheckpointError;
 
 /// The name of the file in the folder of a checkpoint. It is written last: a folder without it is no checkpoint.
@@ -105,6 +106,22 @@ impl StateHandle {
         match self {
             StateHandle::Inline(bytes) => bytes.len() as u64,
             StateHandle::File { length, .. } => *length,
+        }
+    }
+
+    /// Whether these are the bytes.
+    ///
+    /// ```
+    /// use tidemill_checkpoint::StateHandle;
+    ///
+    /// assert!(StateHandle::Inline(vec![1, 2]).is_of(&[1, 2]));
+    /// ```
+    pub fn is_of(&self, found: &[u8]) -> bool {
+        match self {
+            StateHandle::Inline(bytes) => bytes == found,
+            StateHandle::File { length, checksum, .. } => {
+                *length == found.len() as u64 && *checksum == Checksum::of(found)
+            }
         }
     }
 

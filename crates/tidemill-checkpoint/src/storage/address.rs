@@ -84,8 +84,21 @@ fn local(path: &str) -> Result<Address, String> {
         return Err("it is empty".into());
     }
     let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
+    let absolute = without_dots(&absolute);
     let path = Path::from_absolute_path(&absolute).map_err(|error| error.to_string())?;
     Ok(Address { scheme: Scheme::Local, root: "file://".into(), bucket: String::new(), host: None, path })
+}
+
+/// The path with `..` taken for the folder above by its name, as shells do for `cd`.
+fn without_dots(path: &std::path::Path) -> std::path::PathBuf {
+    let mut plain = std::path::PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => drop(plain.pop()),
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 fn remote(

@@ -79,10 +79,14 @@ impl CheckpointFolder {
     /// [`CheckpointError::Incomplete`] when there is none, [`CheckpointError::Metadata`] when it is damaged, and when the storage
     /// fails.
     pub async fn read_metadata(&self) -> Result<CheckpointMetadata, CheckpointError> {
-        if !self.is_complete().await? {
-            return Err(CheckpointError::Incomplete { location: self.uri() });
-        }
         let path = self.metadata_path();
+        let Some(found) = self.store.head(&path).await? else {
+            return Err(CheckpointError::Incomplete { location: self.uri() });
+        };
+        if found.size > LARGEST_METADATA {
+            let reason = format!("it has {} bytes, more than any metadata", found.size);
+            return Err(CheckpointError::Metadata { location: self.store.uri(&path), reason });
+        }
         let bytes = self.store.get(&path).await?;
         CheckpointMetadata::decode(&bytes, &self.store.uri(&path))
     }
@@ -175,6 +179,14 @@ impl CheckpointFolder {
     /// When the storage fails; the call may be made again.
     pub async fn delete(&self) -> Result<(), CheckpointError> {
         self.store.delete(&self.metadata_path()).await?;
+        if let Some(folder) = self.store.local_path(&self.path) {
+            // Unlike a listing, this does not follow links to elsewhere.
+            return local("delete", folder.clone(), move || match std::fs::remove_dir_all(folder) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                done => done,
+            })
+            .await;
+        }
         self.store.delete_all(self.store.list(&self.path).await?).await?;
         self.store.remove_empty_folder(&self.path).await;
         Ok(())
@@ -204,6 +216,10 @@ impl CheckpointFolder {
         }
     }
 }
+
+/// Metadata name files, and hold state of at most a megabyte for each subtask: a file beyond this is something else, and is not
+/// read into memory to find out.
+const LARGEST_METADATA: u64 = 4 << 30;
 
 /// A part of a file that is being read.
 struct Part<'a> {

@@ -105,7 +105,7 @@ impl MultipartStore for LocalFiles {
 }
 
 /// Creates a folder and those above it, each so that it survives a crash of the machine.
-fn create_folder(folder: &std::path::Path) -> io::Result<()> {
+pub(super) fn create_folder(folder: &std::path::Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

@@ -16,6 +16,7 @@ mod find;
 mod folder;
 mod job;
 mod local;
+mod lock;
 mod open;
 mod settings;
 mod store;
@@ -32,8 +33,10 @@ use tidemill_core::JobId;
 use tidemill_core::config::options;
 use tokio::runtime::Handle;
 
+pub use find::LeftBehind;
 pub use folder::CheckpointFolder;
 pub use job::{FoundCheckpoint, JobStorage};
+pub use lock::JobLock;
 pub use settings::{RetryPolicy, S3Settings, StorageSettings};
 pub use sweep::{InProgress, Swept};
 pub use writer::{CheckpointWriter, Placement, Written};

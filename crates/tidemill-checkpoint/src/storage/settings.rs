@@ -74,7 +74,7 @@ pub struct S3Settings {
 /// assert!(!format!("{settings:?}").contains("AKIA"));
 /// # Ok::<(), tidemill_core::config::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StorageSettings {
     /// The folder of checkpoints.
     pub checkpoint_dir: Option<String>,
@@ -88,6 +88,8 @@ pub struct StorageSettings {
     pub merge_files: bool,
     /// At how many bytes such a file is full.
     pub max_file_size: u64,
+    /// How many times as large as what a checkpoint needs of it such a file may be; below 1: as large as it comes.
+    pub max_space_amplification: f64,
     /// How to reach S3.
     pub s3: S3Settings,
     /// How many requests are under way at once.
@@ -123,6 +125,9 @@ impl StorageSettings {
             inline_threshold: configuration.get(&options::DATA_INLINE_THRESHOLD)?.bytes(),
             merge_files: configuration.get(&options::FILE_MERGING_ENABLED)?,
             max_file_size: configuration.get(&options::FILE_MERGING_MAX_FILE_SIZE)?.bytes(),
+            max_space_amplification: f64::from(
+                configuration.get(&options::FILE_MERGING_MAX_SPACE_AMPLIFICATION)?,
+            ),
             s3: S3Settings {
                 access_key: secret(&options::S3_ACCESS_KEY)?,
                 secret_key: secret(&options::S3_SECRET_KEY)?,

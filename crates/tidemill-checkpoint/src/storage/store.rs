@@ -135,6 +135,11 @@ impl Store {
         self.backend.local.is_some()
     }
 
+    /// The path on this machine, if the store is its file system.
+    pub(super) fn local_path(&self, path: &Path) -> Option<std::path::PathBuf> {
+        self.backend.local.as_ref().map(|local| local.path(path))
+    }
+
     /// The whole name of a file or folder.
     pub(super) fn uri(&self, path: &Path) -> String {
         match &self.backend.local {

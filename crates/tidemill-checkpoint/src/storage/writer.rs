@@ -51,7 +51,8 @@ pub struct Written {
 ///
 /// State of up to `execution.checkpointing.data-inline-threshold` bytes is put into the handle. With
 /// `execution.checkpointing.file-merging.enabled` the rest of all tasks is packed into files of about
-/// `execution.checkpointing.file-merging.max-file-size`; without it each call writes one file. Handles hold when
+/// `execution.checkpointing.file-merging.max-file-size`, and so are files of state backends that are smaller than a part of an
+/// upload; without it each call writes one file. Handles hold when
 /// [`finish`](Self::finish) has returned. Of state that waits to fill a part of an upload, less than one part is held in memory for
 /// all tasks together, beside what the calls under way were given.
 ///
@@ -100,6 +101,17 @@ struct State {
     written: Written,
     /// The file that small state goes to.
     current: Option<Arc<Packed>>,
+    /// The same of what later checkpoints can name too.
+    current_shared: Option<Arc<Packed>>,
+}
+
+impl State {
+    fn current(&mut self, placement: Placement) -> &mut Option<Arc<Packed>> {
+        match placement {
+            Placement::Exclusive => &mut self.current,
+            Placement::Shared => &mut self.current_shared,
+        }
+    }
 }
 
 /// A file that is filled by several calls.
@@ -199,7 +211,7 @@ impl CheckpointWriter {
         pieces: impl IntoIterator<Item = Bytes>,
     ) -> Result<Vec<StateHandle>, CheckpointError> {
         let (busy, unless_cancelled) = self.begin().await?;
-        let (handles, work) = self.place(&mut lock(&self.state), pieces);
+        let (handles, work) = self.place(&mut lock(&self.state), pieces)?;
         for work in work {
             self.upload(work, &busy).await?;
         }
@@ -247,12 +259,17 @@ impl CheckpointWriter {
         if length <= self.inline_threshold {
             return Ok(StateHandle::Inline(upload::read_at(file.into(), from, 0, length).await?.into()));
         }
-        let location = match placement {
-            Placement::Shared if self.folder.shares => {
-                FileLocation::Shared(super::shared_name(self.checkpoint_id, &random_name()))
+        let placement = if self.folder.shares { placement } else { Placement::Exclusive };
+        // What is larger is no burden as a file of its own, and need not be held in memory.
+        if self.merge && length < self.max_file_size.min(self.folder.store.part_size as u64) {
+            let piece = upload::read_at(file.into(), from, 0, length).await?;
+            let (handle, work) = self.pack(&mut lock(&self.state), piece, placement)?;
+            if let Some(work) = work {
+                self.upload(work, &busy).await?;
             }
-            _ => FileLocation::Checkpoint(random_name()),
-        };
+            return Ok(handle);
+        }
+        let location = self.new_location(placement);
         let (store, path) = self.folder.resolve(&location)?;
         {
             let mut state = lock(&self.state);
@@ -274,9 +291,9 @@ impl CheckpointWriter {
             // Calls that come later find it closed.
             let mut state = lock(&self.state);
             state.closed = true;
-            state.current.take()
+            [state.current.take(), state.current_shared.take()]
         };
-        if let Some(file) = last {
+        for file in last.into_iter().flatten() {
             self.upload(seal(&file, self.folder.store.part_size), &busy).await?;
         }
         unless_failed.disarm();
@@ -299,46 +316,76 @@ impl CheckpointWriter {
         &self,
         state: &mut State,
         pieces: impl IntoIterator<Item = Bytes>,
-    ) -> (Vec<StateHandle>, Vec<Work>) {
-        let part_size = self.folder.store.part_size;
+    ) -> Result<(Vec<StateHandle>, Vec<Work>), CheckpointError> {
+        if state.closed {
+            return Err(self.closed());
+        }
         let mut work = Vec::new();
         let mut own: Option<Arc<Packed>> = None;
         let mut handles = Vec::new();
         for piece in pieces {
-            let length = piece.len() as u64;
-            if length <= self.inline_threshold {
+            if piece.len() as u64 <= self.inline_threshold {
                 handles.push(StateHandle::Inline(piece.into()));
-                continue;
-            }
-            state.written.bytes += length;
-            if !self.merge {
-                let file = own.get_or_insert_with(|| self.new_file(state));
-                handles.push(add(file, piece));
-            } else if length >= self.max_file_size {
-                let file = self.new_file(state);
-                handles.push(add(&file, piece));
-                work.push(seal(&file, part_size));
+            } else if self.merge {
+                let (handle, full) = self.pack(state, piece, Placement::Exclusive)?;
+                handles.push(handle);
+                work.extend(full);
             } else {
-                let file = state.current.take().unwrap_or_else(|| self.new_file(state));
+                state.written.bytes += piece.len() as u64;
+                let file = match own.take() {
+                    Some(file) => file,
+                    None => self.new_file(state, Placement::Exclusive)?,
+                };
                 handles.push(add(&file, piece));
-                if lock(&file.content).length >= self.max_file_size {
-                    work.push(seal(&file, part_size));
-                } else {
-                    work.extend(full_parts(&file, part_size));
-                    state.current = Some(file);
-                }
+                own = Some(file);
             }
         }
-        work.extend(own.map(|file| seal(&file, part_size)));
-        (handles, work)
+        work.extend(own.map(|file| seal(&file, self.folder.store.part_size)));
+        Ok((handles, work))
     }
 
-    fn new_file(&self, state: &mut State) -> Arc<Packed> {
-        let name = random_name();
-        let path = self.folder.path.clone().join(name.as_str());
-        let location = FileLocation::Checkpoint(name);
+    /// Puts a piece into a file with others, and says what there is to upload now.
+    fn pack(
+        &self,
+        state: &mut State,
+        piece: Bytes,
+        placement: Placement,
+    ) -> Result<(StateHandle, Option<Work>), CheckpointError> {
+        // Nobody would seal the file any more.
+        if state.closed {
+            return Err(self.closed());
+        }
+        let (length, part_size) = (piece.len() as u64, self.folder.store.part_size);
+        state.written.bytes += length;
+        if length >= self.max_file_size {
+            let file = self.new_file(state, placement)?;
+            return Ok((add(&file, piece), Some(seal(&file, part_size))));
+        }
+        let file = match state.current(placement).take() {
+            Some(file) => file,
+            None => self.new_file(state, placement)?,
+        };
+        let handle = add(&file, piece);
+        if lock(&file.content).length >= self.max_file_size {
+            return Ok((handle, Some(seal(&file, part_size))));
+        }
+        let parts = full_parts(&file, part_size);
+        *state.current(placement) = Some(file);
+        Ok((handle, parts))
+    }
+
+    fn new_location(&self, placement: Placement) -> FileLocation {
+        match placement {
+            Placement::Exclusive => FileLocation::Checkpoint(random_name()),
+            Placement::Shared => FileLocation::Shared(super::shared_name(self.checkpoint_id, &random_name())),
+        }
+    }
+
+    fn new_file(&self, state: &mut State, placement: Placement) -> Result<Arc<Packed>, CheckpointError> {
+        let location = self.new_location(placement);
+        let (_, path) = self.folder.resolve(&location)?;
         state.written.files.push(location.clone());
-        Arc::new(Packed { location, path, content: Mutex::default(), upload: OnceCell::new() })
+        Ok(Arc::new(Packed { location, path, content: Mutex::default(), upload: OnceCell::new() }))
     }
 
     async fn upload(&self, work: Work, busy: &Busy) -> Result<(), CheckpointError> {
@@ -412,7 +459,7 @@ impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Uploads that were begun are given up here.
-        state.current = None;
+        (state.current, state.current_shared) = (None, None);
         if state.finished || state.written.files.is_empty() {
             return;
         }

@@ -6,7 +6,6 @@ mod coordinator;
 mod faults;
 mod metadata;
 mod restart;
-mod s3_server;
 mod settings;
 mod shared_files;
 mod statistics;

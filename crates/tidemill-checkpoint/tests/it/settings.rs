@@ -38,6 +38,7 @@ fn every_option_and_older_spelling_takes_effect() {
         retention: ExternalizedCheckpointRetention::RetainOnCancellation,
         checkpoints_after_tasks_finish: false,
         incremental: true,
+        compression: true,
         history: 20,
     };
     let settings = read(&[
@@ -52,6 +53,7 @@ fn every_option_and_older_spelling_takes_effect() {
         ("execution.checkpointing.externalized-checkpoint-retention", "retain_on_cancellation"),
         ("execution.checkpointing.checkpoints-after-tasks-finish.enabled", "false"),
         ("state.backend.incremental", "true"),
+        ("execution.checkpointing.snapshot-compression", "true"),
         ("jobmanager.web.checkpoints.history", "20"),
     ]);
     assert_eq!(settings.unwrap(), expected);

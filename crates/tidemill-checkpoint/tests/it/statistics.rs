@@ -1,14 +1,13 @@
 //! Figures of checkpoints.
 
-use tidemill_checkpoint::coordinator::{
-    CoordinatedTask, RestoredCheckpoint, SavepointFormat, SnapshotKind, StopMode, TaskId,
-};
+use tidemill_checkpoint::coordinator::{CoordinatedTask, RestoredCheckpoint, SnapshotKind, TaskId};
 use tidemill_checkpoint::statistics::{CheckpointStatus, Counts, Statistics, SubtaskStatistics, Summary};
 use tidemill_core::JobVertexId;
+use tidemill_core::{AfterSavepoint, SavepointFormat};
 
 const CHECKPOINT: SnapshotKind = SnapshotKind::Checkpoint { full: false };
 const SAVEPOINT: SnapshotKind =
-    SnapshotKind::Savepoint { format: SavepointFormat::Canonical, stop: StopMode::Continue };
+    SnapshotKind::Savepoint { format: SavepointFormat::Canonical, stop: AfterSavepoint::GoOn };
 
 /// A vertex of two subtasks and one of one.
 fn tasks() -> Vec<CoordinatedTask> {

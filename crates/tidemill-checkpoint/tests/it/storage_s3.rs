@@ -14,8 +14,8 @@ use tidemill_checkpoint::{
 use tidemill_core::config::{Configuration, Origin};
 use tidemill_core::{Classified, JobId};
 
-use crate::s3_server::{ACCESS_KEY, S3Fault, S3Server, SECRET_KEY};
 use crate::support::{block_on, bytes, quick_retries, runtime};
+use tidemill_testkit::s3_server::{ACCESS_KEY, S3Fault, S3Server, SECRET_KEY};
 
 /// As a user would configure it, in the spellings of Flink's file system.
 fn settings(server: &S3Server) -> StorageSettings {

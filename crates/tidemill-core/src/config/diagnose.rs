@@ -249,7 +249,7 @@ mod tests {
             ("taskmanager.heap.size", "2g"),
             ("env.java.opts.all", "-XX:+UseG1GC"),
             ("metrics.reporter.prom.factory.class", "x"),
-            ("execution.checkpointing.snapshot-compression", "true"),
+            ("execution.checkpointing.file-merging.pool-blocking", "true"),
             ("heartbeat.interval", "often"),
             ("taskmanager.network.memory.buffers-per-channel", "2"),
         ]);

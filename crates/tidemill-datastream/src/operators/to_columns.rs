@@ -2,9 +2,9 @@
 
 use std::marker::PhantomData;
 
-use tidemill_core::ArrowBatch;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_core::{ArrowBatch, CheckpointId};
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
 use tidemill_serialization::{ArrowRecord, Data};
 use tidemill_state::SubtaskSnapshot;
@@ -104,6 +104,14 @@ impl<T: Data + ArrowRecord> Operator for ToColumnsOperator<T> {
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         self.sink.snapshot(context)
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        self.sink.checkpoint_complete(checkpoint)
+    }
+
+    fn checkpoint_aborted(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
+        self.sink.checkpoint_aborted(checkpoint)
     }
 
     fn close(&mut self) {

@@ -11,6 +11,7 @@ mod interval_join;
 mod jobs;
 mod operators;
 mod support;
+mod survival;
 mod window_functions;
 mod window_join;
 mod window_model;

@@ -8,7 +8,7 @@
 
 use tidemill_core::{BarrierAlignment, CheckpointId};
 
-use super::{Channel, Copied, Entry, GateItem, InputGate, Queues, Waiting};
+use super::{Channel, Copied, Credit, Entry, GateItem, InputGate, Queues, Waiting};
 use crate::error::NetworkError;
 use crate::event::Event;
 use crate::snapshot::{GateSnapshot, InputChannelSnapshot};
@@ -71,6 +71,31 @@ impl Channel {
 }
 
 impl Queues {
+    /// Has what lies in a channel's queue, from the first buffer on that has floating credit, wait without any.
+    fn give_credit_back(&mut self, index: usize) {
+        let channel = &mut self.channels[index];
+        let first = channel
+            .queue
+            .iter()
+            .position(|entry| matches!(entry, Entry::Buffer { credit: Credit::Floating(_), .. }));
+        let Some(first) = first else { return };
+        for entry in channel.queue.drain(first..).rev() {
+            channel.backlog.push_front(match entry {
+                Entry::Event(event) => Waiting::Event(event),
+                Entry::Buffer { buffer, bytes, credit: _ } => {
+                    channel.backlogged_outside += 1;
+                    self.queued_buffers -= 1;
+                    self.queued_bytes -= bytes;
+                    Waiting::Buffer { buffer, bytes, permit: None }
+                }
+            });
+        }
+        if !channel.is_starving {
+            channel.is_starving = true;
+            self.starving.push_back(index);
+        }
+    }
+
     /// Whether the event is what a recording waited for. A barrier is used up by that.
     pub(super) fn ends_recording(&mut self, index: usize, event: Event) -> bool {
         let channel = &mut self.channels[index];
@@ -148,6 +173,11 @@ impl InputGate {
         if std::mem::take(&mut state.is_ready) {
             queues.ready.retain(|ready| *ready != channel);
         }
+        if self.exclusive_per_channel == 0 {
+            // The others may have no credit but this.
+            queues.give_credit_back(channel);
+            queues.promote_starving(&self.shared.floating);
+        }
     }
 
     /// Takes from all channels again.
@@ -155,7 +185,14 @@ impl InputGate {
         let mut queues = self.shared.queues.lock();
         for index in 0..queues.channels.len() {
             let channel = &mut queues.channels[index];
-            if std::mem::take(&mut channel.is_blocked) && !channel.queue.is_empty() {
+            if !std::mem::take(&mut channel.is_blocked) {
+                continue;
+            }
+            let (waits, lies) = (!channel.backlog.is_empty(), !channel.queue.is_empty());
+            if waits {
+                queues.promote(index, &self.shared.floating);
+            }
+            if lies {
                 queues.mark_ready(index);
             }
         }

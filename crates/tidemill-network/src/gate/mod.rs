@@ -264,14 +264,23 @@ impl Queues {
             }
             Credit::Floating(permit) => {
                 drop(permit);
-                for _ in 0..self.starving.len() {
-                    let Some(next) = self.starving.pop_front() else { break };
-                    self.channels[next].is_starving = false;
-                    // A channel that is still short has listed itself again, behind the others.
-                    if !self.channels[next].backlog.is_empty() && !self.promote(next, floating) {
-                        break;
-                    }
-                }
+                self.promote_starving(floating);
+            }
+        }
+    }
+
+    /// Lets those move up that waited for a floating buffer.
+    fn promote_starving(&mut self, floating: &Arc<LocalBufferPool>) {
+        for _ in 0..self.starving.len() {
+            let Some(next) = self.starving.pop_front() else { break };
+            if self.channels[next].is_blocked {
+                self.starving.push_back(next);
+                continue;
+            }
+            self.channels[next].is_starving = false;
+            // A channel that is still short has listed itself again, behind the others.
+            if !self.channels[next].backlog.is_empty() && !self.promote(next, floating) {
+                break;
             }
         }
     }
@@ -282,7 +291,8 @@ fn credit(channel: &mut Channel, floating: &Arc<LocalBufferPool>) -> Option<Cred
         channel.free_exclusive -= 1;
         return Some(Credit::Exclusive);
     }
-    floating.try_acquire().map(Credit::Floating)
+    // A channel that waits for others must not take what they need to catch up.
+    if channel.is_blocked { None } else { floating.try_acquire().map(Credit::Floating) }
 }
 
 /// The input of a task: the receiving end of one channel from each producing subtask.
@@ -539,6 +549,34 @@ impl InputGate {
             })
             .collect::<Result<_, NetworkError>>()?;
         Ok(GateSnapshot { serializer: self.serializer.snapshot(), channels })
+    }
+
+    /// What a snapshot of this gate held, channel by channel, to be processed before anything new; migrated where it was written
+    /// by an earlier release of the job.
+    ///
+    /// # Errors
+    /// When the gate has another number of channels, or its serializer cannot read what was stored.
+    pub fn recovered(&self, mut snapshot: GateSnapshot) -> Result<Vec<(usize, InFlight)>, NetworkError> {
+        snapshot.migrate(&*self.serializer)?;
+        let (found, expected) = (snapshot.channels.len(), self.channels());
+        if found != expected {
+            return Err(NetworkError::SnapshotMismatch { what: "channels", found, expected });
+        }
+        let channels = snapshot.channels.into_iter().enumerate();
+        let items =
+            channels.flat_map(|(index, channel)| channel.queued.into_iter().map(move |item| (index, item)));
+        Ok(items.collect())
+    }
+
+    /// Reads an item that [`recovered`](Self::recovered) has given.
+    ///
+    /// # Errors
+    /// When the bytes are damaged.
+    pub fn read(&self, item: InFlight) -> Result<GateItem, NetworkError> {
+        Ok(match item {
+            InFlight::Event(event) => GateItem::Event(event),
+            InFlight::Buffer(bytes) => GateItem::Batch(self.decode(Buffer::Encoded(bytes))?),
+        })
     }
 
     /// Puts a snapshot back into a new gate, before its partitions are restored and before anything is sent. What finds no

@@ -70,6 +70,33 @@ fn a_blocked_channel_waits_and_keeps_its_order() {
 }
 
 #[test]
+fn a_blocked_channel_leaves_the_floating_buffers_to_the_others() {
+    // No channel has buffers of its own.
+    let buffers = NetworkBufferPool::new(1 << 20, 1024);
+    let floating = buffers.create_pool(0, 2, 2, 0, Arc::default()).unwrap();
+    let pool = buffers.create_pool(0, 1, 64, 0, Arc::default()).unwrap();
+    let serializer = Arc::new(TypedBatchSerializer::<u32>::default());
+    let mut gate = InputGate::new(2, 0, floating, serializer, Arc::default());
+    let senders: Vec<_> = (0..2).map(|channel| gate.sender(channel, Arc::clone(&pool), 100)).collect();
+    senders[0].send_event(barrier(1, BarrierAlignment::Aligned));
+    send(&senders[0], &pool, 1);
+    send(&senders[0], &pool, 2);
+    senders[0].send_event(Event::Watermark(Watermark(5)));
+    send(&senders[0], &pool, 3);
+    send(&senders[1], &pool, 10);
+    assert!(matches!(gate.poll().unwrap(), Some((0, GateItem::Event(Event::Barrier(_))))));
+    gate.block(0);
+    send(&senders[0], &pool, 4);
+    send(&senders[1], &pool, 11);
+    send(&senders[1], &pool, 12);
+    senders[1].send_event(barrier(1, BarrierAlignment::Aligned));
+    assert_eq!(drain(&mut gate), ["1: [10]", "1: [11]", "1: [12]", "1: barrier 1"]);
+    gate.unblock_all();
+    assert_eq!(drain(&mut gate), ["0: [1]", "0: [2]", "0: Watermark(Watermark(5))", "0: [3]", "0: [4]"]);
+    assert_eq!(pool.used(), 0, "all permits are back");
+}
+
+#[test]
 fn what_lies_before_the_barrier_is_stored_with_credit_or_without() {
     let (mut gate, senders, pool) = gate(1, 2);
     for number in 0..5 {

@@ -5,16 +5,21 @@
 //! snapshots over. The service is what the rest of the cluster sees of it.
 
 mod in_flight;
+mod local_backup;
 mod parts;
 mod pending;
-mod restore;
+mod reported;
+pub(crate) mod restore;
+mod running;
 mod service;
 mod task_snapshot;
 mod worker;
 
+pub use local_backup::LocalBackupSettings;
 pub use restore::{ClaimMode, RestoreSettings};
 pub use service::CheckpointEnvironment;
 
-pub(crate) use restore::{RestoredJob, adopt_max_parallelism};
+pub(crate) use reported::{AfterFailure, Target};
+pub(crate) use restore::RestoredJob;
 pub(crate) use service::{CheckpointService, Restored};
 pub(crate) use task_snapshot::{CheckpointListener, TaskFigures, TaskSnapshot};

@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
 use tidemill_checkpoint::metadata::{ChannelState, NativeFileHandle, NativeState, SubtaskState};
 use tidemill_checkpoint::statistics::SubtaskStatistics;
 use tidemill_checkpoint::storage::Placement;
 use tidemill_checkpoint::{CheckpointError, CheckpointWriter, StateHandle};
-use tidemill_core::OperatorId;
+use tidemill_core::{OperatorId, SnapshotKind};
 use tidemill_network::{GateSnapshot, InputChannelSnapshot};
+use tidemill_state::StateError;
 
+use crate::checkpoint::local_backup::LocalBackup;
 use crate::checkpoint::task_snapshot::TaskSnapshot;
 
 /// What a task has to have stored.
@@ -33,23 +37,54 @@ fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Has what is being encoded end when nobody waits for it any more, so that its memory is free at once.
+#[derive(Default)]
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Stores the part of a task. Files that `known` names are there already.
 pub(super) async fn store(
     writer: Arc<CheckpointWriter>,
     known: Arc<HashMap<String, StateHandle>>,
+    backup: Option<Arc<LocalBackup>>,
+    compress: bool,
     part: Part,
 ) -> Result<StoredPart, CheckpointError> {
     let began = Instant::now();
     let Part { subtask, snapshot, gates } = part;
-    let TaskSnapshot { states, finished, figures, overtook, .. } = snapshot;
+    let TaskSnapshot { barrier, mut states, finished, figures, overtook, .. } = snapshot;
+    // A savepoint is not what a job goes on from when it fails.
+    let backup = backup.filter(|_| barrier.kind == SnapshotKind::Checkpoint);
     let holds = |channel: &InputChannelSnapshot| !channel.queued.is_empty();
     let in_flight: Vec<(u32, Vec<u8>)> = (0u32..)
         .zip(&gates)
         .filter(|(_, gate)| gate.channels.iter().any(holds))
         .map(|(number, gate)| (number, gate.encode()))
         .collect();
-    let encoded: Vec<Option<Vec<u8>>> =
-        states.iter().map(|(_, state)| (!state.is_empty()).then(|| state.encode())).collect();
+    let given_up = GivenUp::default();
+    let cancelled = Arc::clone(&given_up.0);
+    let encoding = tokio::task::spawn_blocking(move || {
+        let mut encoded: Vec<Option<Vec<u8>>> = Vec::with_capacity(states.len());
+        for (_, state) in &mut states {
+            state.complete(&cancelled)?;
+            let encode = || if compress { state.encode_compressed() } else { state.encode() };
+            encoded.push((!state.is_empty()).then(encode));
+            // Its bytes are there twice otherwise until all are stored.
+            (state.keyed, state.timers, state.operator) = Default::default();
+        }
+        Ok::<_, StateError>((states, encoded))
+    });
+    let not_encoded = |reason: String| CheckpointError::NotEncoded { subtask, reason };
+    let (states, encoded) = match encoding.await {
+        Ok(encoded) => encoded.map_err(|error| not_encoded(error.to_string()))?,
+        Err(error) if error.is_panic() => return Err(not_encoded("its serializer panicked".to_owned())),
+        Err(_) => return Err(CheckpointError::RuntimeGone),
+    };
     let persisted_data: u64 = in_flight.iter().map(|(_, bytes)| bytes.len() as u64).sum();
     let mut state_size: u64 = encoded.iter().flatten().map(|bytes| bytes.len() as u64).sum();
     let mut checkpointed_size = state_size + persisted_data;
@@ -57,7 +92,13 @@ pub(super) async fn store(
     let gate_numbers: Vec<u32> = in_flight.iter().map(|(number, _)| *number).collect();
     let is_stored: Vec<bool> = encoded.iter().map(Option::is_some).collect();
     let pieces = encoded.into_iter().flatten().chain(in_flight.into_iter().map(|(_, bytes)| bytes));
-    let mut handles = writer.write_all(pieces.map(Into::into)).await?.into_iter();
+    let pieces: Vec<Bytes> = pieces.map(Into::into).collect();
+    let handles = writer.write_all(pieces.iter().cloned()).await?;
+    if let Some(backup) = &backup {
+        handles.iter().zip(&pieces).for_each(|(handle, piece)| backup.keep_bytes(barrier.id, handle, piece));
+    }
+    drop(pieces);
+    let mut handles = handles.into_iter();
     let mut stored = Vec::with_capacity(states.len());
     for ((operator, state), is_stored) in states.into_iter().zip(is_stored) {
         let mut subtask_state = SubtaskState::new(subtask);
@@ -75,6 +116,9 @@ pub(super) async fn store(
                         writer.upload_file(&file.path, placement).await?
                     }
                 };
+                if let Some(backup) = &backup {
+                    backup.keep_file(barrier.id, &handle, &file.path);
+                }
                 files.push(NativeFileHandle { name: file.name.clone(), handle });
             }
             subtask_state.native.push(NativeState { descriptor: native.descriptor(), files });

@@ -8,16 +8,17 @@ use tidemill_checkpoint::metadata::{CheckpointKind, OperatorState, SubtaskState}
 use tidemill_checkpoint::{
     CheckpointError, CheckpointFolder, CheckpointMetadata, CheckpointWriter, FileLocation, StateHandle,
 };
-use tidemill_core::{CheckpointBarrier, JobId, OperatorId, SavepointFormat, SnapshotKind};
-use tidemill_network::GateSnapshot;
+use tidemill_core::{AfterSavepoint, CheckpointBarrier, JobId, OperatorId, SavepointFormat, SnapshotKind};
 use tokio::task::JoinHandle;
 
+use crate::checkpoint::local_backup::LocalBackup;
 use crate::checkpoint::parts::{self, Part, StoredPart};
 use crate::checkpoint::restore;
 use crate::checkpoint::service::Completed;
 use crate::checkpoint::task_snapshot::TaskSnapshot;
 use crate::graph::ExecutionPlan;
 use crate::source::SourceSplit;
+use crate::task::Overtaken;
 
 /// The metadata of a checkpoint is stored.
 pub(super) struct Published {
@@ -36,6 +37,8 @@ pub(super) struct Pending {
     /// The splits of each source that its readers had not got.
     splits: Vec<(OperatorId, Vec<SourceSplit>)>,
     known: Arc<HashMap<String, StateHandle>>,
+    backup: Option<Arc<LocalBackup>>,
+    compress: bool,
     /// Snapshots of tasks whose barriers have overtaken something of which not all is known yet.
     incomplete: HashMap<usize, TaskSnapshot>,
     stored: BTreeMap<usize, StoredPart>,
@@ -50,6 +53,8 @@ impl Pending {
         folder: CheckpointFolder,
         splits: Vec<(OperatorId, Vec<SourceSplit>)>,
         known: HashMap<String, StateHandle>,
+        backup: Option<Arc<LocalBackup>>,
+        compress: bool,
     ) -> Self {
         Self {
             barrier,
@@ -57,11 +62,18 @@ impl Pending {
             folder,
             splits,
             known: Arc::new(known),
+            backup,
+            compress,
             incomplete: HashMap::new(),
             stored: BTreeMap::new(),
             storing: BTreeSet::new(),
             under_way: Vec::new(),
         }
+    }
+
+    /// Whether tasks end with it, or have begun to.
+    pub(super) fn ends_job(&self) -> bool {
+        self.barrier.after != AfterSavepoint::GoOn
     }
 
     /// A task has taken its snapshot. Returns what can be stored now.
@@ -75,9 +87,10 @@ impl Pending {
     }
 
     /// All that the barriers have overtaken in the gates of a task is known. Returns what can be stored now.
-    pub(super) fn overtaken(&mut self, task: usize, gates: Vec<GateSnapshot>) -> Option<Part> {
-        let snapshot = self.incomplete.remove(&task)?;
-        Some(Part { subtask: snapshot.subtask, snapshot, gates })
+    pub(super) fn overtaken(&mut self, task: usize, overtaken: Overtaken) -> Option<Part> {
+        let mut snapshot = self.incomplete.remove(&task)?;
+        snapshot.figures.processed_bytes = overtaken.processed_bytes;
+        Some(Part { subtask: snapshot.subtask, snapshot, gates: overtaken.gates })
     }
 
     /// Stores the part of a task.
@@ -85,7 +98,8 @@ impl Pending {
         &self,
         part: Part,
     ) -> impl Future<Output = Result<StoredPart, CheckpointError>> + Send + 'static {
-        parts::store(Arc::clone(&self.writer), Arc::clone(&self.known), part)
+        let (writer, known) = (Arc::clone(&self.writer), Arc::clone(&self.known));
+        parts::store(writer, known, self.backup.clone(), self.compress, part)
     }
 
     /// Something is being stored; it is given up with the checkpoint.

@@ -1,14 +1,16 @@
 //! What a job goes on from: state dealt out to the subtasks that there are now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use tidemill_checkpoint::metadata::NativeState;
+use tidemill_checkpoint::storage::LeftBehind;
 use tidemill_checkpoint::{
-    CheckpointError, CheckpointFolder, CheckpointMetadata, CheckpointStorage, StorageFailure,
+    CheckpointError, CheckpointFolder, CheckpointMetadata, CheckpointStorage, StateHandle,
 };
-use tidemill_core::{Classified, Fault, OperatorId};
+use tidemill_core::{CheckpointId, Classified, Fault, OperatorId};
 use tidemill_network::{GateSnapshot, NetworkError};
 use tidemill_state::{
     NativeFolder, NativeSnapshot, OperatorSnapshot, OperatorStateMode, StateError, SubtaskSnapshot,
@@ -16,6 +18,7 @@ use tidemill_state::{
 };
 
 use crate::checkpoint::in_flight;
+use crate::checkpoint::local_backup::LocalBackup;
 use crate::checkpoint::service::{CheckpointEnvironment, Completed, Restored};
 use crate::error::JobError;
 use crate::graph::{ExecutionPlan, NodeKind};
@@ -46,7 +49,14 @@ pub struct RestoreSettings {
 /// What a job was restored from when it was submitted.
 pub(crate) struct Origin {
     pub(crate) completed: Completed,
-    pub(crate) claimed: bool,
+    /// Whether the job is the one that has taken it, and goes on as such.
+    pub(crate) same_job: bool,
+    /// The checkpoints of the same job before it, the oldest first.
+    pub(crate) older: Vec<Completed>,
+    /// The checkpoints of the same job that cannot be used: they are left where they are.
+    pub(crate) damaged: BTreeSet<CheckpointId>,
+    /// The number of the next checkpoint.
+    pub(crate) next_id: CheckpointId,
 }
 
 impl Origin {
@@ -55,7 +65,7 @@ impl Origin {
             id: self.completed.id,
             savepoint: self.completed.metadata.kind.is_savepoint(),
             path: self.completed.folder.uri(),
-            claimed: self.claimed,
+            claimed: self.completed.claimed,
         }
     }
 }
@@ -105,14 +115,7 @@ impl Refused {
     }
 
     fn of_storage(what: &str, error: &CheckpointError) -> Self {
-        let damaged = matches!(
-            error,
-            CheckpointError::Metadata { .. }
-                | CheckpointError::Incomplete { .. }
-                | CheckpointError::StateDamaged { .. }
-                | CheckpointError::Storage { failure: StorageFailure::NotFound, .. }
-        );
-        Self { damaged, ..Refused::of(what, error) }
+        Self { damaged: error.is_damage(), ..Refused::of(what, error) }
     }
 
     fn of_state(what: &str, error: &StateError) -> Self {
@@ -165,7 +168,8 @@ impl RestoreSettings {
 pub(crate) fn adopt_max_parallelism(plan: &mut ExecutionPlan, metadata: &CheckpointMetadata) {
     let stored: HashMap<OperatorId, u32> =
         metadata.operators.iter().map(|state| (state.id, state.max_parallelism)).collect();
-    for (vertex, vertex_plan) in plan.job.vertices.iter_mut().zip(&plan.vertices) {
+    let job = Arc::make_mut(&mut plan.job);
+    for (vertex, vertex_plan) in job.vertices.iter_mut().zip(&plan.vertices) {
         let nodes = vertex_plan.nodes.iter().map(|node| &plan.graph.nodes[*node]);
         let chosen = plan.settings.max_parallelism.is_some()
             || nodes.clone().any(|node| node.max_parallelism.is_some());
@@ -177,32 +181,28 @@ pub(crate) fn adopt_max_parallelism(plan: &mut ExecutionPlan, metadata: &Checkpo
 }
 
 impl RestoredJob {
-    /// Reads the state of a checkpoint and deals it out to the subtasks of the job. `strict`: state of operators that the job
+    /// Reads the state of a checkpoint and deals it out to the subtasks of the job, or of some of its vertices. `strict`: state of operators that the job
     /// does not have is an error.
     pub(crate) fn load(
-        environment: &CheckpointEnvironment,
-        folder: &CheckpointFolder,
-        metadata: &CheckpointMetadata,
+        source: &Source<'_>,
         plan: &ExecutionPlan,
+        vertices: Option<&[usize]>,
         strict: bool,
     ) -> Result<Self, JobError> {
-        Self::try_load(environment, folder, metadata, plan, strict).map_err(|refused| refused.in_job(plan))
+        Self::try_load(source, plan, vertices, strict).map_err(|refused| refused.in_job(plan))
     }
 
     fn try_load(
-        environment: &CheckpointEnvironment,
-        folder: &CheckpointFolder,
-        metadata: &CheckpointMetadata,
+        source: &Source<'_>,
         plan: &ExecutionPlan,
+        vertices: Option<&[usize]>,
         strict: bool,
     ) -> Result<Self, Refused> {
+        let metadata = source.metadata;
         if strict {
             check_all_known(metadata, plan)?;
         }
-        let uri = folder.uri();
-        let storage = &environment.storage;
-        let read =
-            |handle| storage.block_on(folder.read(handle)).map_err(|error| Refused::of_storage(&uri, &error));
+        let read = |handle| source.read(handle);
         let mut job = Self {
             operators: HashMap::new(),
             splits: HashMap::new(),
@@ -212,6 +212,9 @@ impl RestoredJob {
         // Sources that had finished only because the job was drained read on, and what they read has not been finished with.
         let mut goes_on = false;
         for (index, vertex) in plan.job.vertices.iter().enumerate() {
+            if vertices.is_some_and(|wanted| !wanted.contains(&index)) {
+                continue;
+            }
             for operator in &vertex.operators {
                 let Some(stored) = metadata.operators.iter().find(|state| state.id == operator.id) else {
                     continue;
@@ -228,7 +231,7 @@ impl RestoredJob {
                     }
                     for native in &state.native {
                         let snapshot =
-                            download(environment, folder, native).map_err(|refused| refused.at(&uri))?;
+                            source.download(native).map_err(|refused| refused.at(&source.folder.uri()))?;
                         snapshots[state.index as usize].native.push(snapshot);
                     }
                     finished[state.index as usize] = state.finished;
@@ -312,39 +315,57 @@ fn is_source(plan: &ExecutionPlan, vertex: usize) -> bool {
     head.is_some_and(|head| matches!(plan.graph.nodes[*head].kind, NodeKind::Source(_)))
 }
 
-/// Fetches the files of a state backend to this machine.
-fn download(
-    environment: &CheckpointEnvironment,
-    folder: &CheckpointFolder,
-    native: &NativeState,
-) -> Result<NativeSnapshot, Refused> {
-    let of_state = |error: StateError| Refused::of_state("the files of a state backend", &error);
-    let unique =
-        format!("tidemill-restore-{}-{}", std::process::id(), UNIQUE.fetch_add(1, Ordering::Relaxed));
-    let place = environment.temporary.join(unique);
-    std::fs::create_dir_all(&place).map_err(|error| Refused {
-        reason: format!(
-            "the folder {} cannot be made: {error}. Set 'io.tmp.dirs' to another",
-            place.display()
-        ),
-        code: "TM-RESTORE-FOLDER",
-        fault: Fault::External,
-        damaged: false,
-    })?;
-    let local = NativeFolder::temporary(&place);
-    let fetched = environment.storage.block_on(async {
-        for file in &native.files {
-            // Names of files come from outside; the store's own have no folders in them.
-            let name = std::path::Path::new(&file.name);
-            let Some(name) = name.file_name().filter(|plain| *plain == name) else { continue };
-            folder.download(&file.handle, place.join(name)).await?;
+/// Where the state of a checkpoint is read from.
+pub(crate) struct Source<'a> {
+    pub(crate) environment: &'a CheckpointEnvironment,
+    pub(crate) folder: &'a CheckpointFolder,
+    pub(crate) metadata: &'a CheckpointMetadata,
+    /// What of it may be on this machine.
+    pub(crate) backup: Option<&'a LocalBackup>,
+}
+
+impl Source<'_> {
+    fn read(&self, handle: &StateHandle) -> Result<Bytes, Refused> {
+        if let Some(here) = self.backup.and_then(|backup| backup.read(handle)) {
+            return Ok(here.into());
         }
-        Ok(())
-    });
-    fetched.map_err(|error| Refused::of_storage("the files of a state backend", &error))?;
-    let snapshot = NativeSnapshot::decode(&native.descriptor, local).map_err(of_state)?;
-    snapshot.check_files().map_err(of_state)?;
-    Ok(snapshot)
+        let read = self.environment.storage.block_on(self.folder.read(handle));
+        read.map_err(|error| Refused::of_storage(&self.folder.uri(), &error))
+    }
+
+    /// Fetches the files of a state backend to a folder of their own.
+    fn download(&self, native: &NativeState) -> Result<NativeSnapshot, Refused> {
+        let of_state = |error: StateError| Refused::of_state("the files of a state backend", &error);
+        let unique =
+            format!("tidemill-restore-{}-{}", std::process::id(), UNIQUE.fetch_add(1, Ordering::Relaxed));
+        let place = self.environment.temporary.join(unique);
+        std::fs::create_dir_all(&place).map_err(|error| Refused {
+            reason: format!(
+                "the folder {} cannot be made: {error}. Set 'io.tmp.dirs' to another",
+                place.display()
+            ),
+            code: "TM-RESTORE-FOLDER",
+            fault: Fault::External,
+            damaged: false,
+        })?;
+        let local = NativeFolder::temporary(&place);
+        let fetched = self.environment.storage.block_on(async {
+            for file in &native.files {
+                // Names of files come from outside; the store's own have no folders in them.
+                let name = std::path::Path::new(&file.name);
+                let Some(name) = name.file_name().filter(|plain| *plain == name) else { continue };
+                let to = place.join(name);
+                if !self.backup.is_some_and(|backup| backup.fetch(&file.handle, &to)) {
+                    self.folder.download(&file.handle, to).await?;
+                }
+            }
+            Ok(())
+        });
+        fetched.map_err(|error| Refused::of_storage("the files of a state backend", &error))?;
+        let snapshot = NativeSnapshot::decode(&native.descriptor, local).map_err(of_state)?;
+        snapshot.check_files().map_err(of_state)?;
+        Ok(snapshot)
+    }
 }
 
 static UNIQUE: AtomicU64 = AtomicU64::new(0);
@@ -379,19 +400,63 @@ fn check_all_known(metadata: &CheckpointMetadata, plan: &ExecutionPlan) -> Resul
     ))
 }
 
-impl RestoreSettings {
-    /// Reads all that the job goes on from.
-    pub(crate) fn load(
-        &self,
-        environment: &CheckpointEnvironment,
-        plan: &ExecutionPlan,
-        folder: CheckpointFolder,
-        metadata: CheckpointMetadata,
-    ) -> Result<(RestoredJob, Origin), JobError> {
-        let job = RestoredJob::load(environment, &folder, &metadata, plan, !self.allow_non_restored_state)?;
-        let claimed = self.claim == ClaimMode::Claim;
-        let completed =
-            Completed { id: metadata.checkpoint_id, folder, metadata: Arc::new(metadata), claimed };
-        Ok((job, Origin { completed, claimed }))
+/// Reads all that a job goes on from.
+pub(crate) fn from_settings(
+    settings: &RestoreSettings,
+    environment: &CheckpointEnvironment,
+    plan: &mut ExecutionPlan,
+) -> Result<(RestoredJob, Origin), JobError> {
+    let (folder, metadata) = settings.read(&environment.storage, plan)?;
+    adopt_max_parallelism(plan, &metadata);
+    let strict = !settings.allow_non_restored_state;
+    let source = Source { environment, folder: &folder, metadata: &metadata, backup: None };
+    let job = RestoredJob::load(&source, plan, None, strict)?;
+    let claimed = settings.claim == ClaimMode::Claim;
+    let next_id = metadata.checkpoint_id + 1;
+    let completed = Completed::of(folder, metadata, claimed);
+    let origin = Origin { completed, same_job: false, older: Vec::new(), damaged: BTreeSet::new(), next_id };
+    Ok((job, origin))
+}
+
+/// Reads the newest checkpoint of an earlier run that can be read.
+pub(crate) fn from_run(
+    run: LeftBehind,
+    allow_non_restored_state: bool,
+    environment: &CheckpointEnvironment,
+    plan: &mut ExecutionPlan,
+) -> Result<(RestoredJob, Origin), JobError> {
+    let mut damaged: BTreeSet<CheckpointId> = BTreeSet::new();
+    for (id, message) in run.damaged {
+        tracing::error!(job = plan.job.name, "checkpoint {id} cannot be used, another is tried: {message}");
+        damaged.insert(id);
     }
+    let mut failure = None;
+    let mut checkpoints = run.checkpoints.into_iter();
+    for (folder, metadata) in checkpoints.by_ref() {
+        let mut fitting = plan.clone();
+        adopt_max_parallelism(&mut fitting, &metadata);
+        let source = Source { environment, folder: &folder, metadata: &metadata, backup: None };
+        match RestoredJob::load(&source, &fitting, None, !allow_non_restored_state) {
+            Ok(job) => {
+                *plan = fitting;
+                let completed = Completed::of(folder, metadata, true);
+                let older = checkpoints.map(|(folder, metadata)| Completed::of(folder, metadata, true));
+                let mut older: Vec<Completed> = older.collect();
+                older.reverse();
+                let next_id = run.last_id + 1;
+                return Ok((job, Origin { completed, same_job: true, older, damaged, next_id }));
+            }
+            Err(error) if error.is_damage() => {
+                let (id, uri) = (metadata.checkpoint_id, folder.uri());
+                tracing::error!(
+                    job = plan.job.name,
+                    "checkpoint {id} at {uri} cannot be used, the one before it is tried: {error}"
+                );
+                damaged.insert(id);
+                failure.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| JobError::Cancelled(plan.job.name.clone())))
 }

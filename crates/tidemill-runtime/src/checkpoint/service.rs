@@ -1,35 +1,37 @@
 //! What the rest of the cluster sees of a job's checkpoints.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use parking_lot::Mutex;
 use tidemill_checkpoint::coordinator::{
-    CheckpointCoordinator, CompletedSnapshot, CoordinatorError, JobOutcome,
+    CheckpointCoordinator, CompletedSnapshot, CoordinatorError, JobOutcome, ManualCheckpoint,
 };
 use tidemill_checkpoint::statistics::Statistics;
+use tidemill_checkpoint::storage::LeftBehind;
 use tidemill_checkpoint::{
     CheckpointFolder, CheckpointMetadata, CheckpointStorage, FileLocation, JobStorage, StateHandle,
 };
-use tidemill_core::{AfterSavepoint, CheckpointId, JobId, SavepointFormat};
-use tidemill_network::GateSnapshot;
+use tidemill_core::{AfterSavepoint, CheckpointId, Classified, JobId, SavepointFormat};
 use tidemill_state::{NativeFolder, NativeSnapshot};
 use tokio::runtime::Handle;
 
-use crate::checkpoint::restore::{Origin, RestoredJob};
+use crate::checkpoint::local_backup::{LocalBackup, LocalBackupSettings};
+use crate::checkpoint::reported::{AfterFailure, Reported, Target};
+use crate::checkpoint::restore::{Origin, RestoredJob, Source};
+use crate::checkpoint::running::RunningTask;
 use crate::checkpoint::task_snapshot::{CheckpointListener, TaskSnapshot};
-use crate::checkpoint::worker::{self, Reported};
+use crate::checkpoint::worker;
 use crate::cluster::ClusterShared;
 use crate::cluster::deploy::Attempt;
 use crate::cluster::handle::JobStatus;
 use crate::error::JobError;
 use crate::graph::ExecutionPlan;
 use crate::operator::OperatorError;
-use crate::task::Checkpoints;
+use crate::task::{Checkpoints, Overtaken};
 
 /// What a cluster needs to take checkpoints: where they go, and what does the work beside the tasks.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct CheckpointEnvironment {
     pub runtime: Handle,
     /// Where files of a state backend are put while it is restored from them: a folder on the disk of its own.
     pub temporary: PathBuf,
+    /// Whether state is kept on this machine besides.
+    pub local_backup: LocalBackupSettings,
 }
 
 /// A complete checkpoint of the job.
@@ -53,10 +57,40 @@ pub(crate) struct Completed {
 }
 
 impl Completed {
-    /// The files of state backends in it that never change and that later checkpoints can name, by what tells each from all
-    /// others.
-    pub(super) fn native_files(&self, job: &JobStorage, id: CheckpointId) -> HashMap<String, StateHandle> {
-        let mut found = HashMap::new();
+    pub(super) fn of(folder: CheckpointFolder, metadata: CheckpointMetadata, claimed: bool) -> Self {
+        Self { id: metadata.checkpoint_id, folder, metadata: Arc::new(metadata), claimed }
+    }
+
+    /// Notes how long the files are that it shares with others, and forgets those that it does not need.
+    pub(super) fn note_lengths(&self, lengths: &mut HashMap<FileLocation, u64>) {
+        let mut ends: HashMap<FileLocation, u64> = HashMap::new();
+        for handle in self.metadata.handles() {
+            if let StateHandle::File {
+                location: location @ FileLocation::Shared(_), offset, length, ..
+            } = handle
+            {
+                let end = ends.entry(location.clone()).or_default();
+                *end = (*end).max(offset + length);
+            }
+        }
+        lengths.retain(|location, _| ends.contains_key(location));
+        for (location, end) in ends {
+            let length = lengths.entry(location).or_default();
+            *length = (*length).max(end);
+        }
+    }
+
+    /// The files of state backends in it that never change and that checkpoint `id` can name, by what tells each from all others;
+    /// without those that hold too little of what they hold still.
+    pub(super) fn native_files(
+        &self,
+        job: &JobStorage,
+        id: CheckpointId,
+        lengths: &HashMap<FileLocation, u64>,
+        max_amplification: f64,
+    ) -> HashMap<String, StateHandle> {
+        let mut found: HashMap<String, StateHandle> = HashMap::new();
+        let mut needed: HashMap<FileLocation, FileUse> = HashMap::new();
         let subtasks = self.metadata.operators.iter().flat_map(|operator| &operator.subtasks);
         for native in subtasks.flat_map(|subtask| &subtask.native) {
             // One that cannot be read has nothing to give: its files are stored again.
@@ -71,11 +105,42 @@ impl Completed {
                     (described.and_then(|described| described.shared_id.clone()), own)
                     && handle.location().is_some_and(|at| !matches!(at, FileLocation::Checkpoint(_)))
                 {
+                    if let StateHandle::File { location, offset, length, .. } = &handle
+                        && !found.contains_key(&shared_id)
+                    {
+                        needed.entry(location.clone()).or_default().add(*offset, *length);
+                    }
                     found.insert(shared_id, handle);
                 }
             }
         }
+        let fits = |location: &FileLocation| {
+            let length = lengths.get(location).copied().unwrap_or(0);
+            let of_file = needed.get(location).map_or(1.0, |of_file| of_file.amplification(length));
+            max_amplification < 1.0 || of_file <= max_amplification
+        };
+        found.retain(|_, handle| handle.location().is_none_or(fits));
         found
+    }
+}
+
+/// What a checkpoint needs of a file into which several were packed.
+#[derive(Default)]
+struct FileUse {
+    /// How long the file is at least.
+    end: u64,
+    needed: u64,
+}
+
+impl FileUse {
+    fn add(&mut self, offset: u64, length: u64) {
+        self.end = self.end.max(offset + length);
+        self.needed += length;
+    }
+
+    /// How many times as long the file is, which has `length` bytes at least.
+    fn amplification(&self, length: u64) -> f64 {
+        self.end.max(length) as f64 / self.needed.max(1) as f64
     }
 }
 
@@ -95,6 +160,8 @@ pub(crate) struct CheckpointService {
 pub(crate) struct ServiceShared {
     /// Those that the job could be restored from, the newest last.
     pub(crate) completed: Mutex<Vec<Completed>>,
+    pub(crate) backup: Option<Arc<LocalBackup>>,
+    /// The last ones of a job that has ended.
     pub(crate) statistics: Mutex<Option<Statistics>>,
 }
 
@@ -104,6 +171,7 @@ impl CheckpointService {
         cluster: &Arc<ClusterShared>,
         plan: &Arc<ExecutionPlan>,
         environment: CheckpointEnvironment,
+        job_id: JobId,
         origin: Option<Origin>,
     ) -> Result<Self, JobError> {
         let refused = |error: CoordinatorError| JobError::Checkpoints {
@@ -117,16 +185,19 @@ impl CheckpointService {
             tracing::warn!(job = plan.job.name, "{note}");
         }
         let (reports, inbox) = channel();
-        let shared = Arc::new(ServiceShared::default());
+        let backup = LocalBackup::new(&environment.local_backup).map(Arc::new);
+        let shared = Arc::new(ServiceShared { backup, ..ServiceShared::default() });
         // Until the job has a checkpoint of its own, it starts again from this one.
-        shared.completed.lock().extend(origin.as_ref().map(|origin| origin.completed.clone()));
-        let job_id = random_job_id();
+        if let Some(origin) = &origin {
+            shared.completed.lock().extend(origin.older.iter().chain([&origin.completed]).cloned());
+        }
+        let run = worker::Run { job_id, resumed: origin.as_ref().is_some_and(|origin| origin.same_job) };
         let worker = worker::Worker::new(
             coordinator,
             Arc::clone(plan),
             Arc::clone(cluster),
             environment.clone(),
-            job_id,
+            run,
             Arc::clone(&shared),
             reports.clone(),
         )?;
@@ -156,40 +227,44 @@ impl CheckpointService {
         Checkpoints::new(task, Arc::new(listener), self.wait_for_last)
     }
 
-    /// The tasks of an attempt are about to run. `restored` says from what.
-    pub(crate) fn attempt_started(&self, attempt: &Attempt, restored: Option<Restored>) {
-        self.report(Reported::Started {
-            attempt: self.attempt.load(Ordering::SeqCst),
-            commands: attempt.commands.clone(),
-            sources: attempt.sources.clone(),
-            execution: Arc::clone(&attempt.execution),
-            restored,
+    /// These attempts are about to run, and with them all tasks of the job. `restored` says from what.
+    pub(crate) fn started(&self, attempts: &[Attempt], restored: Option<Restored>) {
+        let attempt = self.attempt.load(Ordering::SeqCst);
+        let tasks = attempts.iter().flat_map(|of_region| {
+            of_region.tasks.iter().map(move |task| {
+                let (commands, execution) = (Arc::clone(&task.commands), Arc::clone(&of_region.execution));
+                (task.number, RunningTask { attempt, commands, execution })
+            })
         });
+        let sources = attempts.iter().flat_map(|of_region| of_region.sources.iter().cloned());
+        self.report(Reported::Started { tasks: tasks.collect(), sources: sources.collect(), restored });
     }
 
-    /// The attempt has failed. Returns when all that it has reported before is settled, and why the job must not be started
-    /// again, if it must not.
-    pub(crate) fn attempt_failed(&self, message: String) -> Option<JobError> {
-        // What its tasks may still say is not for the next one.
+    /// The attempts have failed that these tasks belong to. Returns when all that they have reported before is settled.
+    pub(crate) fn failed(&self, message: String, tasks: Vec<usize>) -> AfterFailure {
+        // What they may still say is not for the next one.
         self.attempt.fetch_add(1, Ordering::SeqCst);
         let (reply, answer) = channel();
-        self.report(Reported::Failed { message, reply });
-        answer.recv().ok().flatten()
+        self.report(Reported::Failed { message, tasks, reply });
+        answer.recv().unwrap_or(AfterFailure::StartAgain)
     }
 
-    /// Reads the newest checkpoint that can be read, for the next attempt; `None` when there is none.
-    pub(crate) fn restore_latest(&self) -> Result<Option<(RestoredJob, Restored)>, JobError> {
+    /// Reads the state of these vertices in the newest checkpoint that can be read; `None` when there is none.
+    pub(crate) fn restore_latest(
+        &self,
+        vertices: &[usize],
+    ) -> Result<Option<(RestoredJob, Restored)>, JobError> {
         let completed = self.shared.completed.lock().clone();
         let mut failure = None;
         for checkpoint in completed.into_iter().rev() {
             let uri = checkpoint.folder.uri();
-            let loaded = RestoredJob::load(
-                &self.environment,
-                &checkpoint.folder,
-                &checkpoint.metadata,
-                &self.plan,
-                false,
-            );
+            let source = Source {
+                environment: &self.environment,
+                folder: &checkpoint.folder,
+                metadata: &checkpoint.metadata,
+                backup: self.shared.backup.as_deref(),
+            };
+            let loaded = RestoredJob::load(&source, &self.plan, Some(vertices), false);
             match loaded {
                 Ok(job) => {
                     tracing::info!(
@@ -224,23 +299,71 @@ impl CheckpointService {
         &self,
         format: SavepointFormat,
         after: AfterSavepoint,
-        folder: Option<String>,
+        target: Target,
         reply: impl FnOnce(Result<CompletedSnapshot, JobError>) + Send + 'static,
     ) {
-        self.report(Reported::Savepoint { format, after, folder, reply: Box::new(reply) });
+        self.report(Reported::Savepoint { format, after, target, reply: Box::new(reply) });
+    }
+
+    /// Where the savepoint goes that a job is stopped with for a moment: among its checkpoints, if it has a place for any, so that it
+    /// is found should the process end in that moment.
+    pub(crate) fn target_of_pause(&self) -> Target {
+        let settings = self.environment.storage.settings();
+        match (&settings.checkpoint_dir, &settings.savepoint_dir) {
+            (Some(_), _) => Target::Checkpoints,
+            (None, Some(folder)) => Target::Folder(Some(folder.clone())),
+            (None, None) => Target::Folder(Some(self.environment.temporary.display().to_string())),
+        }
+    }
+
+    /// What the job has left so far, if it has a place for checkpoints.
+    pub(crate) fn left_behind(&self, id: JobId) -> Result<Option<LeftBehind>, JobError> {
+        let storage = &self.environment.storage;
+        if storage.settings().checkpoint_dir.is_none() {
+            return Ok(None);
+        }
+        let left = storage.job(id).and_then(|job| storage.block_on(job.left_behind(id)));
+        let refused = |error: tidemill_checkpoint::CheckpointError| JobError::Restore {
+            job: self.plan.job.name.clone(),
+            reason: error.to_string(),
+            code: error.code(),
+            fault: error.fault(),
+            damaged: error.is_damage(),
+        };
+        left.map(Some).map_err(refused)
+    }
+
+    /// Deletes a savepoint that lies in the folder for temporary files.
+    pub(crate) fn delete_temporary(&self, savepoint: &str) {
+        let storage = &self.environment.storage;
+        let temporary = self.environment.temporary.display().to_string();
+        let path = savepoint.strip_prefix("file://").unwrap_or(savepoint);
+        if Path::new(path).starts_with(&temporary)
+            && let Ok(folder) = storage.at(savepoint)
+            && let Err(error) = storage.block_on(folder.delete())
+        {
+            tracing::warn!(
+                job = self.plan.job.name,
+                "a savepoint that is not needed any more stays: {error}"
+            );
+        }
     }
 
     /// Asks for a checkpoint; `reply` is called on another thread when it is complete or has failed.
     pub(crate) fn checkpoint(
         &self,
+        checkpoint: ManualCheckpoint,
         reply: impl FnOnce(Result<CompletedSnapshot, JobError>) + Send + 'static,
     ) {
-        self.report(Reported::Checkpoint { reply: Box::new(reply) });
+        self.report(Reported::Checkpoint { checkpoint, reply: Box::new(reply) });
     }
 
     /// What is known of the job's checkpoints.
     pub(crate) fn statistics(&self) -> Option<Statistics> {
-        self.shared.statistics.lock().clone()
+        let (reply, answer) = channel();
+        self.report(Reported::Statistics { reply });
+        // When the worker has gone it has left the last ones.
+        answer.recv().ok().or_else(|| self.shared.statistics.lock().clone())
     }
 
     /// The job has ended; waits until what it does not keep is deleted.
@@ -250,6 +373,11 @@ impl CheckpointService {
             JobStatus::Canceled => JobOutcome::Canceled,
             _ => JobOutcome::Failed,
         });
+    }
+
+    /// The job is not run by this service any more, but goes on: nothing of it is deleted.
+    pub(crate) fn suspended(&self) {
+        self.end(JobOutcome::Suspended);
     }
 
     /// The job was never started: what it was to go on from stays as it is.
@@ -262,12 +390,6 @@ impl CheckpointService {
         self.report(Reported::JobEnded { outcome, done });
         let _ = wait.recv();
     }
-}
-
-/// Another one for each submission, as in Flink.
-fn random_job_id() -> JobId {
-    let random = || u128::from(RandomState::new().build_hasher().finish());
-    JobId(random() << 64 | random())
 }
 
 /// What an attempt was restored from.
@@ -296,8 +418,8 @@ impl CheckpointListener for Listener {
         self.report(Reported::Snapshot { attempt: self.attempt, task, snapshot });
     }
 
-    fn overtaken(&self, task: usize, id: CheckpointId, gates: Vec<GateSnapshot>) {
-        self.report(Reported::Overtaken { attempt: self.attempt, task, id, gates });
+    fn overtaken(&self, task: usize, overtaken: Overtaken) {
+        self.report(Reported::Overtaken { attempt: self.attempt, task, overtaken });
     }
 
     fn declined(&self, task: usize, id: CheckpointId, error: OperatorError) {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tidemill_core::{CheckpointBarrier, CheckpointId, OperatorId};
-use tidemill_network::GateSnapshot;
 use tidemill_state::SubtaskSnapshot;
 
 use crate::operator::OperatorError;
+use crate::task::Overtaken;
 
 /// The state of the operators of a task at a barrier.
 pub(crate) struct TaskSnapshot {
@@ -40,8 +40,8 @@ pub(crate) trait CheckpointListener: Send + Sync {
     /// A task has taken its snapshot.
     fn snapshot(&self, task: usize, snapshot: TaskSnapshot);
 
-    /// What the barriers of a checkpoint have overtaken in the gates of a task, each encoded.
-    fn overtaken(&self, task: usize, id: CheckpointId, gates: Vec<GateSnapshot>);
+    /// What the barriers of a checkpoint have overtaken in the gates of a task.
+    fn overtaken(&self, task: usize, overtaken: Overtaken);
 
     /// A task cannot take part.
     fn declined(&self, task: usize, id: CheckpointId, error: OperatorError);

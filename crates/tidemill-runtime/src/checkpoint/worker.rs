@@ -6,88 +6,32 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use tidemill_checkpoint::coordinator::{
-    Alignment, CheckpointCoordinator, CompletedSnapshot, CoordinatedTask, CoordinatorAction,
-    CoordinatorError, CoordinatorEvent, DeclineReason, JobOutcome, ManualCheckpoint, RequestId,
-    RestoredCheckpoint, RetainedCheckpoint, SavepointFormat as Format, SnapshotKind as Kind, StopMode,
-    TaskId, TriggerOptions,
+    CheckpointCoordinator, CoordinatedTask, CoordinatorAction, CoordinatorError, CoordinatorEvent,
+    DeclineReason, JobOutcome, ManualCheckpoint, RequestId, RestoredCheckpoint, RetainedCheckpoint,
+    SnapshotKind as Kind, TaskId, TriggerOptions,
 };
-use tidemill_checkpoint::{FileLocation, JobStorage, SharedFileRegistry, StateFile};
-use tidemill_core::{
-    AfterSavepoint, BarrierAlignment, CheckpointBarrier, CheckpointId, Classified, JobId, OperatorId,
-    SavepointFormat, SnapshotKind,
+use tidemill_checkpoint::storage::{InProgress, JobLock};
+use tidemill_checkpoint::{
+    CheckpointError, CheckpointFolder, FileLocation, JobStorage, SharedFileRegistry, StateFile,
 };
-use tidemill_network::GateSnapshot;
+use tidemill_core::{AfterSavepoint, CheckpointBarrier, CheckpointId, Classified, JobId, SnapshotKind};
 use tokio::task::JoinHandle;
 
 use crate::checkpoint::parts::{Part, StoredPart};
 use crate::checkpoint::pending::{Pending, Published};
+use crate::checkpoint::reported::{AfterFailure, Reply, Reported, Target};
 use crate::checkpoint::restore::Origin;
-use crate::checkpoint::service::{CheckpointEnvironment, Restored, ServiceShared};
-use crate::checkpoint::task_snapshot::TaskSnapshot;
+use crate::checkpoint::running::Running;
+use crate::checkpoint::service::{CheckpointEnvironment, ServiceShared};
 use crate::cluster::ClusterShared;
-use crate::cluster::execution::Execution;
 use crate::error::JobError;
 use crate::graph::{ExecutionPlan, reaching_subtasks};
-use crate::source::SourceCoordinator;
-use crate::task::{Commands, TaskCommand, panics};
-
-/// Answers whoever asked for a savepoint.
-pub(super) type Reply = Box<dyn FnOnce(Result<CompletedSnapshot, JobError>) + Send>;
-
-/// What the worker is told.
-pub(super) enum Reported {
-    /// All tasks of an attempt run.
-    Started {
-        attempt: u64,
-        commands: Vec<Arc<Commands>>,
-        sources: Vec<(OperatorId, u32, Arc<SourceCoordinator>)>,
-        execution: Arc<Execution>,
-        restored: Option<Restored>,
-    },
-    /// The attempt has failed.
-    Failed { message: String, reply: Sender<Option<JobError>> },
-    /// A task has taken its snapshot.
-    Snapshot { attempt: u64, task: usize, snapshot: TaskSnapshot },
-    /// What the barriers have overtaken in the gates of a task.
-    Overtaken { attempt: u64, task: usize, id: CheckpointId, gates: Vec<GateSnapshot> },
-    /// A task cannot take part.
-    Declined { attempt: u64, task: usize, id: CheckpointId, message: String },
-    /// A task has finished and waits for a checkpoint that says so.
-    WaitsForLast { attempt: u64, task: usize },
-    /// A task has ended.
-    TaskFinished { attempt: u64, task: usize },
-    /// The part of a task is stored.
-    Stored { attempt: u64, task: usize, id: CheckpointId, result: Result<StoredPart, String> },
-    /// The metadata is stored.
-    Published { id: CheckpointId, result: Result<Published, String> },
-    /// Somebody asks for a savepoint.
-    Savepoint { format: SavepointFormat, after: AfterSavepoint, folder: Option<String>, reply: Reply },
-    /// Somebody asks for a checkpoint.
-    Checkpoint { reply: Reply },
-    /// The job has ended. Whoever waits on the other end of `done` goes on when all is cleaned up.
-    JobEnded { outcome: JobOutcome, done: Sender<()> },
-}
-
-/// The attempt that runs.
-struct Running {
-    attempt: u64,
-    commands: Vec<Arc<Commands>>,
-    sources: Vec<(OperatorId, u32, Arc<SourceCoordinator>)>,
-    execution: Arc<Execution>,
-    /// The tasks that have ended, or wait for a last checkpoint to do so.
-    at_end: BTreeSet<usize>,
-}
-
-impl Running {
-    fn tell(&self, command: TaskCommand) {
-        self.commands.iter().for_each(|commands| commands.send(command));
-    }
-}
+use crate::task::{TaskCommand, panics};
 
 /// Who waits for a request to be answered.
 enum Asker {
-    /// Somebody who wants a savepoint in this folder.
-    Savepoint { folder: Option<String>, reply: Reply },
+    /// Somebody who wants a savepoint there.
+    Savepoint { target: Target, reply: Reply },
     /// Somebody who wants a checkpoint now.
     Checkpoint { reply: Reply },
     /// The tasks that have finished and wait for a checkpoint that says so.
@@ -111,7 +55,9 @@ pub(super) struct Worker {
     registry: SharedFileRegistry,
     shared: Arc<ServiceShared>,
     reports: Sender<Reported>,
-    running: Option<Running>,
+    running: Running,
+    /// How many tasks the job has.
+    tasks: usize,
     pending: BTreeMap<CheckpointId, Pending>,
     askers: BTreeMap<RequestId, Asker>,
     /// The requests for savepoints that were not begun, in order.
@@ -123,6 +69,16 @@ pub(super) struct Worker {
     /// Tasks that have ended while their part of a checkpoint is still being stored.
     finishing: BTreeSet<usize>,
     deletions: Vec<JoinHandle<()>>,
+    /// How long files are at least that the newest checkpoint shares with others.
+    lengths: HashMap<FileLocation, u64>,
+    /// Whether a source has said that it has a backlog.
+    backlog: bool,
+    /// Whether an earlier run, or a checkpoint that failed late, may have left files that nobody knows.
+    sweep_due: bool,
+    /// Checkpoints that cannot be read, which are nobody's to delete.
+    left_alone: BTreeSet<CheckpointId>,
+    /// Held while the job runs.
+    lock: Option<JobLock>,
 }
 
 /// The tasks of a job as the coordinator counts them: subtask by subtask, vertex by vertex.
@@ -144,34 +100,41 @@ pub(super) fn tasks_of(plan: &ExecutionPlan) -> Vec<CoordinatedTask> {
     tasks
 }
 
+/// Which run of a job.
+pub(super) struct Run {
+    pub(super) job_id: JobId,
+    /// Whether it goes on as an earlier one.
+    pub(super) resumed: bool,
+}
+
 impl Worker {
     pub(super) fn new(
         coordinator: CheckpointCoordinator,
         plan: Arc<ExecutionPlan>,
         cluster: Arc<ClusterShared>,
         environment: CheckpointEnvironment,
-        job_id: JobId,
+        run: Run,
         shared: Arc<ServiceShared>,
         reports: Sender<Reported>,
     ) -> Result<Self, JobError> {
-        let wants_checkpoints = coordinator.settings().interval.is_some();
-        // Without periodic checkpoints savepoints can be taken all the same, to folders that are named when they are.
-        let job = match environment.storage.job(job_id) {
-            Ok(job) => {
-                let unwritable = |error: tidemill_checkpoint::CheckpointError| JobError::Checkpoints {
-                    job: plan.job.name.clone(),
-                    reason: error.to_string(),
-                };
-                if wants_checkpoints {
-                    environment.storage.block_on(job.check_writable()).map_err(unwritable)?;
-                }
-                Some(job)
-            }
-            Err(error) if wants_checkpoints => {
-                return Err(JobError::Checkpoints { job: plan.job.name.clone(), reason: error.to_string() });
-            }
-            Err(_) => None,
+        let Run { job_id, resumed } = run;
+        let refused = |error: CheckpointError| JobError::Checkpoints {
+            job: plan.job.name.clone(),
+            reason: error.to_string(),
         };
+        let wants_checkpoints = coordinator.settings().interval.is_some() || resumed;
+        // Without periodic checkpoints savepoints can be taken all the same, to folders that are named when they are.
+        let (job, lock) = match environment.storage.job(job_id) {
+            Ok(job) if wants_checkpoints => {
+                let lock = job.lock(&plan.job.name).map_err(refused)?;
+                environment.storage.block_on(job.check_writable()).map_err(refused)?;
+                (Some(job), Some(lock))
+            }
+            Ok(job) => (Some(job), None),
+            Err(error) if wants_checkpoints => return Err(refused(error)),
+            Err(_) => (None, None),
+        };
+        let tasks = tasks_of(&plan).len();
         Ok(Self {
             coordinator,
             plan,
@@ -182,7 +145,8 @@ impl Worker {
             registry: SharedFileRegistry::new(),
             shared,
             reports,
-            running: None,
+            running: Running::default(),
+            tasks,
             pending: BTreeMap::new(),
             askers: BTreeMap::new(),
             savepoints: VecDeque::new(),
@@ -191,13 +155,19 @@ impl Worker {
             fatal: None,
             finishing: BTreeSet::new(),
             deletions: Vec::new(),
+            lengths: HashMap::new(),
+            backlog: false,
+            sweep_due: false,
+            left_alone: BTreeSet::new(),
+            lock,
         })
     }
 
     /// Works until the job has ended.
     pub(super) fn run(mut self, inbox: &Receiver<Reported>, origin: Option<Origin>) {
-        if let Some(origin) = origin {
-            self.begin_after(origin);
+        match origin {
+            Some(origin) => self.begin_after(origin),
+            None => self.begin_after_others(),
         }
         loop {
             let now = self.cluster.clock.now();
@@ -207,7 +177,10 @@ impl Worker {
             });
             match inbox.recv_timeout(wait) {
                 Ok(Reported::JobEnded { outcome, done }) => {
+                    // Whoever goes on with the job knows what is whose.
+                    self.sweep_due &= outcome != JobOutcome::Suspended;
                     self.tell(CoordinatorEvent::Stop { outcome });
+                    *self.shared.statistics.lock() = Some(self.coordinator.statistics().clone());
                     self.clean_up(inbox);
                     let _ = done.send(());
                     return;
@@ -220,6 +193,7 @@ impl Worker {
             if self.coordinator.next_deadline().is_some_and(|due| due <= now) {
                 self.tell(CoordinatorEvent::Tick);
             }
+            self.look_for_backlog();
             // What they waited for may have been given up.
             let finishing: Vec<usize> = self.finishing.iter().copied().collect();
             finishing.into_iter().for_each(|task| self.finish(task));
@@ -227,43 +201,60 @@ impl Worker {
                 self.ask_for_last_at = None;
                 self.ask_for_last();
             }
-            *self.shared.statistics.lock() = Some(self.coordinator.statistics().clone());
         }
     }
 
     /// Goes on with the numbers, and maybe the files, of what the job was restored from.
     fn begin_after(&mut self, origin: Origin) {
         let mut retained = Vec::new();
-        if let (true, Some(job)) = (origin.claimed, &self.job) {
-            match job.files_of(&origin.completed.folder, &origin.completed.metadata) {
-                Ok(files) => {
-                    if let Err(error) = self.registry.retain(origin.completed.id, files) {
+        self.left_alone = origin.damaged;
+        self.sweep_due = origin.same_job;
+        for completed in origin.older.into_iter().chain([origin.completed]) {
+            let Some(job) = &self.job else { continue };
+            match job.files_of(&completed.folder, &completed.metadata) {
+                Ok(files) if completed.claimed => {
+                    if let Err(error) = self.registry.retain(completed.id, files) {
                         tracing::warn!(job = self.plan.job.name, "{error}");
                     }
-                    let external_path = origin.completed.folder.uri();
-                    retained.push(RetainedCheckpoint { id: origin.completed.id, external_path });
+                    let external_path = completed.folder.uri();
+                    retained.push(RetainedCheckpoint { id: completed.id, external_path });
                 }
+                Ok(files) => self.registry.protect(files),
                 Err(error) => tracing::warn!(job = self.plan.job.name, "it is not claimed: {error}"),
             }
-        } else if let Some(job) = &self.job
-            && let Ok(files) = job.files_of(&origin.completed.folder, &origin.completed.metadata)
-        {
-            self.registry.protect(files);
         }
-        let next_id = origin.completed.id + 1;
-        self.tell(CoordinatorEvent::RestoredRetained { checkpoints: retained, next_id });
+        self.tell(CoordinatorEvent::RestoredRetained { checkpoints: retained, next_id: origin.next_id });
+    }
+
+    /// Where all runs share one folder the numbers of this one go on after those of the others.
+    fn begin_after_others(&mut self) {
+        let storage = &self.environment.storage;
+        let Some(job) =
+            self.job.as_ref().filter(|_| self.lock.is_some() && !storage.settings().create_subdir)
+        else {
+            return;
+        };
+        match storage.block_on(job.list()) {
+            Ok(found) => {
+                let next_id = found.first().map_or(1, |newest| newest.id + 1);
+                self.tell(CoordinatorEvent::RestoredRetained { checkpoints: Vec::new(), next_id });
+            }
+            Err(error) => tracing::warn!(job = self.plan.job.name, "{error}"),
+        }
     }
 
     fn take(&mut self, reported: Reported) {
-        if let Some(attempt) = reported.attempt()
-            && self.running.as_ref().is_none_or(|running| running.attempt != attempt)
+        if let Some((task, attempt)) = reported.speaker()
+            && self.running.attempt(task) != Some(attempt)
         {
             return;
         }
         match reported {
-            Reported::Started { attempt, commands, sources, execution, restored } => {
-                let at_end = BTreeSet::new();
-                self.running = Some(Running { attempt, commands, sources, execution, at_end });
+            Reported::Started { tasks, sources, restored } => {
+                self.running.tasks.extend(tasks);
+                let sources =
+                    sources.into_iter().map(|(id, parallelism, source)| (id, (parallelism, source)));
+                self.running.sources.extend(sources);
                 self.tell(CoordinatorEvent::RestoreStarted);
                 let checkpoint = restored.map(|restored| RestoredCheckpoint {
                     id: restored.id,
@@ -271,19 +262,34 @@ impl Worker {
                     external_path: restored.path,
                     claimed: restored.claimed,
                 });
-                // Tasks that had finished run again, with nothing to say: they take part like all others.
-                self.tell(CoordinatorEvent::Restored { checkpoint, finished: Vec::new() });
+                // Of the tasks that run on. Others that had finished run again, with nothing to say, and take part like all.
+                let finished = self.running.ended.iter().map(|task| TaskId(*task as u32)).collect();
+                self.tell(CoordinatorEvent::Restored { checkpoint, finished });
+                self.look_for_backlog();
                 let random = tidemill_core::hash::bytes(self.job_id.to_string().as_bytes()) >> 11;
                 let first_delay =
                     self.coordinator.settings().first_delay(random as f64 / (1u64 << 53) as f64);
                 self.tell(CoordinatorEvent::Start { first_delay });
+                self.ask_for_last();
             }
-            Reported::Failed { message, reply } => {
+            Reported::Failed { message, tasks, reply } => {
+                let was_ending = self.pending.values().any(Pending::ends_job);
                 self.tell(CoordinatorEvent::JobFailing { message });
-                self.running = None;
-                self.finishing.clear();
+                // The coordinator begins anew with it.
+                self.backlog = false;
+                for task in tasks {
+                    self.running.tasks.remove(&task);
+                    self.running.at_end.remove(&task);
+                    self.running.ended.remove(&task);
+                    self.finishing.remove(&task);
+                }
                 self.ask_for_last_at = None;
-                let _ = reply.send(self.fatal.take());
+                let _ = reply.send(match self.fatal.take() {
+                    Some(error) => AfterFailure::GiveUp(error),
+                    // Sources may have stopped, and windows fired, for a savepoint that there will not be.
+                    None if was_ending && !self.running.tasks.is_empty() => AfterFailure::StartAllAgain,
+                    None => AfterFailure::StartAgain,
+                });
             }
             Reported::Snapshot { task, snapshot, .. } => {
                 let id = snapshot.barrier.id;
@@ -293,9 +299,10 @@ impl Worker {
                     self.store(task, id, part);
                 }
             }
-            Reported::Overtaken { task, id, gates, .. } => {
+            Reported::Overtaken { task, overtaken, .. } => {
+                let id = overtaken.id;
                 if let Some(part) =
-                    self.pending.get_mut(&id).and_then(|pending| pending.overtaken(task, gates))
+                    self.pending.get_mut(&id).and_then(|pending| pending.overtaken(task, overtaken))
                 {
                     self.store(task, id, part);
                 }
@@ -310,39 +317,47 @@ impl Worker {
             }
             Reported::TaskFinished { task, .. } => {
                 self.at_end(task);
+                self.running.ended.insert(task);
                 self.finishing.insert(task);
             }
             Reported::Stored { task, id, result, .. } => self.stored(task, id, result),
             Reported::Published { id, result } => self.published(id, result),
-            Reported::Savepoint { format, after, folder, reply } => {
+            Reported::Savepoint { format, after, target, reply } => {
                 // A request that makes no sense is nobody's failure but its own.
-                if let Err(error) = self.environment.storage.savepoint(self.job_id, folder.as_deref()) {
+                if let Err(error) = self.savepoint_folder(CheckpointId::MAX, &target) {
                     let (job, reason) = (self.plan.job.name.clone(), error.to_string());
-                    return reply(Err(JobError::Checkpoints { job, reason }));
+                    return reply(Err(JobError::Snapshot { job, reason }));
                 }
-                let request = self.request(Asker::Savepoint { folder, reply });
+                let request = self.request(Asker::Savepoint { target, reply });
                 self.savepoints.push_back(request);
-                let format = match format {
-                    SavepointFormat::Canonical => Format::Canonical,
-                    SavepointFormat::Native => Format::Native,
-                };
-                let stop = match after {
-                    AfterSavepoint::GoOn => StopMode::Continue,
-                    AfterSavepoint::Stop => StopMode::Stop,
-                    AfterSavepoint::Drain => StopMode::Drain,
-                };
-                self.tell(CoordinatorEvent::TriggerSavepoint { request, format, stop });
+                self.tell(CoordinatorEvent::TriggerSavepoint { request, format, stop: after });
             }
-            Reported::Checkpoint { reply } => {
+            Reported::Checkpoint { checkpoint, reply } => {
                 if self.job.is_none() {
                     let (job, reason) = (self.plan.job.name.clone(), NO_FOLDER.to_owned());
-                    return reply(Err(JobError::Checkpoints { job, reason }));
+                    return reply(Err(JobError::Snapshot { job, reason }));
                 }
                 let request = self.request(Asker::Checkpoint { reply });
-                let checkpoint = ManualCheckpoint::Configured;
                 self.tell(CoordinatorEvent::TriggerCheckpoint { request, checkpoint });
             }
+            Reported::Statistics { reply } => {
+                let _ = reply.send(self.coordinator.statistics().clone());
+            }
             Reported::JobEnded { .. } => {}
+        }
+    }
+
+    /// Asks the sources whether they have a backlog, if that matters.
+    fn look_for_backlog(&mut self) {
+        if self.coordinator.settings().interval_during_backlog.is_none() {
+            return;
+        }
+        let sources = self.running.sources.values();
+        // The enumerators are the user's.
+        let asked = panics::catch(|| sources.clone().any(|(_, source)| source.is_processing_backlog()));
+        let backlog = asked.unwrap_or(self.backlog);
+        if std::mem::replace(&mut self.backlog, backlog) != backlog {
+            self.tell(CoordinatorEvent::BacklogChanged { backlog });
         }
     }
 
@@ -356,9 +371,7 @@ impl Worker {
     }
 
     fn at_end(&mut self, task: usize) {
-        if let Some(running) = &mut self.running {
-            running.at_end.insert(task);
-        }
+        self.running.at_end.insert(task);
     }
 
     fn request(&mut self, asker: Asker) -> RequestId {
@@ -370,8 +383,7 @@ impl Worker {
 
     /// Nothing is left to be done but a checkpoint that says so: it need not wait for its time.
     fn ask_for_last(&mut self) {
-        let Some(running) = &self.running else { return };
-        let waits = running.at_end.len() == running.commands.len();
+        let waits = self.running.at_end.len() == self.tasks;
         let asked = self.askers.values().any(|asker| matches!(asker, Asker::LastCheckpoint));
         if waits && !asked && self.coordinator.settings().interval.is_some() {
             let request = self.request(Asker::LastCheckpoint);
@@ -398,10 +410,9 @@ impl Worker {
             CoordinatorAction::AbortCheckpoint { checkpoint_id, reason } => {
                 tracing::debug!(job = self.plan.job.name, checkpoint = checkpoint_id, "aborted: {reason}");
                 self.pending.remove(&checkpoint_id);
-                if let Some(running) = &self.running {
-                    running.sources.iter().for_each(|(_, _, source)| source.abort_checkpoint(checkpoint_id));
-                    running.tell(TaskCommand::Aborted(checkpoint_id));
-                }
+                let sources = self.running.sources.values();
+                sources.for_each(|(_, source)| source.abort_checkpoint(checkpoint_id));
+                self.running.tell(TaskCommand::Aborted(checkpoint_id));
             }
             CoordinatorAction::WriteMetadata { checkpoint_id, timestamp, finished, .. } => {
                 if let Some(pending) = self.pending.get_mut(&checkpoint_id) {
@@ -417,9 +428,7 @@ impl Worker {
                 }
             }
             CoordinatorAction::NotifyCompleted { checkpoint_id } => {
-                if let Some(running) = &self.running {
-                    running.tell(TaskCommand::Completed(checkpoint_id));
-                }
+                self.running.tell(TaskCommand::Completed(checkpoint_id));
             }
             CoordinatorAction::Discard { checkpoint_id } => {
                 self.shared.completed.lock().retain(|completed| completed.id != checkpoint_id);
@@ -442,9 +451,8 @@ impl Worker {
             CoordinatorAction::FailJob { error } => {
                 let failure =
                     || JobError::Checkpoints { job: self.plan.job.name.clone(), reason: error.to_string() };
-                if let Some(running) = &self.running {
-                    running.execution.fail(failure());
-                }
+                // Tasks of one region share their attempt, which fails once.
+                self.running.tasks.values().for_each(|task| task.execution.fail(failure()));
                 if !error.retryable() {
                     self.fatal = Some(failure());
                 }
@@ -465,17 +473,31 @@ impl Worker {
         match self.askers.remove(&request) {
             Some(Asker::Savepoint { reply, .. } | Asker::Checkpoint { reply }) => {
                 let (job, reason) = (self.plan.job.name.clone(), error.to_string());
-                reply(Err(JobError::Checkpoints { job, reason }));
+                reply(Err(JobError::Snapshot { job, reason }));
             }
-            Some(Asker::LastCheckpoint) if self.running.is_some() => {
+            Some(Asker::LastCheckpoint) if self.running.tasks.len() == self.tasks => {
                 self.ask_for_last_at = Some(self.cluster.clock.now() + ASK_AGAIN_MS);
             }
             _ => {}
         }
     }
 
+    fn savepoint_folder(
+        &self,
+        id: CheckpointId,
+        target: &Target,
+    ) -> Result<CheckpointFolder, CheckpointError> {
+        match (target, &self.job) {
+            (Target::Checkpoints, Some(job)) => Ok(job.checkpoint(id)),
+            (Target::Checkpoints, None) => self.environment.storage.savepoint(self.job_id, None),
+            (Target::Folder(folder), _) => self.environment.storage.savepoint(self.job_id, folder.as_deref()),
+        }
+    }
+
     fn trigger(&mut self, id: CheckpointId, timestamp: i64, options: TriggerOptions) -> Result<(), String> {
-        let Some(running) = &self.running else { return Err("the job does not run".to_owned()) };
+        if self.running.tasks.len() < self.tasks {
+            return Err("the job does not run".to_owned());
+        }
         let barrier = barrier(id, timestamp, options);
         let folder = match options.kind {
             Kind::Checkpoint { .. } => {
@@ -485,14 +507,13 @@ impl Worker {
             Kind::Savepoint { .. } => {
                 let request = self.savepoints.pop_front();
                 let asker = request.and_then(|request| self.askers.get(&request));
-                let target = match asker {
-                    Some(Asker::Savepoint { folder, .. }) => folder.as_deref(),
-                    _ => None,
+                let Some(Asker::Savepoint { target, .. }) = asker else {
+                    return Err("nobody asks for it any more".to_owned());
                 };
-                let storage = &self.environment.storage;
-                storage.savepoint(self.job_id, target).map_err(|error| error.to_string())?
+                self.savepoint_folder(id, target).map_err(|error| error.to_string())?
             }
         };
+        let max_amplification = self.environment.storage.settings().max_space_amplification;
         // Files that the last checkpoint has stored and a new one may name again.
         let known: HashMap<String, tidemill_checkpoint::StateHandle> = match options.kind {
             Kind::Checkpoint { full: false } => {
@@ -500,7 +521,7 @@ impl Worker {
                 completed
                     .last()
                     .zip(self.job.as_ref())
-                    .map(|(last, job)| last.native_files(job, id))
+                    .map(|(last, job)| last.native_files(job, id, &self.lengths, max_amplification))
                     .unwrap_or_default()
             }
             _ => HashMap::new(),
@@ -510,23 +531,26 @@ impl Worker {
         }
         // The enumerators are the user's.
         let splits = panics::catch(|| {
-            let sources = running.sources.iter();
-            let begun = sources.map(|(operator, parallelism, source)| {
+            let sources = self.running.sources.iter();
+            let begun = sources.map(|(operator, (parallelism, source))| {
                 (*operator, source.begin_checkpoint(id, 0..*parallelism))
             });
             begun.collect()
         });
         let splits = splits.map_err(|panic| panic.error.to_string())?;
-        self.pending.insert(id, Pending::new(barrier, folder, splits, known));
+        let (backup, compress) = (self.shared.backup.clone(), self.coordinator.settings().compression);
+        self.pending.insert(id, Pending::new(barrier, folder, splits, known, backup, compress));
         // Not to the sources alone: the producers of others may end meanwhile, and no barrier would come.
-        running.tell(TaskCommand::Trigger(barrier));
+        self.running.tell(TaskCommand::Trigger(barrier));
         Ok(())
     }
 
     /// Has the part of a task stored, beside the tasks.
     fn store(&mut self, task: usize, id: CheckpointId, part: Part) {
-        let (Some(running), Some(pending)) = (&self.running, self.pending.get_mut(&id)) else { return };
-        let (attempt, reports, work) = (running.attempt, self.reports.clone(), pending.store(part));
+        let (Some(attempt), Some(pending)) = (self.running.attempt(task), self.pending.get_mut(&id)) else {
+            return;
+        };
+        let (reports, work) = (self.reports.clone(), pending.store(part));
         let handle = self.environment.runtime.spawn(async move {
             let result = work.await.map_err(|error| error.to_string());
             let _ = reports.send(Reported::Stored { attempt, task, id, result });
@@ -562,9 +586,7 @@ impl Worker {
                     self.give_up(published);
                     return;
                 }
-                if let Some(running) = &self.running {
-                    running.sources.iter().for_each(|(_, _, source)| source.complete_checkpoint(id));
-                }
+                self.running.sources.values().for_each(|(_, source)| source.complete_checkpoint(id));
                 let external_path = published.completed.folder.uri();
                 if !published.completed.metadata.kind.is_savepoint()
                     && let Some(job) = &self.job
@@ -575,15 +597,25 @@ impl Worker {
                         Ok(left) => self.delete(left),
                         Err(error) => tracing::warn!(job = self.plan.job.name, "{error}"),
                     }
+                    published.completed.note_lengths(&mut self.lengths);
                     let mut completed = self.shared.completed.lock();
                     // What is not the job's own may be gone tomorrow.
                     completed.retain(|completed| completed.claimed);
                     completed.push(published.completed);
+                    drop(completed);
+                    if let Some(backup) = &self.shared.backup {
+                        backup.completed(id);
+                    }
+                    if std::mem::take(&mut self.sweep_due) {
+                        let in_progress = self.in_progress(id + 1);
+                        self.sweep(in_progress);
+                    }
                 }
                 let bytes = published.bytes;
                 self.tell(CoordinatorEvent::MetadataWritten { checkpoint_id: id, external_path, bytes });
             }
             Err(message) => {
+                self.sweep_due = true;
                 self.tell(CoordinatorEvent::MetadataFailed { checkpoint_id: id, message });
             }
         }
@@ -619,16 +651,50 @@ impl Worker {
         }));
     }
 
+    /// The checkpoints that may be writing; all from `next` on have not begun.
+    fn in_progress(&self, next: CheckpointId) -> InProgress {
+        let pending = self.pending.keys().copied();
+        let next = pending.clone().max().map_or(next, |newest| next.max(newest + 1));
+        InProgress { ids: pending.chain(self.left_alone.iter().copied()).collect(), next }
+    }
+
+    /// Deletes what no checkpoint of this job needs.
+    fn sweep(&mut self, in_progress: InProgress) {
+        let Some(job) = self.job.clone() else { return };
+        let (name, registry) = (self.plan.job.name.clone(), self.registry.clone());
+        self.deletions.push(self.environment.runtime.spawn(async move {
+            match job.sweep(&registry, &in_progress).await {
+                Ok(swept) if swept.files.is_empty() => {}
+                Ok(swept) => {
+                    let files = swept.files.len();
+                    tracing::info!(job = name, files, "deleted what earlier checkpoints had left behind");
+                }
+                Err(error) => tracing::warn!(job = name, "leftovers of checkpoints stay: {error}"),
+            }
+        }));
+    }
+
     /// Waits until nothing is left to be deleted.
     fn clean_up(&mut self, inbox: &Receiver<Reported>) {
         self.pending.clear();
         self.wait_for_deletions();
+        if let Some(backup) = &self.shared.backup {
+            backup.clear();
+        }
         for reported in inbox.try_iter() {
             if let Reported::Published { result: Ok(published), .. } = reported {
                 self.give_up(published);
             }
         }
         self.wait_for_deletions();
+        if std::mem::take(&mut self.sweep_due) {
+            let in_progress = self.in_progress(CheckpointId::MAX);
+            self.sweep(in_progress);
+            self.wait_for_deletions();
+        }
+        if let (Some(job), Some(lock)) = (self.job.clone(), self.lock.take()) {
+            self.environment.runtime.block_on(job.remove_if_empty(lock));
+        }
     }
 
     fn wait_for_deletions(&mut self) {
@@ -643,44 +709,10 @@ impl Worker {
     }
 }
 
-impl Reported {
-    /// The attempt that speaks, of those that only speak for one.
-    fn attempt(&self) -> Option<u64> {
-        match self {
-            Reported::Snapshot { attempt, .. }
-            | Reported::Overtaken { attempt, .. }
-            | Reported::Declined { attempt, .. }
-            | Reported::WaitsForLast { attempt, .. }
-            | Reported::TaskFinished { attempt, .. }
-            | Reported::Stored { attempt, .. } => Some(*attempt),
-            _ => None,
-        }
-    }
-}
-
 fn barrier(id: CheckpointId, timestamp: i64, options: TriggerOptions) -> CheckpointBarrier {
     let (kind, after) = match options.kind {
         Kind::Checkpoint { .. } => (SnapshotKind::Checkpoint, AfterSavepoint::GoOn),
-        Kind::Savepoint { format, stop } => {
-            let format = match format {
-                Format::Canonical => SavepointFormat::Canonical,
-                Format::Native => SavepointFormat::Native,
-            };
-            let after = match stop {
-                StopMode::Continue => AfterSavepoint::GoOn,
-                StopMode::Stop => AfterSavepoint::Stop,
-                StopMode::Drain => AfterSavepoint::Drain,
-            };
-            (SnapshotKind::Savepoint(format), after)
-        }
+        Kind::Savepoint { format, stop } => (SnapshotKind::Savepoint(format), stop),
     };
-    let alignment = match options.alignment {
-        Alignment::AtLeastOnce => BarrierAlignment::AtLeastOnce,
-        Alignment::Aligned => BarrierAlignment::Aligned,
-        Alignment::Unaligned => BarrierAlignment::Unaligned,
-        Alignment::AlignedWithTimeout(ms) => {
-            BarrierAlignment::AlignedFor(u32::try_from(ms).unwrap_or(u32::MAX))
-        }
-    };
-    CheckpointBarrier { id, timestamp, kind, alignment, after }
+    CheckpointBarrier { id, timestamp, kind, alignment: options.alignment, after }
 }

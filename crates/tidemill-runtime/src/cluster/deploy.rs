@@ -1,6 +1,6 @@
 //! From a plan to running threads: slots, gates, partitions, chains.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use tidemill_network::{
     ChannelSender, GateBuffers, InputGate, LocalBufferPool, PartitionBuffers, ResultPartition, TaskWaker,
 };
 
-use tidemill_state::{HashMapStateBackend, StateBackend};
+use tidemill_state::HashMapStateBackend;
 
 use crate::checkpoint::{CheckpointService, Restored, RestoredJob};
-use crate::cluster::execution::{Execution, SubtaskAddress};
+use crate::cluster::execution::{Ends, Execution};
+use crate::cluster::slots::{MANAGED_KEY, Slots};
 use crate::cluster::{ClusterShared, TaskManagerResources};
 use crate::context::OperatorContext;
 use crate::error::{JobError, OperatorFailure};
@@ -24,7 +25,7 @@ use crate::generic_types::GenericTypes;
 use crate::graph::{
     Exchange, ExecutionPlan, NodeKind, Place, RouterContext, reached_subtasks, reaching_subtasks,
 };
-use crate::metrics::{JobMetrics, OperatorMetrics, TaskMetrics};
+use crate::metrics::{OperatorMetrics, TaskMetrics};
 use crate::operator::{OperatorError, OperatorWaker};
 use crate::source::{AlignmentGroups, SourceCoordinator, SourceOperator, SourceSpec};
 use crate::task::panics::{self, Panic};
@@ -40,74 +41,145 @@ struct Draft {
     partitions: Vec<ResultPartition>,
 }
 
-/// One run of a job: its tasks, what they count, and how to reach them.
+/// One run of a region of a job: its tasks, what they count, and how to reach them.
 pub(crate) struct Attempt {
     pub(crate) execution: Arc<Execution>,
-    pub(crate) metrics: Arc<JobMetrics>,
-    /// How each task is told of checkpoints.
-    pub(crate) commands: Vec<Arc<Commands>>,
+    pub(crate) tasks: Vec<Deployed>,
     /// The enumerators of the sources.
     pub(crate) sources: Vec<(OperatorId, u32, Arc<SourceCoordinator>)>,
 }
 
-/// Starts a job, with what an earlier run has left.
-pub(crate) fn deploy(
-    cluster: &ClusterShared,
-    plan: &ExecutionPlan,
-    restored: Option<(RestoredJob, Restored)>,
-    checkpoints: Option<&CheckpointService>,
-    is_cancelled: &dyn Fn() -> bool,
-) -> Result<Attempt, JobError> {
-    let go_on = || if is_cancelled() { Err(JobError::Cancelled(plan.job.name.clone())) } else { Ok(()) };
-    let (mut restored, origin) = restored.unzip();
+/// A task of an attempt.
+pub(crate) struct Deployed {
+    /// Its number among all tasks of the job.
+    pub(crate) number: usize,
+    pub(crate) metrics: Arc<TaskMetrics>,
+    /// How it is told of checkpoints.
+    pub(crate) commands: Arc<Commands>,
+}
+
+/// What a region is deployed with.
+pub(super) struct Deployment<'a> {
+    pub(super) cluster: &'a ClusterShared,
+    pub(super) plan: &'a ExecutionPlan,
+    pub(super) slots: &'a Slots,
+    pub(super) checkpoints: Option<&'a CheckpointService>,
+    /// Told when an attempt has ended.
+    pub(super) ends: &'a Arc<Ends>,
+    pub(super) is_cancelled: &'a dyn Fn() -> bool,
+}
+
+/// Whether a job can be deployed at all, before anything of its size is made.
+pub(super) fn check(cluster: &ClusterShared, plan: &ExecutionPlan) -> Result<(), JobError> {
     check_slots(cluster, plan)?;
-    check_buffers(cluster, plan)?;
-    panics::install_hook();
-    let first_task = plan.first_tasks();
-    let mut drafts: Vec<Draft> = Vec::new();
-    for (vertex, job_vertex) in plan.job.vertices.iter().enumerate() {
-        for subtask in 0..job_vertex.parallelism {
-            drafts.push(Draft {
-                vertex,
-                subtask,
-                waker: Arc::new(TaskWaker::new()),
-                gates: Vec::new(),
-                partitions: Vec::new(),
-            });
+    check_buffers(cluster, plan)
+}
+
+impl Deployment<'_> {
+    /// Starts regions of a job, each given by its vertices, with what an earlier run has left.
+    pub(super) fn deploy(
+        &self,
+        regions: &[&[usize]],
+        restored: Option<(RestoredJob, Restored)>,
+    ) -> Result<Vec<Attempt>, JobError> {
+        let (mut restored, origin) = restored.unzip();
+        panics::install_hook();
+        let prepared = regions.iter().map(|region| self.prepare(region, restored.as_mut()));
+        let (attempts, tasks): (Vec<Attempt>, Vec<Vec<Task>>) =
+            prepared.collect::<Result<Vec<_>, JobError>>()?.into_iter().unzip();
+        if let Some(checkpoints) = self.checkpoints {
+            // Before any of them can say anything.
+            checkpoints.started(&attempts, origin);
         }
-    }
-    connect(cluster, plan, &first_task, &mut drafts, &go_on)?;
-    let slots = slots(cluster, plan)?;
-    let coordinators = coordinate(plan, restored.as_mut())?;
-    let groups = AlignmentGroups::default();
-    let generic_types = Arc::new(GenericTypes::new(plan.settings.generic_types, drafts.len()));
-    for edge in &plan.graph.edges {
-        let name = |node: usize| plan.graph.nodes[node].name.as_str();
-        generic_types.edge(name(edge.source), name(edge.target), &edge.edge.serializer().snapshot());
-    }
-    let mut tasks = Vec::new();
-    for draft in drafts {
-        go_on()?;
-        let vertex = draft.vertex;
-        let mut task = assemble(cluster, plan, draft, &coordinators, &groups, &slots, &generic_types)?;
-        if let Some(restored) = &mut restored {
-            restored.give_to(plan, &mut task, vertex)?;
+        let mut tasks = tasks.into_iter();
+        for (index, (attempt, of_region)) in attempts.iter().zip(&mut tasks).enumerate() {
+            if let Err(error) = start(attempt, of_region, self.is_cancelled) {
+                // Those that did start must not outlive the answer.
+                let by_user = matches!(error, JobError::Cancelled(_));
+                for (other, attempt) in attempts.iter().enumerate() {
+                    if other > index {
+                        attempt.execution.never_started(0);
+                    }
+                    attempt.execution.cancel(by_user);
+                    while matches!(attempt.execution.wait_for(Duration::from_secs(3600)), Ok(false)) {}
+                }
+                return Err(error);
+            }
         }
-        task.checkpoints = checkpoints.map(|service| service.part_of(tasks.len()));
-        tasks.push(task);
+        Ok(attempts)
     }
-    let ids = plan.operator_ids();
-    let sources = coordinators
-        .into_iter()
-        .enumerate()
-        .filter_map(|(node, coordinator)| Some((ids[node], plan.parallelism[node], coordinator?)))
-        .collect();
-    let tell = |attempt: &Attempt| {
-        if let Some(checkpoints) = checkpoints {
-            checkpoints.attempt_started(attempt, origin);
+
+    fn go_on(&self) -> Result<(), JobError> {
+        if (self.is_cancelled)() { Err(JobError::Cancelled(self.plan.job.name.clone())) } else { Ok(()) }
+    }
+
+    fn prepare(
+        &self,
+        region: &[usize],
+        mut restored: Option<&mut RestoredJob>,
+    ) -> Result<(Attempt, Vec<Task>), JobError> {
+        let plan = self.plan;
+        let mut drafts = Drafts { first: vec![0; plan.vertices.len()], drafts: Vec::new() };
+        for vertex in region.iter().copied() {
+            drafts.first[vertex] = drafts.drafts.len();
+            for subtask in 0..plan.job.vertices[vertex].parallelism {
+                drafts.drafts.push(Draft {
+                    vertex,
+                    subtask,
+                    waker: Arc::new(TaskWaker::new()),
+                    gates: Vec::new(),
+                    partitions: Vec::new(),
+                });
+            }
         }
-    };
-    start(cluster, plan, tasks, sources, generic_types, tell, is_cancelled)
+        connect(self.cluster, plan, region, &mut drafts, &|| self.go_on())?;
+        let coordinators = coordinate(plan, region, restored.as_deref_mut())?;
+        let groups = AlignmentGroups::default();
+        let generic_types = Arc::new(GenericTypes::new(plan.settings.generic_types, drafts.drafts.len()));
+        let nodes = region.iter().flat_map(|vertex| &plan.vertices[*vertex].nodes);
+        let nodes: BTreeSet<usize> = nodes.copied().collect();
+        for edge in plan.graph.edges.iter().filter(|edge| nodes.contains(&edge.source)) {
+            let name = |node: usize| plan.graph.nodes[node].name.as_str();
+            generic_types.edge(name(edge.source), name(edge.target), &edge.edge.serializer().snapshot());
+        }
+        let first_of_job = plan.first_tasks();
+        let (mut tasks, mut deployed) = (Vec::new(), Vec::new());
+        for draft in drafts.drafts {
+            self.go_on()?;
+            let (vertex, number) = (draft.vertex, first_of_job[draft.vertex] + draft.subtask as usize);
+            let mut task = self.assemble(draft, &coordinators, &groups, &generic_types)?;
+            if let Some(restored) = restored.as_deref_mut() {
+                restored.give_to(plan, &mut task, vertex)?;
+            }
+            task.checkpoints = self.checkpoints.map(|service| service.part_of(number));
+            let (metrics, commands) = (Arc::clone(&task.metrics), Arc::clone(&task.commands));
+            deployed.push(Deployed { number, metrics, commands });
+            tasks.push(task);
+        }
+        let ids = plan.operator_ids();
+        let sources = coordinators
+            .into_iter()
+            .enumerate()
+            .filter_map(|(node, coordinator)| Some((ids[node], plan.parallelism[node], coordinator?)))
+            .collect();
+        let timeout = self.cluster.resources.cancellation_timeout;
+        let name = plan.job.name.clone();
+        let execution = Arc::new(Execution::new(name, &tasks, generic_types, timeout, Arc::clone(self.ends)));
+        Ok((Attempt { execution, tasks: deployed, sources }, tasks))
+    }
+}
+
+/// The subtasks of a region.
+struct Drafts {
+    /// For each vertex of the region: where its subtasks begin.
+    first: Vec<usize>,
+    drafts: Vec<Draft>,
+}
+
+impl Drafts {
+    fn of(&mut self, vertex: usize, subtask: u32) -> &mut Draft {
+        &mut self.drafts[self.first[vertex] + subtask as usize]
+    }
 }
 
 fn check_slots(cluster: &ClusterShared, plan: &ExecutionPlan) -> Result<(), JobError> {
@@ -129,7 +201,7 @@ fn check_slots(cluster: &ClusterShared, plan: &ExecutionPlan) -> Result<(), JobE
 fn check_buffers(cluster: &ClusterShared, plan: &ExecutionPlan) -> Result<(), JobError> {
     let mut needed = 0usize;
     for exchange in &plan.exchanges {
-        let ends = Ends::of(plan, exchange);
+        let ends = BothEnds::of(plan, exchange);
         for target in 0..ends.targets {
             let channels = ends.reaching(target).len();
             let buffers = gate_buffers(&cluster.resources, channels);
@@ -146,13 +218,13 @@ fn check_buffers(cluster: &ClusterShared, plan: &ExecutionPlan) -> Result<(), Jo
 }
 
 /// The subtasks at both ends of an exchange, and who has channels to whom.
-struct Ends {
+struct BothEnds {
     strategy: ShipStrategy,
     sources: u32,
     targets: u32,
 }
 
-impl Ends {
+impl BothEnds {
     fn of(plan: &ExecutionPlan, exchange: &Exchange) -> Self {
         Self {
             strategy: exchange.strategy,
@@ -198,52 +270,20 @@ fn may_overtake(strategy: ShipStrategy) -> bool {
     )
 }
 
-/// What the subtasks in a slot share.
-struct Slot {
-    managed_memory: MemoryBudget,
-    state_backend: Arc<dyn StateBackend>,
-}
-
-/// The slots of each slot sharing group: subtask i of every vertex of a group runs in slot i of it.
-fn slots<'a>(
-    cluster: &ClusterShared,
-    plan: &'a ExecutionPlan,
-) -> Result<BTreeMap<&'a str, Vec<Slot>>, JobError> {
-    let groups = plan.slots_by_group();
-    let needed: u32 = groups.values().sum();
-    let all = u64::from(cluster.resources.slots.unwrap_or(needed).max(1));
-    let share = usize::try_from(cluster.resources.managed_bytes / all).unwrap_or(usize::MAX);
-    let slot = |number: u32| {
-        let managed_memory =
-            MemoryBudget::new(format!("managed memory of slot {number}"), share, MANAGED_KEY);
-        let state_backend = cluster
-            .state_backends
-            .of_slot(&managed_memory)
-            .map_err(|source| JobError::StateBackend { job: plan.job.name.clone(), source })?;
-        Ok(Slot { managed_memory, state_backend })
-    };
-    groups
-        .into_iter()
-        .map(|(group, count)| Ok((group, (0..count).map(slot).collect::<Result<_, JobError>>()?)))
-        .collect()
-}
-
-/// The option that decides about managed memory.
-const MANAGED_KEY: &str = "taskmanager.memory.managed.size";
-
 fn connect(
     cluster: &ClusterShared,
     plan: &ExecutionPlan,
-    first_task: &[usize],
-    drafts: &mut [Draft],
+    region: &[usize],
+    drafts: &mut Drafts,
     go_on: &dyn Fn() -> Result<(), JobError>,
 ) -> Result<(), JobError> {
     let refused = |source| JobError::Network { job: plan.job.name.clone(), source };
     let resources = &cluster.resources;
     let _once_for_all = cluster.buffers.deal_later();
-    for exchange in &plan.exchanges {
+    // Both ends of an exchange are in one region.
+    for exchange in plan.exchanges.iter().filter(|exchange| region.contains(&exchange.source)) {
         let edge = &plan.graph.edges[exchange.edge];
-        let ends = Ends::of(plan, exchange);
+        let ends = BothEnds::of(plan, exchange);
         let serializer = edge.edge.serializer();
         // Gates first: a partition is made of their senders.
         let mut gates = Vec::new();
@@ -261,7 +301,7 @@ fn connect(
                     Arc::new(TaskWaker::new()),
                 )
                 .map_err(refused)?;
-            let waker = Arc::clone(&drafts[first_task[exchange.target] + target as usize].waker);
+            let waker = Arc::clone(&drafts.of(exchange.target, target).waker);
             let mut gate = InputGate::new(
                 producers.len(),
                 buffers.exclusive_per_channel,
@@ -276,7 +316,7 @@ fn connect(
         }
         for source in 0..ends.sources {
             go_on()?;
-            let draft = &mut drafts[first_task[exchange.source] + source as usize];
+            let draft = drafts.of(exchange.source, source);
             let reached = ends.reached(source);
             let buffers = partition_buffers(resources, reached.len());
             let pool = cluster
@@ -303,8 +343,8 @@ fn connect(
             let encoder = plan.settings.encoded_edges.then(|| Arc::clone(&serializer));
             draft.partitions.push(ResultPartition::new(router, senders, pool, timeout, encoder));
         }
-        for (target, (gate, _)) in gates.into_iter().enumerate() {
-            drafts[first_task[exchange.target] + target].gates.push(GateInput::new(gate, edge.input));
+        for (target, (gate, _)) in (0..).zip(gates) {
+            drafts.of(exchange.target, target).gates.push(GateInput::new(gate, edge.input));
         }
     }
     Ok(())
@@ -312,15 +352,17 @@ fn connect(
 
 fn coordinate(
     plan: &ExecutionPlan,
+    region: &[usize],
     mut restored: Option<&mut RestoredJob>,
 ) -> Result<Vec<Option<Arc<SourceCoordinator>>>, JobError> {
     let ids = plan.operator_ids();
+    let is_here = |node: usize| region.iter().any(|vertex| plan.vertices[*vertex].nodes.contains(&node));
     plan.graph
         .nodes
         .iter()
         .enumerate()
         .map(|(index, node)| match &node.kind {
-            NodeKind::Source(spec) => {
+            NodeKind::Source(spec) if is_here(index) => {
                 let left = restored.as_mut().and_then(|restored| restored.splits_left(ids[index]));
                 let create = || spec.source.create_enumerator(plan.parallelism[index], left);
                 let enumerator = call_user(plan, index, 0, create)?;
@@ -382,97 +424,99 @@ fn operator_failure(
     }
 }
 
-fn assemble(
-    cluster: &ClusterShared,
-    plan: &ExecutionPlan,
-    draft: Draft,
-    coordinators: &[Option<Arc<SourceCoordinator>>],
-    groups: &AlignmentGroups,
-    slots: &BTreeMap<&str, Vec<Slot>>,
-    generic_types: &Arc<GenericTypes>,
-) -> Result<Task, JobError> {
-    let vertex_plan = &plan.vertices[draft.vertex];
-    let vertex = &plan.job.vertices[draft.vertex];
-    let job_name: Arc<str> = plan.job.name.as_str().into();
-    let mut nodes = Vec::new();
-    let of_group = slots.get(vertex.slot_sharing_group.as_str());
-    let slot = of_group.and_then(|slots| slots.get(draft.subtask as usize));
-    let mut contexts = Vec::new();
-    let checkpointing = &plan.settings.checkpointing;
-    let checkpoints = checkpointing.interval.is_some() && checkpointing.checkpoints_after_tasks_finish;
-    let mut operators = Vec::new();
-    for (place, node) in vertex_plan.nodes.iter().enumerate() {
-        let stream_node = &plan.graph.nodes[*node];
-        let operator = &vertex.operators[place];
-        let name: Arc<str> = operator.name.as_str().into();
-        let metrics = Arc::new(OperatorMetrics::default());
-        operators.push((operator.id, Arc::clone(&name), Arc::clone(&metrics)));
-        let work = match &stream_node.kind {
-            NodeKind::Source(spec) => {
-                let Some(coordinator) = &coordinators[*node] else { continue };
-                Work::Source(Box::new(source_operator(plan, spec, coordinator, groups)))
-            }
-            NodeKind::Operator(factory) | NodeKind::Sink(factory) => {
-                Work::Operator(call_user(plan, *node, draft.subtask, || factory.create(draft.subtask))?)
-            }
-        };
-        let waker = OperatorWaker::new(Arc::clone(&draft.waker));
-        contexts.push(OperatorContext {
-            job_name: Arc::clone(&job_name),
-            operator_id: operator.id,
-            operator_name: Arc::clone(&name),
-            subtask: draft.subtask,
-            parallelism: vertex.parallelism,
-            max_parallelism: vertex.max_parallelism,
-            state_listener: Some(generic_types.listener(Arc::clone(&name))),
-            checkpoints,
-            state_budget: cluster.task_heap.clone(),
-            managed_memory: slot
-                .map(|slot| slot.managed_memory.clone())
-                .unwrap_or_else(|| MemoryBudget::new("managed memory", 0, MANAGED_KEY)),
-            state_backend: slot
-                .map_or_else(|| Arc::new(HashMapStateBackend) as _, |slot| Arc::clone(&slot.state_backend)),
-            clock: Arc::clone(&cluster.clock),
-            metrics: Arc::clone(&metrics),
-            waker: waker.clone(),
-        });
-        nodes.push(ChainNode {
-            name,
-            work,
-            links: links(plan, draft.vertex, place),
-            parent: vertex_plan.chained_by[place].and_then(|edge| {
-                let source = plan.graph.edges[edge].source;
-                vertex_plan.nodes.iter().position(|node| *node == source)
-            }),
+impl Deployment<'_> {
+    fn assemble(
+        &self,
+        draft: Draft,
+        coordinators: &[Option<Arc<SourceCoordinator>>],
+        groups: &AlignmentGroups,
+        generic_types: &Arc<GenericTypes>,
+    ) -> Result<Task, JobError> {
+        let (cluster, plan) = (self.cluster, self.plan);
+        let vertex_plan = &plan.vertices[draft.vertex];
+        let vertex = &plan.job.vertices[draft.vertex];
+        let job_name: Arc<str> = plan.job.name.as_str().into();
+        let mut nodes = Vec::new();
+        let slot = self.slots.of(&vertex.slot_sharing_group, draft.subtask);
+        let mut contexts = Vec::new();
+        let checkpointing = &plan.settings.checkpointing;
+        let checkpoints = checkpointing.interval.is_some() && checkpointing.checkpoints_after_tasks_finish;
+        let mut operators = Vec::new();
+        for (place, node) in vertex_plan.nodes.iter().enumerate() {
+            let stream_node = &plan.graph.nodes[*node];
+            let operator = &vertex.operators[place];
+            let name: Arc<str> = operator.name.as_str().into();
+            let metrics = Arc::new(OperatorMetrics::default());
+            operators.push((operator.id, Arc::clone(&name), Arc::clone(&metrics)));
+            let work = match &stream_node.kind {
+                NodeKind::Source(spec) => {
+                    let Some(coordinator) = &coordinators[*node] else { continue };
+                    Work::Source(Box::new(source_operator(plan, spec, coordinator, groups)))
+                }
+                NodeKind::Operator(factory) | NodeKind::Sink(factory) => {
+                    Work::Operator(call_user(plan, *node, draft.subtask, || factory.create(draft.subtask))?)
+                }
+            };
+            let waker = OperatorWaker::new(Arc::clone(&draft.waker));
+            contexts.push(OperatorContext {
+                job_name: Arc::clone(&job_name),
+                operator_id: operator.id,
+                operator_name: Arc::clone(&name),
+                subtask: draft.subtask,
+                parallelism: vertex.parallelism,
+                max_parallelism: vertex.max_parallelism,
+                state_listener: Some(generic_types.listener(Arc::clone(&name))),
+                checkpoints,
+                state_budget: cluster.task_heap.clone(),
+                managed_memory: slot
+                    .map(|slot| slot.managed_memory.clone())
+                    .unwrap_or_else(|| MemoryBudget::new("managed memory", 0, MANAGED_KEY)),
+                state_backend: slot.map_or_else(
+                    || Arc::new(HashMapStateBackend) as _,
+                    |slot| Arc::clone(&slot.state_backend),
+                ),
+                clock: Arc::clone(&cluster.clock),
+                metrics: Arc::clone(&metrics),
+                waker: waker.clone(),
+            });
+            nodes.push(ChainNode {
+                name,
+                work,
+                links: links(plan, draft.vertex, place),
+                parent: vertex_plan.chained_by[place].and_then(|edge| {
+                    let source = plan.graph.edges[edge].source;
+                    vertex_plan.nodes.iter().position(|node| *node == source)
+                }),
+                metrics,
+                waker,
+                location: Place(stream_node.location).to_string(),
+                spare: None,
+                finished_before: false,
+            });
+        }
+        let metrics =
+            Arc::new(TaskMetrics::new(vertex.id, vertex.name.as_str().into(), draft.subtask, operators));
+        let gate_probes = draft.gates.iter().map(|gate| gate.gate.probe()).collect();
+        let pools: Vec<Arc<LocalBufferPool>> =
+            draft.partitions.iter().map(|partition| Arc::clone(partition.pool())).collect();
+        metrics.watch(gate_probes, pools);
+        let restored = nodes.iter().map(|_| None).collect();
+        let gates = (!draft.gates.is_empty()).then(|| Gates::new(draft.gates, Arc::clone(&cluster.clock)));
+        let commands = Arc::new(Commands::new(Arc::clone(&draft.waker)));
+        Ok(Task {
+            chain: Chain::new(nodes, draft.partitions),
+            gates,
+            contexts,
+            restored,
             metrics,
-            waker,
-            location: Place(stream_node.location).to_string(),
-            spare: None,
-            finished_before: false,
-        });
+            waker: draft.waker,
+            cancel: Arc::default(),
+            clock: Arc::clone(&cluster.clock),
+            generic_types: Arc::clone(generic_types),
+            commands,
+            checkpoints: None,
+        })
     }
-    let metrics =
-        Arc::new(TaskMetrics::new(vertex.id, vertex.name.as_str().into(), draft.subtask, operators));
-    let gate_probes = draft.gates.iter().map(|gate| gate.gate.probe()).collect();
-    let pools: Vec<Arc<LocalBufferPool>> =
-        draft.partitions.iter().map(|partition| Arc::clone(partition.pool())).collect();
-    metrics.watch(gate_probes, pools);
-    let restored = nodes.iter().map(|_| None).collect();
-    let gates = (!draft.gates.is_empty()).then(|| Gates::new(draft.gates, Arc::clone(&cluster.clock)));
-    let commands = Arc::new(Commands::new(Arc::clone(&draft.waker)));
-    Ok(Task {
-        chain: Chain::new(nodes, draft.partitions),
-        gates,
-        contexts,
-        restored,
-        metrics,
-        waker: draft.waker,
-        cancel: Arc::default(),
-        clock: Arc::clone(&cluster.clock),
-        generic_types: Arc::clone(generic_types),
-        commands,
-        checkpoints: None,
-    })
 }
 
 fn source_operator(
@@ -507,47 +551,17 @@ fn links(plan: &ExecutionPlan, vertex: usize, place: usize) -> Vec<Link> {
     chained.chain(sent).collect()
 }
 
-fn start(
-    cluster: &ClusterShared,
-    plan: &ExecutionPlan,
-    tasks: Vec<Task>,
-    sources: Vec<(OperatorId, u32, Arc<SourceCoordinator>)>,
-    generic_types: Arc<GenericTypes>,
-    tell: impl FnOnce(&Attempt),
-    is_cancelled: &dyn Fn() -> bool,
-) -> Result<Attempt, JobError> {
-    let addresses = tasks
-        .iter()
-        .map(|task| SubtaskAddress {
-            vertex: Arc::clone(&task.metrics.name),
-            subtask: task.metrics.subtask,
-            parallelism: task.contexts.first().map_or(1, |context| context.parallelism),
-        })
-        .collect();
-    let wakers = tasks.iter().map(|task| Arc::clone(&task.waker)).collect();
-    let name = plan.job.name.clone();
-    let timeout = cluster.resources.cancellation_timeout;
-    let execution = Arc::new(Execution::new(name, wakers, addresses, generic_types, timeout));
-    let metrics =
-        Arc::new(JobMetrics { tasks: tasks.iter().map(|task| Arc::clone(&task.metrics)).collect() });
-    let commands = tasks.iter().map(|task| Arc::clone(&task.commands)).collect();
-    let attempt = Attempt { execution: Arc::clone(&execution), metrics, commands, sources };
-    // Before any of them can say anything.
-    tell(&attempt);
-    // Those that did start must not outlive the answer.
-    let stop = |from: usize, by_user: bool| {
-        execution.never_started(from);
-        execution.cancel(by_user);
-        while matches!(execution.wait_for(Duration::from_secs(3600)), Ok(false)) {}
-    };
+/// Starts the threads of an attempt.
+fn start(attempt: &Attempt, tasks: Vec<Task>, is_cancelled: &dyn Fn() -> bool) -> Result<(), JobError> {
+    let execution = &attempt.execution;
     for (index, mut task) in tasks.into_iter().enumerate() {
         if is_cancelled() {
-            stop(index, true);
+            execution.never_started(index);
             return Err(JobError::Cancelled(execution.name.clone()));
         }
         task.cancel = Arc::clone(&execution.cancel);
         let address = execution.addresses[index].clone();
-        let job = Arc::clone(&execution);
+        let job = Arc::clone(execution);
         let name = address.to_string();
         let blame: Vec<(Arc<str>, String)> =
             task.chain.nodes.iter().map(|node| (Arc::clone(&node.name), node.location.clone())).collect();
@@ -574,9 +588,9 @@ fn start(
             job.task_ended(index, failure);
         });
         if let Err(source) = spawned {
-            stop(index, false);
+            execution.never_started(index);
             return Err(JobError::Thread { task: name, source });
         }
     }
-    Ok(attempt)
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! One run of a job: its tasks, how they end, what ended them.
+//! One run of a region of a job: its tasks, how they end, what ended them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use tidemill_network::{TaskWaker, Wake};
 use crate::cluster::handle::JobStatus;
 use crate::error::{JobError, OperatorFailure};
 use crate::generic_types::GenericTypes;
+use crate::task::Task;
 
 /// Which subtask of which vertex.
 ///
@@ -35,7 +36,35 @@ impl std::fmt::Display for SubtaskAddress {
     }
 }
 
-/// One run of a job, from its deployment to the end of its last task. A restart makes another.
+/// Wakes whoever waits for one of several attempts to end.
+#[derive(Default)]
+pub(crate) struct Ends {
+    ended: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Ends {
+    /// How many have ended so far.
+    pub(crate) fn count(&self) -> u64 {
+        *self.ended.lock()
+    }
+
+    /// Waits until there are more than `known`, for `timeout` at most.
+    pub(crate) fn wait_for_more_than(&self, known: u64, timeout: Duration) {
+        let deadline = after(Instant::now(), timeout);
+        let mut ended = self.ended.lock();
+        while *ended <= known && Instant::now() < deadline {
+            self.changed.wait_until(&mut ended, deadline);
+        }
+    }
+
+    fn one_more(&self) {
+        *self.ended.lock() += 1;
+        self.changed.notify_all();
+    }
+}
+
+/// One run of a region of a job, from its deployment to the end of its last task. A restart makes another.
 pub(crate) struct Execution {
     pub(crate) name: String,
     pub(crate) cancel: Arc<AtomicBool>,
@@ -43,6 +72,7 @@ pub(crate) struct Execution {
     pub(crate) addresses: Vec<SubtaskAddress>,
     generic_types: Arc<GenericTypes>,
     cancellation_timeout: Duration,
+    ends: Arc<Ends>,
     state: Mutex<ExecutionState>,
     changed: Condvar,
 }
@@ -61,12 +91,19 @@ struct ExecutionState {
 impl Execution {
     pub(crate) fn new(
         name: String,
-        wakers: Vec<Arc<TaskWaker>>,
-        addresses: Vec<SubtaskAddress>,
+        tasks: &[Task],
         generic_types: Arc<GenericTypes>,
         cancellation_timeout: Duration,
+        ends: Arc<Ends>,
     ) -> Self {
-        let (running, left) = (vec![true; wakers.len()], wakers.len());
+        let wakers = tasks.iter().map(|task| Arc::clone(&task.waker)).collect();
+        let address = |task: &Task| SubtaskAddress {
+            vertex: Arc::clone(&task.metrics.name),
+            subtask: task.metrics.subtask,
+            parallelism: task.contexts.first().map_or(1, |context| context.parallelism),
+        };
+        let addresses = tasks.iter().map(address).collect();
+        let (running, left) = (vec![true; tasks.len()], tasks.len());
         Self {
             name,
             cancel: Arc::new(AtomicBool::new(false)),
@@ -74,6 +111,7 @@ impl Execution {
             addresses,
             generic_types,
             cancellation_timeout,
+            ends,
             state: Mutex::new(ExecutionState {
                 running,
                 left,
@@ -129,6 +167,7 @@ impl Execution {
         // Whoever waits, waits for all of them, and is not to be woken thousands of times.
         if left == 0 {
             self.changed.notify_all();
+            self.ends.one_more();
         }
     }
 
@@ -183,6 +222,7 @@ impl Execution {
             running[from..].fill(false);
         }
         self.changed.notify_all();
+        self.ends.one_more();
     }
 
     /// Waits for the end of all tasks, for `timeout` at most; true when it has come.

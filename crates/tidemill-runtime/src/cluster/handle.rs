@@ -1,16 +1,19 @@
 //! A running job: cancelling it, waiting for it, watching it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use tidemill_checkpoint::coordinator::CompletedSnapshot;
+use tidemill_checkpoint::coordinator::{CompletedSnapshot, ManualCheckpoint};
 use tidemill_checkpoint::statistics::Statistics;
 use tidemill_core::graph::JobGraph;
-use tidemill_core::{AfterSavepoint, SavepointFormat};
+use tidemill_core::id::JobVertexId;
+use tidemill_core::{AfterSavepoint, JobId, SavepointFormat};
 
-use crate::checkpoint::CheckpointService;
+use crate::checkpoint::{CheckpointService, Target};
 use crate::cluster::master::JobMaster;
+use crate::cluster::rescale::Rescaled;
 use crate::error::JobError;
 use crate::metrics::JobMetrics;
 
@@ -135,7 +138,7 @@ impl JobCanceller {
 }
 
 impl JobHandle {
-    /// The job as data.
+    /// The job as data, as it is now: [`rescale`](Self::rescale) changes it.
     ///
     /// ```
     /// # use tidemill_testkit::{Log, jobs::Job, sinks};
@@ -151,8 +154,13 @@ impl JobHandle {
     /// assert_eq!(job.graph().name, "numbers");
     /// # Ok::<(), tidemill_runtime::JobError>(())
     /// ```
-    pub fn graph(&self) -> &JobGraph {
-        &self.0.plan.job
+    pub fn graph(&self) -> Arc<JobGraph> {
+        Arc::clone(&self.0.plan().job)
+    }
+
+    /// What the job is told from others by, in the names of its checkpoints too. Another submission has another one.
+    pub fn id(&self) -> JobId {
+        self.0.id
     }
 
     /// What the job counts; stays readable after its end. After a restart the job counts anew.
@@ -308,10 +316,11 @@ impl JobHandle {
         folder: Option<&str>,
     ) -> Result<CompletedSnapshot, JobError> {
         let (reply, answer) = channel();
-        self.checkpoints()?.savepoint(format, after, folder.map(str::to_owned), move |result| {
+        let target = Target::Folder(folder.map(str::to_owned));
+        self.checkpoints()?.savepoint(format, after, target, move |result| {
             let _ = reply.send(result);
         });
-        answer.recv().unwrap_or_else(|_| Err(JobError::Cancelled(self.0.plan.job.name.clone())))
+        answer.recv().unwrap_or_else(|_| Err(self.0.nobody_answers()))
     }
 
     /// Takes a checkpoint now, and waits until it is complete.
@@ -319,23 +328,42 @@ impl JobHandle {
     /// # Errors
     /// When the job does not run, or has no place for checkpoints, or the checkpoint fails.
     pub fn checkpoint(&self) -> Result<CompletedSnapshot, JobError> {
-        let (reply, answer) = channel();
-        self.checkpoints()?.checkpoint(move |result| {
-            let _ = reply.send(result);
-        });
-        answer.recv().unwrap_or_else(|_| Err(JobError::Cancelled(self.0.plan.job.name.clone())))
+        self.checkpoint_of(ManualCheckpoint::Configured)
     }
 
-    fn checkpoints(&self) -> Result<&CheckpointService, JobError> {
-        self.0.checkpoints.as_deref().ok_or_else(|| JobError::Checkpoints {
-            job: self.0.plan.job.name.clone(),
-            reason: "its cluster was given no storage for checkpoints and savepoints".to_owned(),
-        })
+    /// As [`checkpoint`](Self::checkpoint), with a choice of what it stores.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub fn checkpoint_of(&self, checkpoint: ManualCheckpoint) -> Result<CompletedSnapshot, JobError> {
+        let (reply, answer) = channel();
+        self.checkpoints()?.checkpoint(checkpoint, move |result| {
+            let _ = reply.send(result);
+        });
+        answer.recv().unwrap_or_else(|_| Err(self.0.nobody_answers()))
+    }
+
+    fn checkpoints(&self) -> Result<Arc<CheckpointService>, JobError> {
+        self.0.checkpoints_or_refuse()
+    }
+
+    /// Has the vertices that `parallelism` names run with other numbers of subtasks: stops the job with a native savepoint and
+    /// starts it again from that. The others keep theirs. When it cannot be started that way, it is started as it was.
+    ///
+    /// The savepoint becomes the newest of the job's checkpoints. Without a folder for these it goes to
+    /// `execution.checkpointing.savepoint-dir`, where it stays, or else to the folder for temporary files, until the job ends or is
+    /// rescaled again.
+    ///
+    /// # Errors
+    /// [`JobError::InvalidGraph`] when a vertex does not exist or cannot have that parallelism; when the job does not run, or is
+    /// being rescaled; when the savepoint fails, after which the job runs on; when the job cannot be started with these numbers.
+    pub fn rescale(&self, parallelism: &BTreeMap<JobVertexId, u32>) -> Result<Rescaled, JobError> {
+        self.0.rescale(parallelism)
     }
 
     /// What is known of the job's checkpoints; `None` when it takes none.
     pub fn checkpoint_statistics(&self) -> Option<Statistics> {
-        self.0.checkpoints.as_ref().and_then(|checkpoints| checkpoints.statistics())
+        self.0.checkpoints().and_then(|checkpoints| checkpoints.statistics())
     }
 }
 

@@ -4,21 +4,30 @@ pub(crate) mod deploy;
 pub(crate) mod execution;
 pub(crate) mod handle;
 mod master;
+mod rescale;
+mod slots;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_checkpoint::storage::LeftBehind;
+use tidemill_core::JobId;
 use tidemill_core::budget::MemoryBudget;
 use tidemill_network::NetworkBufferPool;
 use tidemill_state::{Clock, HashMapStateBackend, StateBackendFactory, SystemClock};
 
-use crate::checkpoint::{CheckpointEnvironment, CheckpointService, RestoreSettings, adopt_max_parallelism};
+use crate::checkpoint::{CheckpointEnvironment, CheckpointService, RestoreSettings, restore};
+use crate::cluster::deploy::{Attempt, Deployment};
+use crate::cluster::execution::Ends;
 use crate::cluster::master::JobMaster;
+use crate::cluster::slots::Slots;
 use crate::error::JobError;
 use crate::graph::ExecutionPlan;
 
 pub use execution::SubtaskAddress;
 pub use handle::{JobCanceller, JobHandle, JobStatus};
+pub use rescale::Rescaled;
 
 /// What the TaskManager has to give: the outcome of the memory model, as the runtime needs it.
 ///
@@ -252,44 +261,40 @@ impl EmbeddedCluster {
     /// asked for and there is no place for them.
     pub fn submit_restored(
         &self,
-        mut plan: ExecutionPlan,
+        plan: ExecutionPlan,
         restore: Option<&RestoreSettings>,
         is_cancelled: &dyn Fn() -> bool,
     ) -> Result<JobHandle, JobError> {
-        let without = || JobError::Checkpoints {
-            job: plan.job.name.clone(),
-            reason: "the cluster was given no storage for checkpoints and savepoints".to_owned(),
-        };
-        let wants = restore.is_some() || plan.settings.checkpointing.interval.is_some();
-        let environment = match &self.shared.checkpoints {
-            None if wants => return Err(without()),
-            environment => environment.clone(),
-        };
-        let found = match (restore, &environment) {
-            (Some(restore), Some(environment)) => {
-                let (folder, metadata) = restore.read(&environment.storage, &plan)?;
-                adopt_max_parallelism(&mut plan, &metadata);
-                Some(restore.load(environment, &plan, folder, metadata)?)
-            }
-            _ => None,
-        };
-        let restarts = plan.settings.restarts.clone();
-        let plan = Arc::new(plan);
-        let (restored, origin) = match found {
-            Some((job, origin)) => (Some((job, origin.restored())), Some(origin)),
-            None => (None, None),
-        };
-        let service = environment
-            .map(|environment| CheckpointService::start(&self.shared, &plan, environment, origin))
-            .transpose()?
-            .map(Arc::new);
-        let attempt = deploy::deploy(&self.shared, &plan, restored, service.as_deref(), is_cancelled);
-        let attempt = attempt.inspect_err(|_| {
-            if let Some(service) = &service {
-                service.never_started();
-            }
-        })?;
-        JobMaster::start(Arc::clone(&self.shared), plan, service, attempt, restarts).map(JobHandle)
+        self.start(plan, restore.map(From::Snapshot), random_job_id(), is_cancelled)
+    }
+
+    /// Goes on with an earlier run of a job as the same job: with its id, and with its checkpoints as its own. The newest that can
+    /// be read is what it goes on from.
+    ///
+    /// # Errors
+    /// As [`submit_restored`](Self::submit_restored), and when the earlier run has not ended.
+    pub fn resume(
+        &self,
+        plan: ExecutionPlan,
+        run: LeftBehind,
+        allow_non_restored_state: bool,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<JobHandle, JobError> {
+        let id = run.job_id;
+        let from = From::Run { run, allow_non_restored_state };
+        self.start(plan, Some(from), id, is_cancelled)
+    }
+
+    fn start(
+        &self,
+        plan: ExecutionPlan,
+        from: Option<From<'_>>,
+        id: JobId,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<JobHandle, JobError> {
+        let ends = Arc::new(Ends::default());
+        let job = launch(&self.shared, plan, from, id, &ends, is_cancelled)?;
+        JobMaster::start(Arc::clone(&self.shared), id, ends, job).map(JobHandle)
     }
 
     /// Starts a job and waits for its end.
@@ -316,4 +321,84 @@ impl EmbeddedCluster {
         job.wait()?;
         Ok(job)
     }
+}
+
+/// From what a job goes on.
+enum From<'a> {
+    Snapshot(&'a RestoreSettings),
+    Run { run: LeftBehind, allow_non_restored_state: bool },
+}
+
+/// A job that is deployed.
+struct Launched {
+    plan: Arc<ExecutionPlan>,
+    service: Option<Arc<CheckpointService>>,
+    slots: Arc<Slots>,
+    /// The vertices of each region.
+    regions: Arc<[Vec<usize>]>,
+    /// The newest attempt of each region.
+    attempts: Vec<Arc<Attempt>>,
+}
+
+/// Has the checkpoints of a job taken care of and deploys it, with what it goes on from.
+fn launch(
+    cluster: &Arc<ClusterShared>,
+    mut plan: ExecutionPlan,
+    from: Option<From<'_>>,
+    id: JobId,
+    ends: &Arc<Ends>,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<Launched, JobError> {
+    let without = || JobError::Checkpoints {
+        job: plan.job.name.clone(),
+        reason: "the cluster was given no storage for checkpoints and savepoints".to_owned(),
+    };
+    let wants = from.is_some() || plan.settings.checkpointing.interval.is_some();
+    let environment = match &cluster.checkpoints {
+        None if wants => return Err(without()),
+        environment => environment.clone(),
+    };
+    let found = match (from, &environment) {
+        (Some(From::Snapshot(settings)), Some(environment)) => {
+            Some(restore::from_settings(settings, environment, &mut plan)?)
+        }
+        (Some(From::Run { run, allow_non_restored_state }), Some(environment)) => {
+            Some(restore::from_run(run, allow_non_restored_state, environment, &mut plan)?)
+        }
+        _ => None,
+    };
+    let plan = Arc::new(plan);
+    let (restored, origin) = match found {
+        Some((job, origin)) => (Some((job, origin.restored())), Some(origin)),
+        None => (None, None),
+    };
+    deploy::check(cluster, &plan)?;
+    let slots = Arc::new(Slots::new(cluster, &plan)?);
+    let service = environment
+        .map(|environment| CheckpointService::start(cluster, &plan, environment, id, origin))
+        .transpose()?
+        .map(Arc::new);
+    let regions: Arc<[Vec<usize>]> = plan.regions().into();
+    let deployment = Deployment {
+        cluster,
+        plan: &plan,
+        slots: &slots,
+        checkpoints: service.as_deref(),
+        ends,
+        is_cancelled,
+    };
+    let all: Vec<&[usize]> = regions.iter().map(Vec::as_slice).collect();
+    let attempts = deployment.deploy(&all, restored).inspect_err(|_| {
+        if let Some(service) = &service {
+            service.never_started();
+        }
+    })?;
+    let attempts = attempts.into_iter().map(Arc::new).collect();
+    Ok(Launched { plan, service, slots, regions, attempts })
+}
+
+/// Another one for each submission, as in Flink.
+fn random_job_id() -> JobId {
+    let random = || u128::from(RandomState::new().build_hasher().finish());
+    JobId(random() << 64 | random())
 }

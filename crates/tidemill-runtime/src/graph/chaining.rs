@@ -1,6 +1,7 @@
 //! Cutting the graph into chains by Flink's rules, and giving everything its id and parallelism.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tidemill_core::graph::{JobEdge, JobGraph, JobOperator, JobVertex, ShipStrategy};
 use tidemill_core::id::{JobVertexId, OperatorId};
@@ -81,11 +82,12 @@ pub struct Exchange {
 /// assert_eq!(plan.slots_by_group()["default"], 1);
 /// # Ok::<(), tidemill_runtime::JobError>(())
 /// ```
+#[derive(Clone)]
 pub struct ExecutionPlan {
     /// The graph that the API built.
     pub graph: StreamGraph,
     /// What the job looks like to those who watch it.
-    pub job: JobGraph,
+    pub job: Arc<JobGraph>,
     /// One plan a vertex of `job`, in the same order.
     pub vertices: Vec<VertexPlan>,
     /// One exchange an edge of `job`, in the same order.
@@ -152,6 +154,46 @@ impl ExecutionPlan {
             resolved = resolve(&graph, settings, resolved.ids, &overrides)?;
         }
         Ok(build(graph, settings, resolved))
+    }
+
+    /// The same job with other numbers of subtasks, as `pipeline.jobvertex-parallelism-overrides` would have it.
+    ///
+    /// ```
+    /// # use tidemill_testkit::{Log, jobs::Job, sinks};
+    /// # let (sink, _collected) = sinks::collect::<u32>();
+    /// # let mut job = Job::new("numbers");
+    /// # let source = job.source("numbers", Log::bounded([vec![(1u32, 10), (2, 20)]]).source());
+    /// # let target = job.sink("collect", sink);
+    /// # job.connect::<u32>(source, target);
+    /// # let plan = job.plan()?;
+    /// let wider = plan.with_parallelism(&[(plan.job.vertices[0].id, 3)].into())?;
+    /// assert_eq!(wider.job.vertices[0].parallelism, 3);
+    /// # Ok::<(), tidemill_runtime::JobError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`JobError::InvalidGraph`] when the job has no such vertex, or a parallelism is 0 or above the max parallelism that the
+    /// vertex has: its state is divided into that many key groups.
+    pub fn with_parallelism(&self, wanted: &BTreeMap<JobVertexId, u32>) -> Result<Self, JobError> {
+        for vertex in &self.job.vertices {
+            let above = wanted.get(&vertex.id).filter(|parallelism| **parallelism > vertex.max_parallelism);
+            if let Some(parallelism) = above {
+                return Err(JobError::InvalidGraph(format!(
+                    "vertex {} ({}) cannot have parallelism {parallelism}: its max parallelism is {}, which its state was \
+                     divided by when the job first started. Set 'pipeline.max-parallelism' before the first start to allow for more",
+                    vertex.id, vertex.name, vertex.max_parallelism
+                )));
+            }
+        }
+        let mut settings = self.settings.clone();
+        settings.parallelism_overrides.extend(wanted);
+        let mut plan = Self::new(self.graph.clone(), &settings)?;
+        // It is derived from the parallelism unless somebody has chosen one, and must stay what it was.
+        for vertex in &mut Arc::make_mut(&mut plan.job).vertices {
+            let before = self.job.vertices.iter().find(|before| before.id == vertex.id);
+            vertex.max_parallelism = before.map_or(vertex.max_parallelism, |before| before.max_parallelism);
+        }
+        Ok(plan)
     }
 
     /// How many slots the job needs: in each slot sharing group as many as its widest vertex has subtasks.
@@ -451,7 +493,7 @@ fn build(graph: StreamGraph, settings: &JobSettings, resolved: Resolved) -> Exec
     let job = JobGraph { name: graph.name.clone(), vertices: job_vertices, edges: job_edges };
     ExecutionPlan {
         graph,
-        job,
+        job: Arc::new(job),
         vertices,
         exchanges,
         strategies: resolved.strategies,

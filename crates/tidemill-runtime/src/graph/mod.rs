@@ -4,6 +4,7 @@ mod chaining;
 mod edge;
 mod explain;
 mod place;
+mod regions;
 mod settings;
 mod stream_graph;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidemill_checkpoint::{CheckpointSettings, CoordinatorError, RestartStrategy};
+use tidemill_core::config::options::FailoverStrategy;
 use tidemill_core::config::{Configuration, options};
 use tidemill_core::id::JobVertexId;
 use tidemill_network::BufferTimeout;
@@ -48,6 +49,8 @@ pub struct JobSettings {
     pub checkpointing: CheckpointSettings,
     /// Whether and when the job is started again after a failure.
     pub restarts: RestartStrategy,
+    /// How much of it: `jobmanager.execution.failover-strategy`.
+    pub failover: FailoverStrategy,
 }
 
 impl Default for JobSettings {
@@ -68,6 +71,7 @@ impl Default for JobSettings {
             encoded_edges: false,
             checkpointing: CheckpointSettings::default(),
             restarts: RestartStrategy::none(),
+            failover: FailoverStrategy::Region,
         }
     }
 }
@@ -120,6 +124,7 @@ impl JobSettings {
             encoded_edges: false,
             checkpointing: CheckpointSettings::from_configuration(configuration)?,
             restarts: RestartStrategy::from_configuration(configuration).map_err(invalid)?,
+            failover: configuration.get(&options::FAILOVER_STRATEGY)?,
         })
     }
 }

@@ -1,15 +1,20 @@
 //! What tasks and operators count, by Flink's names; [`JobMetrics`] reads it.
 
 mod registry;
+mod stores;
 mod times;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use tidemill_state::NativeMetrics;
 
 pub use registry::{JobMetrics, Metric, MetricScope, TaskMetrics, TaskState, TaskView};
+pub use stores::StoreGauge;
 pub use times::{TaskTimes, TimeTotals, Waiting};
+
+use stores::StoreMetrics;
 
 /// A count that only grows.
 ///
@@ -144,6 +149,7 @@ pub struct OperatorMetrics {
     /// The last watermark that went out (`currentOutputWatermark`).
     pub output_watermark: Gauge,
     own: Mutex<Vec<(String, Own)>>,
+    stores: StoreMetrics,
 }
 
 #[derive(Clone, Debug)]
@@ -162,6 +168,7 @@ impl Default for OperatorMetrics {
             input_watermark: Gauge::new(i64::MIN),
             output_watermark: Gauge::new(i64::MIN),
             own: Mutex::new(Vec::new()),
+            stores: StoreMetrics::default(),
         }
     }
 }
@@ -245,5 +252,26 @@ impl OperatorMetrics {
                 (name.clone(), value)
             })
             .collect()
+    }
+
+    /// Has the figures of the store in which the operator keeps its state among its metrics.
+    pub fn watch_store(&self, store: Arc<dyn NativeMetrics>) {
+        self.stores.watch(store);
+    }
+
+    /// Takes a new reading of the figures of its store, on the calling thread; see [`TaskMetrics::sample`].
+    pub fn sample_store(&self) {
+        self.stores.sample();
+    }
+
+    /// The last reading of the figures of its store.
+    ///
+    /// ```
+    /// use tidemill_runtime::metrics::OperatorMetrics;
+    ///
+    /// assert!(OperatorMetrics::default().store_gauges().is_empty(), "it has no store");
+    /// ```
+    pub fn store_gauges(&self) -> Vec<StoreGauge> {
+        self.stores.gauges()
     }
 }

@@ -223,6 +223,8 @@ pub struct Metric {
     pub scope: MetricScope,
     /// Flink's name.
     pub name: String,
+    /// Variables besides those of the scope, by name, that tell it from others of its name.
+    pub variables: Vec<(&'static str, String)>,
     /// The value.
     pub value: f64,
 }
@@ -310,11 +312,17 @@ impl TaskMetrics {
     /// assert!(task.recent_times().elapsed <= task.times.totals().elapsed);
     /// ```
     pub fn sample(&self) {
+        self.sample_stores();
         let mut readings = self.readings.lock();
         if readings.len() > 12 {
             readings.pop_front();
         }
         readings.push_back(self.read());
+    }
+
+    /// Takes a reading of what the stores of its operators count.
+    pub(crate) fn sample_stores(&self) {
+        self.operators.iter().for_each(|(_, _, metrics)| metrics.sample_store());
     }
 
     /// What the task has counted in the last minute: since the oldest reading that is kept, or since the start.
@@ -434,7 +442,7 @@ fn collect_task(task: &TaskMetrics, now: i64) -> Vec<Metric> {
         MetricScope::Task { vertex: task.vertex, name: Arc::clone(&task.name), subtask: task.subtask };
     let mut metrics = Vec::new();
     let mut add = |name: &str, value: f64| {
-        metrics.push(Metric { scope: scope.clone(), name: name.to_owned(), value });
+        metrics.push(Metric { scope: scope.clone(), name: name.to_owned(), variables: Vec::new(), value });
     };
     let rate = |part: u64| recent.ms_per_second(part) as f64;
     add("idleTimeMsPerSecond", rate(recent.idle()));
@@ -476,7 +484,12 @@ fn collect_task(task: &TaskMetrics, now: i64) -> Vec<Metric> {
             subtask: task.subtask,
         };
         let mut add = |name: &str, value: f64| {
-            metrics.push(Metric { scope: scope.clone(), name: name.to_owned(), value });
+            metrics.push(Metric {
+                scope: scope.clone(),
+                name: name.to_owned(),
+                variables: Vec::new(),
+                value,
+            });
         };
         add("numRecordsIn", counts.records_in.get() as f64);
         add("numRecordsOut", counts.records_out.get() as f64);
@@ -490,6 +503,11 @@ fn collect_task(task: &TaskMetrics, now: i64) -> Vec<Metric> {
         }
         for (name, value) in counts.own_values() {
             add(&name, value as f64);
+        }
+        for gauge in counts.store_gauges() {
+            let variables = gauge.column_family.map(|state| ("column_family", state)).into_iter().collect();
+            let (scope, value) = (scope.clone(), gauge.value as f64);
+            metrics.push(Metric { scope, name: gauge.name, variables, value });
         }
     }
     metrics

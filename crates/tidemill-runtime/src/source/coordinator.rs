@@ -63,6 +63,11 @@ impl SourceCoordinator {
         self.state.lock().enumerator.snapshot()
     }
 
+    /// As [`SplitEnumerator::is_processing_backlog`].
+    pub fn is_processing_backlog(&self) -> bool {
+        self.state.lock().enumerator.is_processing_backlog()
+    }
+
     /// The splits that have not been handed out when a checkpoint begins. From now on the readers of these subtasks get none
     /// before they have taken their part of it: it would be both here and with them.
     ///

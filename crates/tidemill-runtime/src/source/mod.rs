@@ -99,6 +99,13 @@ pub trait SplitEnumerator: Send {
 
     /// What has not been handed out yet, so that a restored enumerator hands it out.
     fn snapshot(&self) -> Vec<SourceSplit>;
+
+    /// Whether records of the past are being caught up with, as in the first scan of a table whose changes follow. Checkpoints are
+    /// taken at `execution.checkpointing.interval-during-backlog` meanwhile, if that is set. Asked about once a second, and by
+    /// another thread than the tasks'.
+    fn is_processing_backlog(&self) -> bool {
+        false
+    }
 }
 
 /// What a reader answers when it is polled.

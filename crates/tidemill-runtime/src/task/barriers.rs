@@ -12,6 +12,14 @@ pub(crate) struct AlignmentFigures {
     pub(crate) duration: Duration,
     /// Whether barriers overtook records.
     pub(crate) overtook: bool,
+    /// Bytes of records that the task took meanwhile: known once the barriers have come, so not if they overtook.
+    pub(crate) processed_bytes: u64,
+}
+
+impl AlignmentFigures {
+    fn of(duration: Duration, overtook: bool) -> Self {
+        Self { duration, overtook, processed_bytes: 0 }
+    }
 }
 
 /// What a barrier, or the end of a channel, means for the task.
@@ -143,7 +151,7 @@ impl BarrierHandler {
         let first = self.pending.iter().find(|pending| pending.barrier.id == barrier.id);
         let duration = first.map_or(Duration::ZERO, |pending| now.saturating_duration_since(pending.first));
         self.begin(barrier.id);
-        Verdict::Overtake(barrier, AlignmentFigures { duration, overtook: true })
+        Verdict::Overtake(barrier, AlignmentFigures::of(duration, true))
     }
 
     /// A channel has ended: it counts as if its barriers had come.
@@ -169,7 +177,7 @@ impl BarrierHandler {
         let Pending { barrier, first, .. } = self.pending.remove(place);
         self.begin(barrier.id);
         let duration = now.saturating_duration_since(first);
-        Verdict::Complete(barrier, AlignmentFigures { duration, overtook: false })
+        Verdict::Complete(barrier, AlignmentFigures::of(duration, false))
     }
 
     /// When barriers have waited long enough and overtake.
@@ -190,7 +198,7 @@ impl BarrierHandler {
         self.begin(barrier.id);
         let barrier = barrier.with_alignment(BarrierAlignment::Unaligned);
         let duration = now.saturating_duration_since(first);
-        Verdict::Overtake(barrier, AlignmentFigures { duration, overtook: true })
+        Verdict::Overtake(barrier, AlignmentFigures::of(duration, true))
     }
 
     /// Nobody wants this checkpoint any more.
@@ -228,7 +236,7 @@ mod tests {
         assert_eq!(handler.barrier(2, first, now, Duration::ZERO), Verdict::Block);
         assert!(handler.is_aligning());
         let verdict = handler.barrier(1, first, now + Duration::from_millis(7), Duration::ZERO);
-        let figures = AlignmentFigures { duration: Duration::from_millis(7), overtook: false };
+        let figures = AlignmentFigures::of(Duration::from_millis(7), false);
         assert_eq!(verdict, Verdict::Complete(first, figures));
         assert!(!handler.is_aligning() && handler.is_over(1));
     }

@@ -14,7 +14,7 @@ use crate::snapshot_context::SnapshotContext;
 use crate::task::barriers::AlignmentFigures;
 use crate::task::chain::{NodeFailure, Work};
 use crate::task::commands::TaskCommand;
-use crate::task::input::TaskInput;
+use crate::task::input::{Overtaken, TaskInput};
 use crate::task::run::{Task, TaskEnd};
 
 impl Task {
@@ -117,7 +117,7 @@ impl Task {
         let polled = gates.poll_notices(now, &self.metrics);
         match polled.map_err(|error| NodeFailure { node: 0, error: error.into() })? {
             Some(TaskInput::Checkpoint(barrier, figures)) => self.checkpoint(barrier, figures)?,
-            Some(TaskInput::Overtaken(id, gates)) => self.overtaken(id, gates),
+            Some(TaskInput::Overtaken(overtaken)) => self.overtaken(overtaken),
             Some(_) => {}
             None => return Ok(false),
         }
@@ -149,7 +149,7 @@ impl Task {
                     start_delay: Duration::from_millis(age).saturating_sub(alignment.duration),
                     alignment: alignment.duration,
                     sync: began.elapsed(),
-                    processed_bytes: 0,
+                    processed_bytes: alignment.processed_bytes,
                 };
                 let overtook = alignment.overtook;
                 let subtask = self.metrics.subtask;
@@ -201,7 +201,7 @@ impl Task {
             gates.poll(&self.metrics, now).map_err(|error| NodeFailure { node: 0, error: error.into() })?;
         match polled {
             Some(TaskInput::Checkpoint(barrier, figures)) => self.checkpoint(barrier, figures)?,
-            Some(TaskInput::Overtaken(id, gates)) => self.overtaken(id, gates),
+            Some(TaskInput::Overtaken(overtaken)) => self.overtaken(overtaken),
             Some(_) => {}
             None => {
                 let deadline = gates.barrier_deadline();
@@ -213,9 +213,9 @@ impl Task {
         Ok(())
     }
 
-    pub(super) fn overtaken(&self, id: CheckpointId, gates: Vec<tidemill_network::GateSnapshot>) {
+    pub(super) fn overtaken(&self, overtaken: Overtaken) {
         if let Some(checkpoints) = &self.checkpoints {
-            checkpoints.listener.overtaken(checkpoints.task, id, gates);
+            checkpoints.listener.overtaken(checkpoints.task, overtaken);
         }
     }
 

@@ -1,12 +1,13 @@
 //! Where a task gets its input from.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemill_core::batch::Batch;
 use tidemill_core::time::Watermark;
 use tidemill_core::{CheckpointBarrier, CheckpointId};
-use tidemill_network::{Event, GateItem, GateSnapshot, InputGate, NetworkError};
+use tidemill_network::{Event, GateItem, GateSnapshot, InFlight, InputGate, NetworkError};
 use tidemill_state::Clock;
 
 use crate::metrics::TaskMetrics;
@@ -46,8 +47,17 @@ pub(crate) enum TaskInput {
     End,
     /// Take the snapshot of a checkpoint; what is on its way in the gates is part of it if its barriers overtook.
     Checkpoint(CheckpointBarrier, AlignmentFigures),
-    /// All that the barriers of a checkpoint have overtaken is known, for each gate.
-    Overtaken(CheckpointId, Vec<GateSnapshot>),
+    /// All that the barriers of a checkpoint have overtaken is known.
+    Overtaken(Overtaken),
+}
+
+/// What the barriers of a checkpoint have overtaken.
+pub(crate) struct Overtaken {
+    pub(crate) id: CheckpointId,
+    /// For each gate.
+    pub(crate) gates: Vec<GateSnapshot>,
+    /// Bytes of records that the task took until all of it was known.
+    pub(crate) processed_bytes: u64,
 }
 
 /// Watermark and idleness of the inputs of an operator made one: the minimum over the inputs that are not idle. One that has
@@ -116,7 +126,12 @@ pub(crate) struct Gates {
     barriers: BarrierHandler,
     /// The checkpoint whose barriers have overtaken, and how many gates do not know yet what.
     overtaking: Option<(CheckpointId, usize)>,
+    /// The bytes that the task had taken when it first heard of a checkpoint.
+    first_heard: Vec<(CheckpointId, u64)>,
     clock: Arc<dyn Clock>,
+    /// What was on its way when the job was stopped, by gate and channel. All of it comes before anything new, and before any
+    /// barrier is heard: what comes for a key may come through another channel now.
+    recovered: VecDeque<(usize, usize, InFlight)>,
 }
 
 impl Gates {
@@ -135,12 +150,22 @@ impl Gates {
         let inputs = Inputs::new(valves);
         let open_gates = gates.len();
         let barriers = BarrierHandler::new(of_task, may_overtake);
-        Self { gates, inputs, next: 0, open_gates, barriers, overtaking: None, clock }
+        Self {
+            gates,
+            inputs,
+            next: 0,
+            open_gates,
+            barriers,
+            overtaking: None,
+            first_heard: Vec::new(),
+            clock,
+            recovered: VecDeque::new(),
+        }
     }
 
     /// Whether something waits.
     pub(crate) fn has_input(&self) -> bool {
-        self.gates.iter().any(|gate| gate.gate.has_input())
+        !self.recovered.is_empty() || self.gates.iter().any(|gate| gate.gate.has_input())
     }
 
     /// The next item, or `None` when all queues are empty.
@@ -149,8 +174,12 @@ impl Gates {
         metrics: &TaskMetrics,
         now: Instant,
     ) -> Result<Option<TaskInput>, NetworkError> {
-        if let Some(checkpoint) = self.overdue(now) {
+        if let Some(checkpoint) = self.overdue(now, metrics) {
             return Ok(Some(checkpoint));
+        }
+        if let Some((index, channel, item)) = self.recovered.pop_front() {
+            let item = self.gates[index].gate.read(item)?;
+            return self.take(index, channel, item, metrics, now).map(Some);
         }
         for _ in 0..self.gates.len() {
             let index = self.next;
@@ -196,36 +225,50 @@ impl Gates {
                 if self.open_gates == 0 { TaskInput::End } else { TaskInput::Nothing }
             }
             GateItem::Event(Event::Barrier(barrier)) => {
-                let verdict = self.barriers.barrier(
-                    gate.first_of_task + channel,
-                    barrier,
-                    now,
-                    age(&*self.clock, barrier),
-                );
+                let channel_of_task = gate.first_of_task + channel;
+                self.hear_of(barrier.id, metrics);
+                let verdict =
+                    self.barriers.barrier(channel_of_task, barrier, now, age(&*self.clock, barrier));
                 if self.barriers.take_given_up() {
                     self.unblock();
                 }
                 if verdict == Verdict::Block {
                     self.gates[index].gate.block(channel);
                 }
-                self.follow(verdict)
+                self.follow(verdict, metrics)
             }
             GateItem::Event(Event::EndOfPartition) => {
                 let verdict = self.barriers.end(gate.first_of_task + channel, now);
-                self.follow(verdict)
+                self.follow(verdict, metrics)
             }
             GateItem::Announced(barrier) => {
+                self.hear_of(barrier.id, metrics);
                 let verdict = self.barriers.announced(barrier, now, age(&*self.clock, barrier));
-                self.follow(verdict)
+                self.follow(verdict, metrics)
             }
-            GateItem::Overtaken(id) => return self.overtaken(id),
+            GateItem::Overtaken(id) => return self.overtaken(id, metrics),
         })
     }
 
-    fn follow(&mut self, verdict: Verdict) -> TaskInput {
+    fn hear_of(&mut self, id: CheckpointId, metrics: &TaskMetrics) {
+        if !self.barriers.is_over(id) && self.first_heard.iter().all(|(known, _)| *known != id) {
+            self.first_heard.push((id, metrics.bytes_in.get()));
+        }
+    }
+
+    /// The bytes that the task has taken since it first heard of a checkpoint, or since its part of it began.
+    fn taken_since(&mut self, id: CheckpointId, metrics: &TaskMetrics) -> u64 {
+        let first = self.first_heard.iter().find(|(known, _)| *known == id);
+        let bytes = first.map_or(0, |(_, bytes)| metrics.bytes_in.get().saturating_sub(*bytes));
+        self.first_heard.retain(|(known, _)| *known > id);
+        bytes
+    }
+
+    fn follow(&mut self, verdict: Verdict, metrics: &TaskMetrics) -> TaskInput {
         match verdict {
             Verdict::Wait | Verdict::Block => TaskInput::Nothing,
-            Verdict::Complete(barrier, figures) => {
+            Verdict::Complete(barrier, mut figures) => {
+                figures.processed_bytes = self.taken_since(barrier.id, metrics);
                 self.unblock();
                 TaskInput::Checkpoint(barrier, figures)
             }
@@ -240,7 +283,7 @@ impl Gates {
         }
     }
 
-    fn overtaken(&mut self, id: CheckpointId) -> Result<TaskInput, NetworkError> {
+    fn overtaken(&mut self, id: CheckpointId, metrics: &TaskMetrics) -> Result<TaskInput, NetworkError> {
         match &mut self.overtaking {
             Some((expected, left)) if *expected == id => {
                 *left -= 1;
@@ -253,7 +296,8 @@ impl Gates {
         self.overtaking = None;
         let gates = self.gates.iter().map(|gate| gate.gate.take_overtaken(id));
         let gates = gates.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        Ok(TaskInput::Overtaken(id, gates))
+        let processed_bytes = self.taken_since(id, metrics);
+        Ok(TaskInput::Overtaken(Overtaken { id, gates, processed_bytes }))
     }
 
     /// What there is to hear of checkpoints, leaving records where they are.
@@ -262,8 +306,11 @@ impl Gates {
         now: Instant,
         metrics: &TaskMetrics,
     ) -> Result<Option<TaskInput>, NetworkError> {
-        if let Some(checkpoint) = self.overdue(now) {
+        if let Some(checkpoint) = self.overdue(now, metrics) {
             return Ok(Some(checkpoint));
+        }
+        if !self.recovered.is_empty() {
+            return Ok(None);
         }
         for index in 0..self.gates.len() {
             if let Some((channel, notice)) = self.gates[index].gate.poll_notice() {
@@ -275,7 +322,7 @@ impl Gates {
 
     /// Whether there is something to hear of checkpoints.
     pub(crate) fn has_notice(&self) -> bool {
-        self.gates.iter().any(|gate| gate.gate.has_notice())
+        self.recovered.is_empty() && self.gates.iter().any(|gate| gate.gate.has_notice())
     }
 
     /// Whether barriers may overtake records on their way to the task.
@@ -284,16 +331,19 @@ impl Gates {
     }
 
     /// The checkpoint whose barriers have waited long enough for the others.
-    fn overdue(&mut self, now: Instant) -> Option<TaskInput> {
+    fn overdue(&mut self, now: Instant, metrics: &TaskMetrics) -> Option<TaskInput> {
         match self.barriers.overdue(now) {
             Verdict::Wait => None,
-            verdict => Some(self.follow(verdict)),
+            verdict => Some(self.follow(verdict, metrics)),
         }
     }
 
     /// Puts back what was on its way to a gate, before anything is taken from it.
     pub(crate) fn restore(&mut self, gate: usize, snapshot: GateSnapshot) -> Result<(), NetworkError> {
-        self.gates.get_mut(gate).map_or(Ok(()), |gate| gate.gate.restore(snapshot))
+        let Some(of) = self.gates.get(gate) else { return Ok(()) };
+        let recovered = of.gate.recovered(snapshot)?;
+        self.recovered.extend(recovered.into_iter().map(|(channel, item)| (gate, channel, item)));
+        Ok(())
     }
 
     /// When barriers have waited long enough for the others.
@@ -318,6 +368,7 @@ impl Gates {
     /// Nobody wants this checkpoint any more.
     pub(crate) fn abort_checkpoint(&mut self, id: CheckpointId) {
         self.barriers.abort(id);
+        self.first_heard.retain(|(known, _)| *known != id);
         if !self.barriers.is_aligning() {
             self.unblock();
         }

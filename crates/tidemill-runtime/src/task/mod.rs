@@ -10,5 +10,5 @@ mod run;
 
 pub(crate) use chain::{Chain, ChainNode, Link, Target, Work};
 pub(crate) use commands::{Commands, TaskCommand};
-pub(crate) use input::{GateInput, Gates};
+pub(crate) use input::{GateInput, Gates, Overtaken};
 pub(crate) use run::{Checkpoints, Task, TaskEnd};

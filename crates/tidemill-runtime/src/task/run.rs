@@ -124,6 +124,8 @@ impl Task {
             }
             Err(payload) => TaskEnd::of_panic(self.chain.current(), &*payload),
         };
+        // Their stores go with the operators.
+        self.metrics.sample_stores();
         self.close();
         self.metrics.times.enter(Waiting::Input);
         self.metrics.times.finish();
@@ -231,7 +233,7 @@ impl Task {
                 .map_err(|error| NodeFailure { node: 0, error: error.into() })?;
             match polled {
                 Some(TaskInput::Checkpoint(barrier, figures)) => self.checkpoint(barrier, figures)?,
-                Some(TaskInput::Overtaken(id, gates)) => self.overtaken(id, gates),
+                Some(TaskInput::Overtaken(overtaken)) => self.overtaken(overtaken),
                 Some(TaskInput::Batch { input, batch }) => self.chain.push_batch(input, batch),
                 Some(TaskInput::Status(outputs)) => {
                     // The stack runs the last first.

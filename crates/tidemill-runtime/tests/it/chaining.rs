@@ -138,7 +138,7 @@ fn a_chain_branches() {
 #[test]
 fn ids_depend_on_uids_and_places_and_never_on_names() {
     let ids = |job: &Job| -> Vec<String> {
-        let vertices = job.plan().unwrap().job.vertices;
+        let vertices = job.plan().unwrap().job.vertices.clone();
         vertices.iter().flat_map(|v| &v.operators).map(|operator| operator.id.to_string()).collect()
     };
     let (job, nodes) = row();

@@ -8,7 +8,7 @@ use tidemill_checkpoint::coordinator::CompletedSnapshot;
 use tidemill_checkpoint::{CheckpointSettings, RestartStrategy};
 use tidemill_core::graph::ShipStrategy;
 use tidemill_core::{AfterSavepoint, SavepointFormat};
-use tidemill_runtime::checkpoint::{ClaimMode, RestoreSettings};
+use tidemill_runtime::checkpoint::{ClaimMode, LocalBackupSettings, RestoreSettings};
 use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, JobStatus};
 use tidemill_runtime::{JobError, OperatorFactory};
 use tidemill_testkit::checkpoints::{self, counts, expected, route};
@@ -16,14 +16,14 @@ use tidemill_testkit::commits::{self, Committed};
 use tidemill_testkit::jobs::{self, Job};
 use tidemill_testkit::{Log, faults};
 
-const SPLITS: usize = 4;
+pub(crate) const SPLITS: usize = 4;
 
-fn cluster(folder: &Path) -> EmbeddedCluster {
+pub(crate) fn cluster(folder: &Path) -> EmbeddedCluster {
     jobs::small_cluster().with_checkpoints(checkpoints::environment(folder))
 }
 
 /// Log → pass → count by key → sink that commits, the last two apart.
-fn counting(
+pub(crate) fn counting(
     log: &Log<u32>,
     pass: impl OperatorFactory + 'static,
     settings: CheckpointSettings,
@@ -33,7 +33,7 @@ fn counting(
     (counting_into(log, pass, settings, parallelism, sink), committed)
 }
 
-fn counting_into(
+pub(crate) fn counting_into(
     log: &Log<u32>,
     pass: impl OperatorFactory + 'static,
     settings: CheckpointSettings,
@@ -57,7 +57,7 @@ fn counting_into(
 }
 
 /// What is missing and what is too much, which is shorter than all that there is.
-fn assert_counted(found: Vec<(u32, u64)>, keys: impl IntoIterator<Item = u32>, what: &str) {
+pub(crate) fn assert_counted(found: Vec<(u32, u64)>, keys: impl IntoIterator<Item = u32>, what: &str) {
     let mut difference = BTreeMap::new();
     for (sign, counts) in [(1, found), (-1, expected(keys))] {
         counts.into_iter().for_each(|count| *difference.entry(count).or_insert(0) += sign);
@@ -67,21 +67,21 @@ fn assert_counted(found: Vec<(u32, u64)>, keys: impl IntoIterator<Item = u32>, w
     assert!(difference.is_empty(), "{what}: {} differ, among them {first:?}", difference.len());
 }
 
-fn keys(count: u32) -> impl Iterator<Item = u32> + Clone {
+pub(crate) fn keys(count: u32) -> impl Iterator<Item = u32> + Clone {
     (0..count).map(|number| number.wrapping_mul(2_654_435_761) % 17)
 }
 
-fn fill(log: &Log<u32>, count: u32) {
+pub(crate) fn fill(log: &Log<u32>, count: u32) {
     for (number, key) in keys(count).enumerate() {
         log.push(number % SPLITS, [(key, i64::from(key))]);
     }
 }
 
-fn submit(cluster: &EmbeddedCluster, job: &Job, restore: Option<&RestoreSettings>) -> JobHandle {
+pub(crate) fn submit(cluster: &EmbeddedCluster, job: &Job, restore: Option<&RestoreSettings>) -> JobHandle {
     cluster.submit_restored(job.plan().unwrap(), restore, &|| false).unwrap()
 }
 
-fn restore(savepoint: &CompletedSnapshot) -> RestoreSettings {
+pub(crate) fn restore(savepoint: &CompletedSnapshot) -> RestoreSettings {
     RestoreSettings {
         path: savepoint.external_path.clone(),
         claim: ClaimMode::NoClaim,
@@ -89,9 +89,10 @@ fn restore(savepoint: &CompletedSnapshot) -> RestoreSettings {
     }
 }
 
-fn settings() -> [(&'static str, CheckpointSettings); 3] {
-    let aligned = checkpoints::often();
-    let unaligned = CheckpointSettings { unaligned: true, ..aligned.clone() };
+pub(crate) fn settings() -> [(&'static str, CheckpointSettings); 3] {
+    // One of them with all that can be stored otherwise.
+    let aligned = CheckpointSettings { compression: true, ..checkpoints::often() };
+    let unaligned = CheckpointSettings { unaligned: true, ..checkpoints::often() };
     let patient =
         CheckpointSettings { aligned_checkpoint_timeout: Duration::from_millis(5), ..unaligned.clone() };
     [("aligned", aligned), ("unaligned", unaligned), ("aligned, then unaligned", patient)]
@@ -141,6 +142,67 @@ fn what_fails_goes_on_from_the_last_checkpoint() {
             jobs::assert_clean(&cluster);
         }
     }
+}
+
+#[test]
+fn tasks_read_their_state_from_this_machine_if_it_is_kept_there() {
+    for recover in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let copies = tempfile::tempdir().unwrap();
+        let mut environment = checkpoints::environment(folder.path());
+        environment.local_backup = LocalBackupSettings { folders: vec![copies.path().to_owned()], recover };
+        let cluster = jobs::small_cluster().with_checkpoints(environment);
+        let log = Log::new(SPLITS);
+        let (fails, fuse) = faults::fails_once::<u32>("as the test wants");
+        let rarely = CheckpointSettings { interval: Some(Duration::from_secs(3600)), ..checkpoints::often() };
+        let (job, committed) = counting(&log, fails, rarely, 2);
+        let handle = submit(&cluster, &job, None);
+        fill(&log, 500);
+        jobs::until("all is read", || log.read_in_all() == 500);
+        handle.checkpoint().unwrap();
+        let newest = handle.checkpoint().unwrap();
+        let of_job = std::fs::read_dir(copies.path()).unwrap().next().unwrap().unwrap().path();
+        let kept = std::fs::read_dir(&of_job).unwrap().count();
+        assert!((2..=8).contains(&kept), "what only the first needed has gone: {kept}");
+        // All but the metadata, which the job knows.
+        let newest = Path::new(newest.external_path.trim_start_matches("file://")).to_owned();
+        for entry in std::fs::read_dir(newest).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap() != "_metadata" {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        fuse.light();
+        fill(&log, 500);
+        log.end_all();
+        if recover {
+            jobs::wait(&handle).unwrap();
+            assert_counted(committed.values(), keys(500).chain(keys(500)), "from this machine");
+        } else {
+            let error = handle.wait().unwrap_err();
+            assert!(error.to_string().contains("the file is not there"), "{error}");
+        }
+        assert!(!of_job.exists(), "nothing is left");
+    }
+}
+
+#[test]
+fn while_a_source_has_a_backlog_checkpoints_have_another_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::new(SPLITS);
+    log.set_backlog(true);
+    let none = CheckpointSettings { interval_during_backlog: Some(Duration::ZERO), ..checkpoints::often() };
+    let (job, committed) = counting(&log, faults::pass::<u32>(), none, 1);
+    let handle = submit(&cluster(folder.path()), &job, None);
+    fill(&log, 1_000);
+    jobs::until("all is read", || log.read_in_all() == 1_000);
+    assert_eq!(handle.checkpoint().unwrap().id, 1, "none was taken before this one, which was asked for");
+    log.set_backlog(false);
+    let completed = || handle.checkpoint_statistics().unwrap().counts().completed;
+    jobs::until("there are more", || completed() > 3);
+    log.end_all();
+    jobs::wait(&handle).unwrap();
+    assert_counted(committed.values(), keys(1_000), "with a backlog");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is tests")]
 
 mod chaining;
+mod checkpoint_endings;
 mod checkpoints;
 mod ending;
 mod event_time;
@@ -10,5 +11,8 @@ mod explain;
 mod failures;
 mod functions;
 mod pressure;
+mod regions;
+mod rescaling;
+mod resuming;
 mod shapes;
 mod waiting;

@@ -7,6 +7,7 @@ mod evolution;
 mod footprint;
 mod model;
 mod operator;
+mod pending;
 mod snapshots;
 mod store;
 mod tables;

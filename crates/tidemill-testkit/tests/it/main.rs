@@ -6,3 +6,4 @@ mod exchanges;
 mod operators;
 mod scripts;
 mod sources;
+mod survival;

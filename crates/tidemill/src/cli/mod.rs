@@ -5,7 +5,9 @@
 
 mod config;
 mod explain;
+mod jobs;
 mod memory;
+mod state;
 pub(crate) mod style;
 pub(crate) mod table;
 
@@ -36,6 +38,22 @@ enum Command {
     /// Runs PROGRAM with --explain, which every job takes: it builds its job, and shows the plan where it would run it. What
     /// it does before that, it does.
     Explain(explain::ExplainCommand),
+    /// List the jobs that run
+    List(jobs::ListCommand),
+    /// Take a savepoint of a job that goes on
+    Savepoint(jobs::SavepointCommand),
+    /// End a job with a savepoint
+    Stop(jobs::StopCommand),
+    /// End a job as it is
+    Cancel(jobs::CancelCommand),
+    /// Take a checkpoint of a job now
+    Checkpoint(jobs::CheckpointCommand),
+    /// Give a job another parallelism
+    ///
+    /// The job stops with a savepoint and goes on from it. What it cost is said at the end.
+    Rescale(jobs::RescaleCommand),
+    /// Show what a checkpoint or savepoint holds
+    State(state::StateCommand),
 }
 
 /// How a command that could be carried out ended.
@@ -82,6 +100,13 @@ fn run(command: Command, out: &mut dyn Write, err: &mut dyn Write) -> Result<Out
         Command::Config(command) => config::run(command, out, err),
         Command::Memory(command) => memory::run(command, out, err),
         Command::Explain(command) => explain::run(&command, out, err),
+        Command::List(command) => jobs::list(&command, out, err),
+        Command::Savepoint(command) => jobs::savepoint(&command, out),
+        Command::Stop(command) => jobs::stop(&command, out),
+        Command::Cancel(command) => jobs::cancel(&command, out),
+        Command::Checkpoint(command) => jobs::checkpoint(&command, out),
+        Command::Rescale(command) => jobs::rescale(&command, out, err),
+        Command::State(command) => state::run(command, out, err),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use tidemill_checkpoint::storage::LeftBehind;
 use tidemill_checkpoint::{CheckpointError, CheckpointStorage, StorageSettings};
 use tidemill_core::Classified;
 use tidemill_core::config::{Configuration, options};
 use tidemill_runtime::JobError;
-use tidemill_runtime::checkpoint::{CheckpointEnvironment, ClaimMode, RestoreSettings};
+use tidemill_runtime::checkpoint::{CheckpointEnvironment, ClaimMode, LocalBackupSettings, RestoreSettings};
+use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle};
 use tidemill_runtime::graph::ExecutionPlan;
 use tokio::runtime::Runtime;
 
@@ -70,7 +72,7 @@ pub(super) fn environment(
     let local = folders.into_iter().next().unwrap_or_else(std::env::temp_dir);
     let mut temporary = None;
     if settings.checkpoint_dir.is_none() && plan.settings.checkpointing.interval.is_some() {
-        let folder = local.join(format!("tidemill-checkpoints-{}", std::process::id()));
+        let folder = private_folder(&local)?;
         tracing::warn!(
             job = plan.job.name,
             "'{}' is not set: checkpoints are kept in {} until this process ends, so that the job survives failures of its \
@@ -84,7 +86,63 @@ pub(super) fn environment(
     let runtime = io.0.handle().clone();
     let storage =
         CheckpointStorage::open(settings, runtime.clone()).map_err(|error| refused(&error, plan))?;
-    Ok(Environment { inner: CheckpointEnvironment { storage, runtime, temporary: local }, temporary })
+    let local_backup = local_backup(configuration, &local)?;
+    let inner = CheckpointEnvironment { storage, runtime, temporary: local, local_backup };
+    Ok(Environment { inner, temporary })
+}
+
+/// A new folder that nobody else can look into, under a name that nobody can guess.
+fn private_folder(parent: &std::path::Path) -> Result<PathBuf, JobError> {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    use std::os::unix::fs::DirBuilderExt;
+
+    let random = RandomState::new().build_hasher().finish();
+    let folder = parent.join(format!("tidemill-checkpoints-{}-{random:016x}", std::process::id()));
+    let made =
+        std::fs::create_dir_all(parent).and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(&folder));
+    made.map_err(|error| {
+        let folder = folder.display();
+        JobError::Environment(format!(
+            "the folder {folder} for checkpoints cannot be made: {error}. Set 'execution.checkpointing.dir', or 'io.tmp.dirs'"
+        ))
+    })?;
+    Ok(folder)
+}
+
+fn local_backup(
+    configuration: &Configuration,
+    temporary: &std::path::Path,
+) -> Result<LocalBackupSettings, JobError> {
+    let recover = configuration.get(&options::RECOVER_FROM_LOCAL)?;
+    let folders = match configuration.get_optional(&options::LOCAL_BACKUP_DIRS)? {
+        _ if !configuration.get(&options::LOCAL_BACKUP_ENABLED)? => Vec::new(),
+        Some(folders) => options::folders(&folders),
+        None => vec![temporary.to_owned()],
+    };
+    Ok(LocalBackupSettings { folders, recover })
+}
+
+/// What a job goes on from.
+pub(super) enum Origin {
+    Nothing,
+    Snapshot(RestoreSettings),
+    /// An earlier run of it, as which it goes on; and whether state may be left out that it has no operators for.
+    Run(LeftBehind, bool),
+}
+
+impl Origin {
+    pub(super) fn submit(
+        self,
+        cluster: &EmbeddedCluster,
+        plan: ExecutionPlan,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<JobHandle, JobError> {
+        match self {
+            Origin::Nothing => cluster.submit_unless(plan, is_cancelled),
+            Origin::Snapshot(settings) => cluster.submit_restored(plan, Some(&settings), is_cancelled),
+            Origin::Run(run, allow) => cluster.resume(plan, run, allow, is_cancelled),
+        }
+    }
 }
 
 /// What the job goes on from, by its command line or its configuration.
@@ -93,7 +151,7 @@ pub(super) fn restore(
     configuration: &Configuration,
     plan: &ExecutionPlan,
     environment: &Environment,
-) -> Result<Option<RestoreSettings>, JobError> {
+) -> Result<Origin, JobError> {
     let allow_non_restored_state =
         arguments.allow_non_restored_state || configuration.get(&options::IGNORE_UNCLAIMED_STATE)?;
     let claim = match configuration.get(&options::RECOVERY_CLAIM_MODE)? {
@@ -103,24 +161,36 @@ pub(super) fn restore(
     let name = &plan.job.name;
     if arguments.resume {
         let storage = &environment.inner.storage;
-        let newest = storage.block_on(storage.newest_of(name)).map_err(|error| refused(&error, plan))?;
-        let Some((folder, metadata)) = newest else {
-            say(&format!("No checkpoint of a job named '{name}' was found: it begins anew."));
-            return Ok(None);
+        let left = storage.block_on(async {
+            storage.discard_unfinished(name).await?;
+            storage.left_by(name).await
+        });
+        let left = left.map_err(|error| refused(&error, plan))?;
+        let Some(run) = left else {
+            let folder = storage.settings().checkpoint_dir.as_deref().unwrap_or_default();
+            say(&format!("No checkpoint of a job named '{name}' was found in {folder}: it begins anew."));
+            return Ok(Origin::Nothing);
         };
+        // What an earlier run has left is this one's to tidy up, unless somebody says otherwise.
+        if claim == ClaimMode::Claim || !configuration.contains(&options::RECOVERY_CLAIM_MODE) {
+            say(&format!("Going on with the job '{name}', {}, from its newest checkpoint", run.job_id));
+            return Ok(Origin::Run(run, allow_non_restored_state));
+        }
+        let Some((folder, metadata)) = run.checkpoints.first() else { return Ok(Origin::Nothing) };
         let path = folder.uri();
         say(&format!("Going on from checkpoint {} of the job '{name}': {path}", metadata.checkpoint_id));
-        // What an earlier run has left is this one's to tidy up, unless somebody says otherwise.
-        let claim =
-            if configuration.contains(&options::RECOVERY_CLAIM_MODE) { claim } else { ClaimMode::Claim };
-        return Ok(Some(RestoreSettings { path, claim, allow_non_restored_state }));
+        return Ok(Origin::Snapshot(RestoreSettings { path, claim, allow_non_restored_state }));
     }
-    let configured = configuration.get_optional(&options::RECOVERY_PATH)?;
-    let path = arguments.from_savepoint.clone().or(configured).filter(|path| !path.trim().is_empty());
-    Ok(path.map(|path| {
-        say(&format!("Going on from {path}"));
-        RestoreSettings { path, claim, allow_non_restored_state }
-    }))
+    let configured: Option<String> = configuration.get_optional(&options::RECOVERY_PATH)?;
+    let configured = configured.filter(|path| !path.trim().is_empty());
+    let path = arguments.from_savepoint.clone().or(configured);
+    Ok(match path {
+        Some(path) => {
+            say(&format!("Going on from {path}"));
+            Origin::Snapshot(RestoreSettings { path, claim, allow_non_restored_state })
+        }
+        None => Origin::Nothing,
+    })
 }
 
 fn say(line: &str) {

@@ -10,6 +10,7 @@ mod summary;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemill_core::Classified;
@@ -23,7 +24,7 @@ use tidemill_runtime::graph::{ExecutionPlan, explain_json, explain_text};
 use crate::cli::style::{error_tag, warning_tag};
 use crate::config::{LoadedConfiguration, load, load_args};
 use crate::memory::prepare;
-use crate::{Error, cli};
+use crate::{Error, cli, rest};
 
 pub use arguments::job_help;
 use arguments::{Explain, NoArguments, RecoveryArgs};
@@ -133,6 +134,10 @@ fn start(
     summary: bool,
     recovery: RecoveryArgs,
 ) -> Result<StreamExecutionEnvironment, Error> {
+    // As from a variable of a shell that is not set.
+    if recovery.from_savepoint.as_ref().is_some_and(|path| path.trim().is_empty()) {
+        return Err(Error::Argument("--from-savepoint must be followed by a path".into()));
+    }
     cli::show_remarks(&loaded, &mut anstream::stderr())?;
     logging::start(&loaded.configuration)?;
     let executor = EmbeddedExecutor { explain, summary, recovery };
@@ -171,14 +176,22 @@ impl Executor for EmbeddedExecutor {
         let backends = state_backend::factory(&configuration)?;
         let io = checkpoints::Io::start()?;
         let environment = checkpoints::environment(&configuration, &plan, &io)?;
-        let restore = checkpoints::restore(&self.recovery, &configuration, &plan, &environment)?;
+        let origin = checkpoints::restore(&self.recovery, &configuration, &plan, &environment)?;
+        let listener = rest::Listener::bind(&configuration)?;
+        let checkpointing = &plan.settings.checkpointing;
+        let description = rest::Description::of(
+            &configuration,
+            checkpointing,
+            &environment.inner.storage,
+            resources.slots,
+        )?;
         let cluster = EmbeddedCluster::new(resources)
             .with_state_backends(backends)
             .with_checkpoints(environment.inner.clone());
         let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
         let signals = signals::listen();
-        let job = match cluster.submit_restored(plan, restore.as_ref(), &|| signals.has_come()) {
-            Ok(job) => job,
+        let job = match origin.submit(&cluster, plan, &|| signals.has_come()) {
+            Ok(job) => Arc::new(job),
             Err(error) => {
                 log_failure(&error, &configuration);
                 // The program may end here.
@@ -188,9 +201,16 @@ impl Executor for EmbeddedExecutor {
             }
         };
         signals.cancel(job.canceller());
-        let ended = watch(&job, &mut live);
-        let signal = signals.stop();
+        let server = match listener {
+            Some(listener) => Some(rest::RestServer::start(listener, &job, description)?),
+            None => None,
+        };
+        let ended = watch(&job, server.as_ref(), &mut live);
         live.finish(&job, ended.is_ok());
+        if let Some(server) = server {
+            server.job_ended(|| signals.has_come());
+        }
+        let signal = signals.stop();
         if self.summary {
             let _ = summary::write(&job, &mut anstream::stderr());
         }
@@ -224,12 +244,19 @@ fn log_failure(error: &JobError, configuration: &Configuration) {
     }
 }
 
-fn watch(job: &JobHandle, live: &mut progress::LiveLine) -> Result<(), JobError> {
+fn watch(
+    job: &JobHandle,
+    server: Option<&rest::RestServer>,
+    live: &mut progress::LiveLine,
+) -> Result<(), JobError> {
     let mut next_sample = Instant::now() + SAMPLE;
     while !job.wait_for(REFRESH)? {
         if Instant::now() >= next_sample {
             next_sample += SAMPLE;
             job.metrics().sample();
+        }
+        if let Some(server) = server {
+            server.observe();
         }
         live.update(job);
     }

@@ -115,8 +115,9 @@ impl LiveLine {
             None => records as f64 / now.duration_since(self.started).as_secs_f64().max(1e-3),
         };
         let busiest = busiest(job, self.last.as_ref().map(|last| last.times.as_slice()), &times);
+        let graph = job.graph();
         let state = State {
-            job: &job.graph().name,
+            job: &graph.name,
             fraction: fraction(job),
             elapsed: now.duration_since(self.started),
             rate: rate as u64,

@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::example;
+use super::{NO_REST, example};
 
 fn printing(arguments: &[&str]) -> Command {
     let mut command = Command::new(example("printing"));
     command
         .args(arguments)
+        .args(NO_REST)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -141,6 +142,7 @@ fn tables_that_nobody_reads_do_not_cost_the_results() {
     let output = tempfile::tempdir().unwrap();
     let mut child = Command::new(example("flights"))
         .args(["--output", output.path().to_str().unwrap()])
+        .args(NO_REST)
         .env_remove("TIDEMILL_CONF_DIR")
         .env_remove("FLINK_CONF_DIR")
         .stdout(Stdio::piped())

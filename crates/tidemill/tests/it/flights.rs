@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::example;
+use super::{NO_REST, example};
 
 fn run(output: &Path, arguments: &[&str]) -> Output {
     Command::new(example("flights"))
         .args(["--output", output.to_str().unwrap()])
         .args(arguments)
+        .args(NO_REST)
         .env_remove("TIDEMILL_CONF_DIR")
         .env_remove("FLINK_CONF_DIR")
         .output()

@@ -4,14 +4,21 @@
 // All of this is test code, helpers included: a failed unwrap is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod chaos;
 mod config_command;
 mod dependencies;
 mod ending;
 mod explain_command;
+mod faults;
 mod flights;
 mod generated;
 mod loading;
 mod memory_command;
+mod native_metrics;
+mod rest;
+mod running;
+mod running_jobs;
+mod state_command;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +30,9 @@ struct Run {
     out: String,
     err: String,
 }
+
+/// For jobs that nobody is to reach.
+const NO_REST: [&str; 2] = ["-D", "tidemill.rest.enabled=false"];
 
 /// An example that cargo has built beside this test.
 fn example(name: &str) -> PathBuf {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tidemill_checkpoint::coordinator::{
     CoordinatorAction as Action, CoordinatorEvent as Event, DeclineReason, JobOutcome, ManualCheckpoint,
-    RequestId, RestoredCheckpoint, SavepointFormat, StopMode, TaskId,
+    RequestId, RestoredCheckpoint, TaskId,
 };
 use tidemill_checkpoint::statistics::SubtaskStatistics;
 use tidemill_checkpoint::{CheckpointCoordinator, CheckpointSettings};
+use tidemill_core::{AfterSavepoint, SavepointFormat};
 
 use super::{TASKS, tasks};
 
@@ -228,10 +229,11 @@ impl Observer {
             Step::Start(first_delay) => Event::Start { first_delay },
             Step::Savepoint(how) => {
                 let request = self.request();
-                let stop = [StopMode::Continue, StopMode::Continue, StopMode::Continue, StopMode::Stop]
-                    .get(usize::from(how))
-                    .copied()
-                    .unwrap_or(if how == 4 { StopMode::Drain } else { StopMode::Continue });
+                let stop =
+                    [AfterSavepoint::GoOn, AfterSavepoint::GoOn, AfterSavepoint::GoOn, AfterSavepoint::Stop]
+                        .get(usize::from(how))
+                        .copied()
+                        .unwrap_or(if how == 4 { AfterSavepoint::Drain } else { AfterSavepoint::GoOn });
                 Event::TriggerSavepoint { request, format: SavepointFormat::Canonical, stop }
             }
             Step::Checkpoint(how) => {

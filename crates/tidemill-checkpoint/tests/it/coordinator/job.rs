@@ -2,11 +2,12 @@
 
 use tidemill_checkpoint::coordinator::{
     AbortReason, CoordinatedTask, CoordinatorAction as Action, CoordinatorEvent as Event, JobOutcome,
-    RequestId, RestoredCheckpoint, RetainedCheckpoint, SavepointFormat, SnapshotKind, StopMode, TaskId,
+    RequestId, RestoredCheckpoint, RetainedCheckpoint, SnapshotKind, TaskId,
 };
 use tidemill_checkpoint::{CheckpointCoordinator, CheckpointSettings, CoordinatorError};
 use tidemill_core::Classified;
 use tidemill_core::config::options::ExternalizedCheckpointRetention as Retention;
+use tidemill_core::{AfterSavepoint, SavepointFormat};
 
 use super::{Job, aborted, every_second, failed, kind, refused, tasks, triggered};
 
@@ -19,7 +20,7 @@ fn sources(actions: &[Action]) -> Vec<u32> {
 
 fn savepoint(request: u64) -> Event {
     let (request, format) = (RequestId(request), SavepointFormat::Native);
-    Event::TriggerSavepoint { request, format, stop: StopMode::Continue }
+    Event::TriggerSavepoint { request, format, stop: AfterSavepoint::GoOn }
 }
 
 fn retained(id: u64) -> RetainedCheckpoint {

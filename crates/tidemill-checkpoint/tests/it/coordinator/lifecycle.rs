@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tidemill_checkpoint::coordinator::{
-    AbortReason, Alignment, CoordinatorAction as Action, CoordinatorEvent as Event, DeclineReason,
-    SnapshotKind, TaskId, TriggerOptions,
+    AbortReason, CoordinatorAction as Action, CoordinatorEvent as Event, DeclineReason, SnapshotKind, TaskId,
+    TriggerOptions,
 };
 use tidemill_checkpoint::statistics::SubtaskStatistics;
 use tidemill_checkpoint::{CheckpointSettings, CoordinatorError};
+use tidemill_core::BarrierAlignment;
 use tidemill_core::Classified;
 use tidemill_core::config::options::CheckpointingMode;
 
@@ -22,8 +23,10 @@ fn from_trigger_to_completion() {
     let mut job = Job::running(every_second());
     assert_eq!(job.deadline(), Some(1_000));
     assert_eq!(job.at(999), []);
-    let options =
-        TriggerOptions { kind: SnapshotKind::Checkpoint { full: true }, alignment: Alignment::Aligned };
+    let options = TriggerOptions {
+        kind: SnapshotKind::Checkpoint { full: true },
+        alignment: BarrierAlignment::Aligned,
+    };
     let tasks = vec![TaskId(0), TaskId(1)];
     let trigger = Action::TriggerSources { checkpoint_id: 1, timestamp: 1_000, tasks, options };
     assert_eq!(job.at(1_000), [trigger]);
@@ -74,12 +77,12 @@ fn barriers_as_the_settings_say() {
         }
     };
     let unaligned = CheckpointSettings { unaligned: true, ..every_second() };
-    assert_eq!(alignment(unaligned.clone()), Alignment::Unaligned);
+    assert_eq!(alignment(unaligned.clone()), BarrierAlignment::Unaligned);
     let aligned_checkpoint_timeout = Duration::from_secs(3);
     let with_timeout = CheckpointSettings { aligned_checkpoint_timeout, ..unaligned.clone() };
-    assert_eq!(alignment(with_timeout), Alignment::AlignedWithTimeout(3_000));
+    assert_eq!(alignment(with_timeout), BarrierAlignment::AlignedFor(3_000));
     let at_least_once = CheckpointSettings { mode: CheckpointingMode::AtLeastOnce, ..unaligned };
-    assert_eq!(alignment(at_least_once), Alignment::AtLeastOnce);
+    assert_eq!(alignment(at_least_once), BarrierAlignment::AtLeastOnce);
 }
 
 #[test]

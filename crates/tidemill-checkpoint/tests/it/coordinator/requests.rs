@@ -1,15 +1,16 @@
 //! Savepoints, and checkpoints by hand.
 
 use tidemill_checkpoint::coordinator::{
-    AbortReason, Alignment, CompletedSnapshot, CoordinatorAction as Action, CoordinatorEvent as Event,
-    DeclineReason, JobOutcome, ManualCheckpoint, RequestId, SavepointFormat, SnapshotKind, StopMode,
+    AbortReason, CompletedSnapshot, CoordinatorAction as Action, CoordinatorEvent as Event, DeclineReason,
+    JobOutcome, ManualCheckpoint, RequestId, SnapshotKind,
 };
 use tidemill_checkpoint::{CheckpointSettings, CoordinatorError};
 use tidemill_core::Classified;
+use tidemill_core::{AfterSavepoint, BarrierAlignment, SavepointFormat};
 
 use super::{Job, aborted, every_second, failed, kind, refused, triggered};
 
-fn savepoint(request: u64, stop: StopMode) -> Event {
+fn savepoint(request: u64, stop: AfterSavepoint) -> Event {
     Event::TriggerSavepoint { request: RequestId(request), format: SavepointFormat::Canonical, stop }
 }
 
@@ -21,7 +22,7 @@ fn checkpoint(request: u64, checkpoint: ManualCheckpoint) -> Event {
 fn a_savepoint_goes_beside_checkpoints() {
     let mut job = Job::triggered(every_second());
     job.now = 1_100;
-    let actions = job.tell(savepoint(7, StopMode::Continue));
+    let actions = job.tell(savepoint(7, AfterSavepoint::GoOn));
     assert_eq!(triggered(&actions), [2]);
     let Some(kind) = kind(&actions) else { panic!() };
     assert!(kind.is_savepoint() && !kind.is_synchronous());
@@ -45,7 +46,7 @@ fn a_savepoint_goes_beside_checkpoints() {
 #[test]
 fn a_younger_checkpoint_does_not_subsume_a_savepoint() {
     let mut job = Job::triggered(CheckpointSettings { max_concurrent: 9, ..every_second() });
-    job.tell(savepoint(1, StopMode::Continue));
+    job.tell(savepoint(1, AfterSavepoint::GoOn));
     assert_eq!(triggered(&job.at(2_000)), [3]);
     let actions = job.complete(3);
     assert_eq!(actions[..2], aborted(1, AbortReason::Subsumed));
@@ -59,14 +60,14 @@ fn a_younger_checkpoint_does_not_subsume_a_savepoint() {
 fn a_savepoint_waits_where_checkpoints_cannot_overlap() {
     let mut job = Job::triggered(CheckpointSettings { unaligned: true, ..every_second() });
     assert_eq!(job.tell(checkpoint(1, ManualCheckpoint::Full)), []);
-    assert_eq!(job.tell(savepoint(2, StopMode::Continue)), []);
-    assert_eq!(job.tell(savepoint(3, StopMode::Continue)), []);
+    assert_eq!(job.tell(savepoint(2, AfterSavepoint::GoOn)), []);
+    assert_eq!(job.tell(savepoint(3, AfterSavepoint::GoOn)), []);
     let mut order = Vec::new();
     let mut actions = job.complete(1);
     while let Some(kind) = kind(&actions) {
         order.push(kind.is_savepoint());
         if kind.is_savepoint() {
-            let aligned = |action: &Action| matches!(action, Action::TriggerSources { options, .. } if options.alignment == Alignment::Aligned);
+            let aligned = |action: &Action| matches!(action, Action::TriggerSources { options, .. } if options.alignment == BarrierAlignment::Aligned);
             assert!(actions.iter().any(aligned), "{actions:?}");
         }
         actions = job.complete(triggered(&actions)[0]);
@@ -99,12 +100,12 @@ fn a_checkpoint_by_hand_waits_for_room_and_not_for_the_pause() {
 #[test]
 fn requests_are_refused_while_the_job_does_not_run() {
     let mut job = Job::new(every_second());
-    assert_eq!(refused(&job.tell(savepoint(1, StopMode::Continue))), [(1, &CoordinatorError::NotRunning)]);
+    assert_eq!(refused(&job.tell(savepoint(1, AfterSavepoint::GoOn))), [(1, &CoordinatorError::NotRunning)]);
     job.tell(Event::RestoreStarted);
     let actions = job.tell(checkpoint(2, ManualCheckpoint::Full));
     assert_eq!(refused(&actions), [(2, &CoordinatorError::NotRunning)]);
     job.tell(Event::Stop { outcome: JobOutcome::Failed });
-    assert_eq!(refused(&job.tell(savepoint(3, StopMode::Stop))), [(3, &CoordinatorError::ShutDown)]);
+    assert_eq!(refused(&job.tell(savepoint(3, AfterSavepoint::Stop))), [(3, &CoordinatorError::ShutDown)]);
 }
 
 #[test]
@@ -115,24 +116,24 @@ fn not_more_than_a_thousand_wait() {
     }
     let actions = job.tell(checkpoint(1_000, ManualCheckpoint::Configured));
     assert_eq!(refused(&actions), [(1_000, &CoordinatorError::TooManyRequests { waiting: 1_000 })]);
-    let actions = job.tell(savepoint(1_001, StopMode::Stop));
+    let actions = job.tell(savepoint(1_001, AfterSavepoint::Stop));
     assert_eq!(refused(&actions)[0].0, 1_001);
 }
 
 #[test]
 fn failed_savepoints_are_answered_and_count_where_tasks_decline() {
     let mut job = Job::running(every_second());
-    job.tell(savepoint(1, StopMode::Continue));
+    job.tell(savepoint(1, AfterSavepoint::GoOn));
     let actions = job.tell(Event::TriggerFailed { checkpoint_id: 1, message: "no folder".into() });
     assert_eq!(failed(&actions), None);
     let [(1, error)] = refused(&actions)[..] else { panic!("{actions:?}") };
     assert!(error.to_string().starts_with("the savepoint 1 did not complete: "), "{error}");
     assert!(error.to_string().ends_with(" no folder") && error.retryable(), "{error}");
-    job.tell(savepoint(2, StopMode::Continue));
+    job.tell(savepoint(2, AfterSavepoint::GoOn));
     let actions = job.at(700_000);
     assert_eq!(actions[..2], aborted(2, AbortReason::Expired));
     assert_eq!((refused(&actions)[0].0, failed(&actions)), (2, None));
-    job.tell(savepoint(3, StopMode::Continue));
+    job.tell(savepoint(3, AfterSavepoint::GoOn));
     let actions = job.decline(4, DeclineReason::Failed);
     assert_eq!(refused(&actions)[0].0, 3);
     assert!(matches!(failed(&actions), Some(CoordinatorError::TooManyFailures { .. })));
@@ -141,7 +142,7 @@ fn failed_savepoints_are_answered_and_count_where_tasks_decline() {
 #[test]
 fn a_failure_older_than_the_last_success_does_not_count() {
     let mut job = Job::running(CheckpointSettings { max_concurrent: 2, ..every_second() });
-    job.tell(savepoint(1, StopMode::Continue));
+    job.tell(savepoint(1, AfterSavepoint::GoOn));
     assert_eq!(triggered(&job.at(1_000)), [2]);
     job.complete(2);
     let actions = job.decline(1, DeclineReason::Failed);
@@ -151,15 +152,15 @@ fn a_failure_older_than_the_last_success_does_not_count() {
 #[test]
 fn stopping_suspends_everything_else() {
     let mut job = Job::triggered(CheckpointSettings { max_concurrent: 2, ..every_second() });
-    job.tell(savepoint(1, StopMode::Continue));
+    job.tell(savepoint(1, AfterSavepoint::GoOn));
     job.tell(checkpoint(2, ManualCheckpoint::Full));
-    let actions = job.tell(savepoint(3, StopMode::Drain));
+    let actions = job.tell(savepoint(3, AfterSavepoint::Drain));
     assert_eq!(actions[..2], aborted(1, AbortReason::Suspended));
     assert_eq!(actions[2..4], aborted(2, AbortReason::Suspended));
     assert_eq!(refused(&actions).iter().map(|(request, _)| *request).collect::<Vec<_>>(), [1, 2]);
     assert_eq!((triggered(&actions), failed(&actions)), (vec![3], None));
     assert!(kind(&actions).is_some_and(SnapshotKind::is_synchronous));
-    for request in [savepoint(4, StopMode::Stop), checkpoint(4, ManualCheckpoint::Full)] {
+    for request in [savepoint(4, AfterSavepoint::Stop), checkpoint(4, ManualCheckpoint::Full)] {
         assert_eq!(refused(&job.tell(request)), [(4, &CoordinatorError::Stopping)]);
     }
     job.tell(Event::BacklogChanged { backlog: true });
@@ -176,7 +177,7 @@ fn stopping_suspends_everything_else() {
         "{actions:?}"
     );
     assert_eq!((job.at(90_000), job.deadline()), (vec![], None));
-    assert_eq!(refused(&job.tell(savepoint(5, StopMode::Stop))), [(5, &CoordinatorError::Stopping)]);
+    assert_eq!(refused(&job.tell(savepoint(5, AfterSavepoint::Stop))), [(5, &CoordinatorError::Stopping)]);
     for task in 0..4 {
         assert_eq!(job.finish(task), []);
     }
@@ -186,7 +187,7 @@ fn stopping_suspends_everything_else() {
 #[test]
 fn a_job_that_cannot_be_stopped_fails_and_may_restart() {
     let mut job = Job::running(every_second());
-    job.tell(savepoint(1, StopMode::Stop));
+    job.tell(savepoint(1, AfterSavepoint::Stop));
     let actions = job.decline(1, DeclineReason::NotReady);
     assert_eq!(refused(&actions)[0].0, 1);
     let Some(error @ CoordinatorError::StopFailed { checkpoint_id: 1, .. }) = failed(&actions) else {
@@ -196,7 +197,7 @@ fn a_job_that_cannot_be_stopped_fails_and_may_restart() {
     assert_eq!(triggered(&job.at(1_000)), [2], "until then it goes on");
 
     let mut job = Job::running(every_second());
-    job.tell(savepoint(1, StopMode::Stop));
+    job.tell(savepoint(1, AfterSavepoint::Stop));
     let actions = job.tell(Event::JobFailing { message: "boom".into() });
     assert_eq!((refused(&actions)[0].0, failed(&actions)), (1, None));
     assert_eq!(job.deadline(), None);
@@ -205,7 +206,7 @@ fn a_job_that_cannot_be_stopped_fails_and_may_restart() {
 #[test]
 fn a_failure_after_the_last_savepoint_is_final() {
     let mut job = Job::running(every_second());
-    job.tell(savepoint(1, StopMode::Stop));
+    job.tell(savepoint(1, AfterSavepoint::Stop));
     job.complete(1);
     let actions = job.tell(Event::JobFailing { message: "boom".into() });
     let Some(error @ CoordinatorError::FailedAfterSavepoint { .. }) = failed(&actions) else {

@@ -45,7 +45,7 @@ declare_options! {
         .job()
         .check(inline_threshold);
 
-    /// Whether the state of many subtasks is packed into few files.
+    /// Whether the state of many subtasks, files of RocksDB included, is packed into few files.
     FILE_MERGING_ENABLED: bool =
         ConfigOption::new("execution.checkpointing.file-merging.enabled").default("false").job();
 
@@ -54,6 +54,11 @@ declare_options! {
         .default("32 mb")
         .job()
         .check(file_size);
+
+    /// How many times as large as what a checkpoint needs of them the files may be that it shares with earlier ones. Of a file
+    /// beyond that, what is needed is stored again, so that the rest can be deleted. Below 1: as large as they come.
+    FILE_MERGING_MAX_SPACE_AMPLIFICATION: f32 =
+        ConfigOption::new("execution.checkpointing.file-merging.max-space-amplification").default("2.0").job();
 
     /// The id of the key for S3; by default the environment is asked, then the services of AWS.
     S3_ACCESS_KEY: Secret = ConfigOption::new("s3.access-key").deprecated(&[

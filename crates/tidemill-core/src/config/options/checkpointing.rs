@@ -111,6 +111,10 @@ declare_options! {
         .deprecated(&["state.backend.incremental"])
         .job();
 
+    /// Whether snapshots of state are compressed by Snappy. The files of RocksDB have a compression of their own, and stay as they are.
+    SNAPSHOT_COMPRESSION: bool =
+        ConfigOption::new("execution.checkpointing.snapshot-compression").default("false").job();
+
     /// How many of the last checkpoints the statistics describe one by one.
     CHECKPOINTS_HISTORY: u32 =
         ConfigOption::new("web.checkpoints.history").default("10").deprecated(&["jobmanager.web.checkpoints.history"]);

@@ -15,6 +15,15 @@ pub(super) fn not_empty(value: &String) -> Result<(), BadValue> {
     if value.trim().is_empty() { Err(BadValue::new("must not be empty")) } else { Ok(()) }
 }
 
+pub(super) fn port(value: &u32) -> Result<(), BadValue> {
+    if *value <= 65535 { Ok(()) } else { Err(BadValue::new("expected a whole number from 0 to 65535")) }
+}
+
+#[allow(clippy::ptr_arg)] // The type of the option's values.
+pub(super) fn port_ranges(value: &String) -> Result<(), BadValue> {
+    super::port_range_list(value).map(|_| ()).map_err(BadValue::new)
+}
+
 pub(super) const MAX_PARALLELISM: &str =
     "expected a whole number from 1 to 32768, or -1 to derive it from the parallelism";
 

@@ -10,6 +10,7 @@ mod network;
 mod parallelism;
 mod pipeline;
 mod recovery;
+mod rest;
 mod restart;
 mod rocksdb;
 mod rocksdb_metrics;
@@ -27,6 +28,7 @@ pub use network::*;
 pub use parallelism::*;
 pub use pipeline::*;
 pub use recovery::*;
+pub use rest::*;
 pub use restart::*;
 pub use rocksdb::*;
 pub use rocksdb_metrics::*;
@@ -60,7 +62,7 @@ pub struct Group {
 /// let declared: usize = options::groups().iter().map(|group| group.options.len()).sum();
 /// assert_eq!(declared, options::all().count());
 /// ```
-pub fn groups() -> [Group; 13] {
+pub fn groups() -> [Group; 14] {
     [
         Group { title: "Parallelism and slots", options: parallelism::ALL },
         Group { title: "The job", options: pipeline::ALL },
@@ -74,6 +76,7 @@ pub fn groups() -> [Group; 13] {
         Group { title: "State in RocksDB", options: rocksdb::ALL },
         Group { title: "Figures of RocksDB", options: rocksdb_metrics::ALL },
         Group { title: "Checkpoint storage", options: checkpoint_storage::ALL },
+        Group { title: "The REST interface", options: rest::ALL },
         Group { title: "Tidemill's own", options: tidemill::ALL },
     ]
 }

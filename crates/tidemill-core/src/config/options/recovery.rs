@@ -24,6 +24,25 @@ config_enum! {
 }
 
 declare_options! {
+    /// Whether state that is stored for a checkpoint is kept on a disk of this machine, too.
+    LOCAL_BACKUP_ENABLED: bool = ConfigOption::new("execution.checkpointing.local-backup.enabled")
+        .default("false")
+        .deprecated(&["state.backend.local-recovery"])
+        .fallback(&["execution.state-recovery.from-local"])
+        .job();
+
+    /// The folders for that, separated by commas or colons; by default the first of `io.tmp.dirs`. On the disk of RocksDB's own files
+    /// it costs no copies.
+    LOCAL_BACKUP_DIRS: String = ConfigOption::new("execution.checkpointing.local-backup.dirs")
+        .deprecated(&["taskmanager.state.local.root-dirs"]);
+
+    /// Whether tasks that are started again after a failure read their state from there. What is not there, or damaged, is read
+    /// from the checkpoint.
+    RECOVER_FROM_LOCAL: bool = ConfigOption::new("execution.state-recovery.from-local")
+        .default("false")
+        .deprecated(&["state.backend.local-recovery"])
+        .job();
+
     /// The folder of the checkpoint or savepoint that a job goes on from; `--from-savepoint` sets it.
     RECOVERY_PATH: String =
         ConfigOption::new("execution.state-recovery.path").deprecated(&["execution.savepoint.path"]).job();

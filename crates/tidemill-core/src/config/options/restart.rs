@@ -6,9 +6,31 @@ use super::checks::{
     AT_LEAST_ONE, at_least_one, at_least_one_milli, multiplier, restart_strategy, share_or_none,
 };
 use crate::config::ConfigOption;
+use crate::config::enumeration::config_enum;
 use crate::config::option::declare_options;
 
+config_enum! {
+    /// How much of a job is started again when a task has failed.
+    ///
+    /// ```
+    /// use tidemill_core::config::OptionType;
+    /// use tidemill_core::config::options::FailoverStrategy;
+    ///
+    /// assert_eq!(FailoverStrategy::parse("full"), Ok(FailoverStrategy::Full));
+    /// ```
+    FailoverStrategy {
+        /// The tasks that records go to and come from, over any number of others.
+        Region = "region",
+        /// All tasks.
+        Full = "full",
+    }
+}
+
 declare_options! {
+    /// How much of a job is started again when a task has failed: `region`, all that is connected with it, or `full`, all of the job.
+    FAILOVER_STRATEGY: FailoverStrategy =
+        ConfigOption::new("jobmanager.execution.failover-strategy").default("region").job();
+
     /// Whether and when a job that failed begins again: `none`, `fixed-delay`, `failure-rate` or `exponential-delay`; by default
     /// `exponential-delay` if checkpoints are taken, else `none`.
     RESTART_STRATEGY: String =

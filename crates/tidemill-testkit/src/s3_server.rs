@@ -11,16 +11,19 @@ use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::support::runtime;
+use crate::checkpoints::runtime;
 
-pub(crate) const ACCESS_KEY: &str = "AKIACANARYACCESS";
-pub(crate) const SECRET_KEY: &str = "canary/secret+key/of/the/server";
+/// The name that clients give.
+pub const ACCESS_KEY: &str = "AKIACANARYACCESS";
+/// Their password, which must be seen nowhere.
+pub const SECRET_KEY: &str = "canary/secret+key/of/the/server";
 
 /// What happens to a request instead of being served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum S3Fault {
+pub enum S3Fault {
     /// It gets this status.
     Status(u16),
     /// It never gets an answer.
@@ -29,31 +32,49 @@ pub(crate) enum S3Fault {
     Cut,
     /// It is served, and the connection is cut before the answer.
     LostAnswer,
+    /// It waits until the test [releases](S3Server::release) what is held, and is served then.
+    Held,
 }
 
 type Decide = dyn FnMut(&Method, &str) -> Option<S3Fault> + Send;
 
 /// A running server; ends when it is dropped.
-pub(crate) struct S3Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) folder: tempfile::TempDir,
+///
+/// ```
+/// use tidemill_testkit::s3_server::S3Server;
+///
+/// let server = S3Server::start();
+/// assert!(server.folder.path().join("bucket").is_dir());
+/// ```
+pub struct S3Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where it keeps its buckets.
+    pub folder: tempfile::TempDir,
     faults: Arc<Faults>,
     accepting: JoinHandle<()>,
 }
 
 struct Faults {
     decide: Mutex<Box<Decide>>,
+    /// How many requests wait to be released.
+    held: watch::Sender<usize>,
+    released: watch::Sender<bool>,
 }
 
 impl S3Server {
     /// With the bucket `bucket`.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("bucket")).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = builder.build();
-        let faults = Arc::new(Faults { decide: Mutex::new(Box::new(|_, _| None)) });
+        let faults = Arc::new(Faults {
+            decide: Mutex::new(Box::new(|_, _| None)),
+            held: watch::Sender::new(0),
+            released: watch::Sender::new(false),
+        });
         let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let of_connections = faults.clone();
@@ -68,13 +89,34 @@ impl S3Server {
         Self { address, folder, faults, accepting }
     }
 
+    /// What a client must be configured with.
+    pub fn options(&self) -> [(&'static str, String); 5] {
+        [
+            ("s3.endpoint", format!("http://{}", self.address)),
+            ("s3.region", "test-region".to_owned()),
+            ("s3.path-style-access", "true".to_owned()),
+            ("s3.access-key", ACCESS_KEY.to_owned()),
+            ("s3.secret-key", SECRET_KEY.to_owned()),
+        ]
+    }
+
     /// Decides anew, from method and path with query, what happens to requests.
-    pub(crate) fn set(&self, decide: impl FnMut(&Method, &str) -> Option<S3Fault> + Send + 'static) {
+    pub fn set(&self, decide: impl FnMut(&Method, &str) -> Option<S3Fault> + Send + 'static) {
         *self.faults.decide.lock().unwrap() = Box::new(decide);
     }
 
+    /// How many requests are held.
+    pub fn held(&self) -> usize {
+        *self.faults.held.borrow()
+    }
+
+    /// Serves what is held, and all that would be from now on.
+    pub fn release(&self) {
+        self.faults.released.send_replace(true);
+    }
+
     /// The first `count` requests of a method meet a fault.
-    pub(crate) fn first(&self, count: usize, method: Method, fault: S3Fault) {
+    pub fn first(&self, count: usize, method: Method, fault: S3Fault) {
         let mut left = count;
         self.set(move |of, _| {
             if *of != method || left == 0 {
@@ -109,7 +151,7 @@ impl Service<Request<Incoming>> for Faulting {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         let fault = (self.faults.decide.lock().unwrap())(request.method(), &target);
-        let service = self.service.clone();
+        let (service, faults) = (self.service.clone(), self.faults.clone());
         Box::pin(async move {
             match fault {
                 None => Ok(Service::call(&service, request).await.map_err(|error| format!("{error:?}"))?),
@@ -120,6 +162,12 @@ impl Service<Request<Incoming>> for Faulting {
                     Ok(response)
                 }
                 Some(S3Fault::Silence) => std::future::pending().await,
+                Some(S3Fault::Held) => {
+                    faults.held.send_modify(|held| *held += 1);
+                    let _ = faults.released.subscribe().wait_for(|released| *released).await;
+                    faults.held.send_modify(|held| *held -= 1);
+                    Ok(Service::call(&service, request).await.map_err(|error| format!("{error:?}"))?)
+                }
                 Some(S3Fault::Cut) => {
                     let mut body = Box::pin(request.into_body());
                     std::future::poll_fn(|context| hyper::body::Body::poll_frame(body.as_mut(), context))

@@ -1,0 +1,112 @@
+//! Snapshots of a [`KeyedStateBackend`].
+
+use std::sync::Weak;
+
+use tidemill_serialization::Key;
+
+use crate::error::StateError;
+use crate::keyed::{Entry, KeyedStateBackend};
+use crate::pending::PendingState;
+use crate::snapshot::{KeyedSnapshot, StateKind, SubtaskSnapshot};
+use crate::table::Scope;
+
+/// States of fewer bytes are encoded as soon as a snapshot of them is taken.
+const FROZEN: usize = 64 * 1024;
+
+impl<K: 'static> Entry<K> {
+    /// Leaves what is in it now to a snapshot, or encodes it where that is not worth it or not possible.
+    pub(crate) fn begin_snapshot(
+        &mut self,
+        scope: &Scope,
+        snapshot: &mut SubtaskSnapshot,
+    ) -> Result<(), StateError> {
+        let timers = self.schema.kind == StateKind::Timers;
+        let groups = (scope.owned, scope.max_parallelism);
+        let table = self.state.table();
+        if table.bytes() >= FROZEN {
+            let stamped = table.is_stamped();
+            let freeze = |pending: &Weak<PendingState>| table.freeze(pending);
+            if let Some(state) = PendingState::of(&self.name, &self.schema, stamped, groups, freeze) {
+                let pending = &mut snapshot.pending;
+                if timers { &mut pending.timers } else { &mut pending.keyed }.push(state);
+                return Ok(());
+            }
+        }
+        let state = self.snapshot(scope)?;
+        if timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state);
+        Ok(())
+    }
+
+    /// All that is in it now.
+    pub(crate) fn snapshot(&mut self, scope: &Scope) -> Result<KeyedSnapshot, StateError> {
+        let mut writer = scope.writer();
+        let table = self.state.table();
+        table.snapshot(&mut writer)?;
+        Ok(KeyedSnapshot {
+            name: self.name.clone(),
+            schema: self.schema.clone(),
+            stamped: table.is_stamped(),
+            groups: writer.finish(),
+        })
+    }
+}
+
+impl<K: Key> KeyedStateBackend<K> {
+    /// All states and timers as they are now. What was restored and not asked for since is in it, too.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<u64> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, 1)?;
+    /// let snapshot = backend.snapshot()?;
+    /// assert_eq!(snapshot.keyed[0].name, "visits");
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a store fails, or a key does not belong to this subtask.
+    pub fn snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
+        let mut snapshot =
+            SubtaskSnapshot { max_parallelism: self.scope.max_parallelism, ..Default::default() };
+        for entry in &mut self.states {
+            let state = entry.snapshot(&self.scope)?;
+            let timers = state.schema.kind == StateKind::Timers;
+            if timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state);
+        }
+        self.add_native_parts(&mut snapshot)?;
+        self.add_restored(&mut snapshot);
+        Ok(snapshot)
+    }
+
+    /// Begins a snapshot: the same as [`snapshot`](Self::snapshot) once it is [completed](SubtaskSnapshot::complete), which may
+    /// be done on another thread while states are changed. This takes no longer for more state in memory; what is accessed until
+    /// the snapshot is complete, or dropped, is copied first, and the copies are counted as state is. States in a store are
+    /// encoded at once; so are states in memory when less than a sixteenth of it is left, or when an earlier snapshot is not
+    /// complete yet.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub fn begin_snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
+        let mut snapshot =
+            SubtaskSnapshot { max_parallelism: self.scope.max_parallelism, ..Default::default() };
+        self.states.iter_mut().try_for_each(|entry| entry.begin_snapshot(&self.scope, &mut snapshot))?;
+        self.add_native_parts(&mut snapshot)?;
+        self.add_restored(&mut snapshot);
+        Ok(snapshot)
+    }
+
+    /// Adds what was restored as bytes and not asked for since, and puts all in order.
+    pub(crate) fn add_restored(&self, snapshot: &mut SubtaskSnapshot) {
+        for ((timers, _), parts) in &self.restored {
+            if *timers { &mut snapshot.timers } else { &mut snapshot.keyed }.extend(parts.iter().cloned());
+        }
+        snapshot.sort();
+    }
+}
