@@ -1,7 +1,7 @@
 //! What the rest of the cluster sees of a job's checkpoints.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -333,12 +333,13 @@ impl CheckpointService {
         left.map(Some).map_err(refused)
     }
 
-    /// Deletes a savepoint that lies in the folder for temporary files.
+    /// Deletes a savepoint of a pause if it is in the folder for temporary files, where nobody looks for it: one among the
+    /// checkpoints, or in a folder of the user's, is not deleted here, wherever that folder is.
     pub(crate) fn delete_temporary(&self, savepoint: &str) {
         let storage = &self.environment.storage;
-        let temporary = self.environment.temporary.display().to_string();
-        let path = savepoint.strip_prefix("file://").unwrap_or(savepoint);
-        if Path::new(path).starts_with(&temporary)
+        let settings = storage.settings();
+        if settings.checkpoint_dir.is_none()
+            && settings.savepoint_dir.is_none()
             && let Ok(folder) = storage.at(savepoint)
             && let Err(error) = storage.block_on(folder.delete())
         {

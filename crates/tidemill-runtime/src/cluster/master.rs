@@ -294,11 +294,10 @@ impl JobMaster {
                 Some(JobError::Cancelled(_)) => JobStatus::Canceled,
                 Some(_) => JobStatus::Failed,
             });
-            let savepoint = self.state.lock().savepoint.take();
             // Of what has failed it may be all that is left.
-            if let Some(savepoint) = savepoint
-                .filter(|_| !matches!(&failure, Some(error) if !matches!(error, JobError::Cancelled(_))))
-            {
+            let is_wanted = !matches!(&failure, None | Some(JobError::Cancelled(_)));
+            let savepoint = self.state.lock().savepoint.take();
+            if let Some(savepoint) = savepoint.filter(|_| !is_wanted) {
                 checkpoints.delete_temporary(&savepoint);
             }
         }

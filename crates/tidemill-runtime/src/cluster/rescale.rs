@@ -87,8 +87,9 @@ impl JobMaster {
     /// The job has stopped; waits until its master has started it again.
     fn settled(&self, savepoint: &str) -> Result<(), JobError> {
         let mut state = self.state.lock();
-        if let Some(rescaling) = &mut state.rescaling {
-            rescaling.progress = Progress::Stopped(savepoint.to_owned());
+        // It may have failed meanwhile.
+        if let Some(Rescaling { progress: progress @ Progress::Stopping, .. }) = &mut state.rescaling {
+            *progress = Progress::Stopped(savepoint.to_owned());
         }
         self.changed.notify_all();
         loop {
@@ -126,8 +127,8 @@ impl JobMaster {
     /// The job goes on after a failure: it is not being rescaled any more.
     pub(super) fn rescaling_failed(&self, failure: &JobError) {
         let mut state = self.state.lock();
-        if let Some(Rescaling { progress: progress @ Progress::Stopped(_), .. }) = &mut state.rescaling {
-            *progress = Progress::Settled(Err(failure.again()));
+        if let Some(rescaling) = &mut state.rescaling {
+            rescaling.progress = Progress::Settled(Err(failure.again()));
             self.changed.notify_all();
         }
     }
@@ -158,31 +159,23 @@ impl JobMaster {
         }
         // What its state backends hold in memory is not to be there twice.
         self.state.lock().job.slots = Arc::default();
-        let settled = match self.launch_from(wider, &savepoint) {
-            Err(error) if !matches!(error, JobError::Cancelled(_)) => {
+        let launched = self.launch_from(wider, &savepoint).and_then(|()| self.came_up());
+        let settled = match launched {
+            Ok(()) => Ok(()),
+            Err(JobError::Cancelled(job)) => return Some(Err(JobError::Cancelled(job))),
+            Err(error) => {
                 tracing::error!(job = self.name, "the job is started as it was: {error}");
+                self.stop_all(false);
+                // Another one than before, if it was launched.
+                if let Some(checkpoints) = self.checkpoints() {
+                    checkpoints.suspended();
+                }
                 if let Err(again) = self.launch_from(before, &savepoint) {
                     tracing::error!(job = self.name, "its state is in {savepoint}");
                     return Some(Err(again));
                 }
                 Err(error)
             }
-            Err(cancelled) => return Some(Err(cancelled)),
-            Ok(()) => match self.came_up() {
-                Ok(()) => Ok(()),
-                Err(error) => {
-                    tracing::error!(job = self.name, "the job is started as it was: {error}");
-                    self.stop_all(false);
-                    if let Some(checkpoints) = self.checkpoints() {
-                        checkpoints.suspended();
-                    }
-                    if let Err(again) = self.launch_from(before, &savepoint) {
-                        tracing::error!(job = self.name, "its state is in {savepoint}");
-                        return Some(Err(again));
-                    }
-                    Err(error)
-                }
-            },
         };
         let earlier = self.state.lock().savepoint.replace(savepoint);
         if let (Some(earlier), Some(checkpoints)) = (earlier, checkpoints) {

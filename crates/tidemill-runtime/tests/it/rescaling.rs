@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use tidemill_checkpoint::CheckpointSettings;
 use tidemill_checkpoint::metadata::CheckpointKind;
+use tidemill_core::batch::Batch;
+use tidemill_core::config::options::ExternalizedCheckpointRetention;
 use tidemill_core::id::JobVertexId;
 use tidemill_core::{AfterSavepoint, Classified, SavepointFormat};
 use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, JobStatus, TaskManagerResources};
+use tidemill_runtime::operator::boxed;
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
+use tidemill_state::SubtaskSnapshot;
 use tidemill_testkit::checkpoints;
 use tidemill_testkit::jobs;
 use tidemill_testkit::{Log, faults};
@@ -140,4 +145,63 @@ fn a_job_that_is_cancelled_meanwhile_ends() {
     handle.wait().unwrap_err();
     assert_eq!(handle.status(), JobStatus::Canceled);
     jobs::assert_clean(&cluster);
+}
+
+/// Passes records on where there are at most two subtasks.
+struct AtMostTwo;
+
+impl Operator for AtMostTwo {
+    fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
+        match context.parallelism {
+            0..=2 => Ok(()),
+            many => Err(OperatorError::user(format!("{many} are too many"))),
+        }
+    }
+
+    fn process(&mut self, _: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        out.emit(batch);
+        Ok(Progress::Done)
+    }
+}
+
+#[test]
+fn tasks_that_fail_when_they_are_opened_bring_the_job_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::new(SPLITS);
+    let (job, committed) = counting(&log, boxed(|| AtMostTwo), checkpoints::often(), 2);
+    let cluster = cluster(folder.path());
+    let handle = submit(&cluster, &job, None);
+    fill(&log, 500);
+    let error = handle.rescale(&all(&handle, 3)).unwrap_err();
+    assert!(error.to_string().contains("3 are too many"), "{error}");
+    assert_eq!(parallelism(&handle), [2, 2, 2]);
+    handle.rescale(&all(&handle, 1)).unwrap();
+    fill(&log, 500);
+    log.end_all();
+    jobs::wait(&handle).unwrap();
+    assert_counted(committed.values(), keys(500).chain(keys(500)), "as it was, then narrower");
+    jobs::assert_clean(&cluster);
+}
+
+#[test]
+fn checkpoints_below_the_folder_for_temporary_files_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut environment = checkpoints::environment(folder.path());
+    environment.temporary = folder.path().to_owned();
+    let cluster = jobs::small_cluster().with_checkpoints(environment);
+    let log = Log::new(SPLITS);
+    let kept = CheckpointSettings {
+        interval: Some(Duration::from_secs(3600)),
+        retention: ExternalizedCheckpointRetention::RetainOnCancellation,
+        ..checkpoints::often()
+    };
+    let (job, _committed) = counting(&log, faults::pass::<u32>(), kept, 2);
+    let handle = submit(&cluster, &job, None);
+    handle.rescale(&all(&handle, 1)).unwrap();
+    handle.rescale(&all(&handle, 3)).unwrap();
+    handle.cancel();
+    handle.wait().unwrap_err();
+    let storage = checkpoints::environment(folder.path()).storage;
+    let left = storage.block_on(storage.left_by("counting")).unwrap();
+    assert_eq!(left.unwrap().checkpoints[0].1.checkpoint_id, 2, "the last savepoint is the job's checkpoint");
 }
