@@ -435,6 +435,7 @@ fn main() -> tidemill::Result<()> {
             .with_timestamp_assigner(|flight: &Flight, _| flight.scheduled()),
         "flights",
     );
+    flights.uid("flights");
     let weather = env.from_columns(
         csv::<Weather>(&data, "weather-2013-01.csv")?,
         // The file has one airport after the other, each in order.
@@ -442,8 +443,10 @@ fn main() -> tidemill::Result<()> {
             .with_timestamp_assigner(|weather: &Weather, _| weather.time_hour.0),
         "weather",
     );
+    weather.uid("weather");
     let planes =
         env.from_columns(csv::<Plane>(&data, "planes.csv")?, WatermarkStrategy::no_watermarks(), "planes");
+    planes.uid("planes");
 
     // By airport and hour, with the weather of that hour.
     let hourly = flights
@@ -537,11 +540,17 @@ fn main() -> tidemill::Result<()> {
         .name("with plane")
         .uid("gaps-planes");
 
-    hourly.sink_columns_to("hourly.csv", file::<HourlyRow>(&output, "hourly.csv")?).set_parallelism(1);
+    hourly
+        .sink_columns_to("hourly.csv", file::<HourlyRow>(&output, "hourly.csv")?)
+        .uid("hourly.csv")
+        .set_parallelism(1);
     worst
         .sink_columns_to("worst_routes.csv", file::<WorstRouteRow>(&output, "worst_routes.csv")?)
+        .uid("worst_routes.csv")
         .set_parallelism(1);
-    gaps.sink_columns_to("plane_gaps.csv", file::<GapRow>(&output, "plane_gaps.csv")?).set_parallelism(1);
+    gaps.sink_columns_to("plane_gaps.csv", file::<GapRow>(&output, "plane_gaps.csv")?)
+        .uid("plane_gaps.csv")
+        .set_parallelism(1);
 
     // What people look at, on the terminal at the end.
     hourly
@@ -551,15 +560,18 @@ fn main() -> tidemill::Result<()> {
             "table of hours",
             TableSink::new("Hours in which an airport cancelled five flights or more"),
         )
+        .uid("table of hours")
         .set_parallelism(1);
     worst
         .filter(|route| route.rank == 1)
         .name("worst of day")
         .sink_columns_to("table of routes", TableSink::new("The route with the largest total delay, by day"))
+        .uid("table of routes")
         .set_parallelism(1);
     gaps.filter(|gap| gap.gap_hours.parse::<f64>().is_ok_and(|hours| hours >= 600.0))
         .name("very long gaps")
         .sink_columns_to("table of gaps", TableSink::new("Planes that were away for 25 days or more"))
+        .uid("table of gaps")
         .set_parallelism(1);
 
     env.execute("Flights")?;

@@ -142,15 +142,16 @@ pub enum CheckpointError {
     /// A text names no folder of a storage.
     #[error(
         "'{uri}' names no place for checkpoints: {reason}; write a path, or file://, s3://, gs:// or abfss:// with a bucket or \
-         container (option '{key}')"
+         container{}",
+        .key.map(|key| format!(" (option '{key}')")).unwrap_or_default()
     )]
     InvalidUri {
         /// The text, without passwords.
         uri: String,
         /// What is wrong with it.
         reason: String,
-        /// The option that has it.
-        key: &'static str,
+        /// The option that has it, if one does.
+        key: Option<&'static str>,
     },
     /// A folder is needed and none is set.
     #[error("there is no folder for {what}: set '{key}'")]

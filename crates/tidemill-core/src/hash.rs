@@ -128,6 +128,64 @@ pub fn bytes(value: &[u8]) -> u64 {
     fold(state ^ P2, SEED)
 }
 
+/// The hash of bytes that come piece by piece: the one that [`bytes`] gives all of them together.
+///
+/// ```
+/// use tidemill_core::hash::{self, PieceHash};
+///
+/// let mut hash = PieceHash::of_length(3);
+/// hash.update(b"J");
+/// hash.update(b"FK");
+/// assert_eq!(hash.finish(), hash::bytes(b"JFK"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct PieceHash {
+    state: u64,
+    /// The bytes that do not fill a word yet.
+    word: [u8; 8],
+    filled: usize,
+}
+
+impl PieceHash {
+    /// Of so many bytes, all pieces together.
+    pub const fn of_length(length: u64) -> Self {
+        Self { state: SEED ^ fold(length ^ P1, P2), word: [0; 8], filled: 0 }
+    }
+
+    /// Adds a piece.
+    pub fn update(&mut self, mut piece: &[u8]) {
+        if self.filled > 0 {
+            let taken = piece.len().min(8 - self.filled);
+            self.word[self.filled..self.filled + taken].copy_from_slice(&piece[..taken]);
+            self.filled += taken;
+            piece = &piece[taken..];
+            if self.filled < 8 {
+                return;
+            }
+            self.state = fold(self.state ^ u64::from_le_bytes(self.word), P1);
+            (self.word, self.filled) = ([0; 8], 0);
+        }
+        let mut chunks = piece.chunks_exact(8);
+        for chunk in &mut chunks {
+            let mut word = [0; 8];
+            word.copy_from_slice(chunk);
+            self.state = fold(self.state ^ u64::from_le_bytes(word), P1);
+        }
+        let rest = chunks.remainder();
+        self.word[..rest.len()].copy_from_slice(rest);
+        self.filled = rest.len();
+    }
+
+    /// The hash.
+    pub const fn finish(&self) -> u64 {
+        let state = match self.filled {
+            0 => self.state,
+            _ => fold(self.state ^ u64::from_le_bytes(self.word), P1),
+        };
+        fold(state ^ P2, SEED)
+    }
+}
+
 /// Adds the hash of a further field to the hash of those before it; the order of fields counts.
 ///
 /// ```
@@ -412,6 +470,21 @@ mod tests {
             assert_eq!(hash, expected, "{text:?}");
             assert_eq!(crate::key_group::key_group(hash, 128), of_128, "{text:?}");
             assert_eq!(crate::key_group::key_group(hash, 32_768), of_32768, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_no_difference(value in prop::collection::vec(any::<u8>(), 0..60), cuts in prop::collection::vec(0..60usize, 0..6)) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(value.len())).collect();
+            cuts.sort_unstable();
+            let mut hash = PieceHash::of_length(value.len() as u64);
+            let mut start = 0;
+            for cut in cuts.into_iter().chain([value.len()]) {
+                hash.update(&value[start..cut]);
+                start = cut;
+            }
+            prop_assert_eq!(hash.finish(), bytes(&value));
         }
     }
 

@@ -16,6 +16,7 @@ pub mod hash;
 pub mod id;
 pub mod key_group;
 pub mod memory;
+mod scratch;
 pub mod time;
 
 pub use batch::{ArrowBatch, Batch, BatchData, TypedBatch};
@@ -26,4 +27,5 @@ pub use element::Element;
 pub use error::{Classified, Fault};
 pub use id::{JobId, JobVertexId, OperatorId};
 pub use key_group::{KeyGroup, KeyGroupRange};
+pub use scratch::ScratchFolder;
 pub use time::{Timestamp, Watermark};

@@ -407,7 +407,7 @@ impl<K: Key> KeyedContext<'_, K> {
     /// # Errors
     /// When the memory for state is used up.
     pub fn register_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
-        self.timers.register(self.backend, TimeDomain::Event, timestamp, &()).map(drop)
+        self.timers.register(self.backend, TimeDomain::Event, timestamp, &())
     }
 
     /// Has [`KeyedProcessFunction::on_timer`] called for this key when the machine's time reaches `timestamp`.
@@ -425,7 +425,7 @@ impl<K: Key> KeyedContext<'_, K> {
     /// # Errors
     /// When the memory for state is used up.
     pub fn register_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
-        self.timers.register(self.backend, TimeDomain::Processing, timestamp, &()).map(drop)
+        self.timers.register(self.backend, TimeDomain::Processing, timestamp, &())
     }
 
     /// Takes back a timer in event time; nothing when there is none.
@@ -444,7 +444,7 @@ impl<K: Key> KeyedContext<'_, K> {
     /// # Errors
     /// When the state cannot be reached.
     pub fn delete_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
-        self.timers.delete(self.backend, TimeDomain::Event, timestamp, &()).map(drop)
+        self.timers.delete(self.backend, TimeDomain::Event, timestamp, &())
     }
 
     /// Takes back a timer in processing time; nothing when there is none.
@@ -465,7 +465,7 @@ impl<K: Key> KeyedContext<'_, K> {
     /// # Errors
     /// When the state cannot be reached.
     pub fn delete_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
-        self.timers.delete(self.backend, TimeDomain::Processing, timestamp, &()).map(drop)
+        self.timers.delete(self.backend, TimeDomain::Processing, timestamp, &())
     }
 }
 

@@ -1,5 +1,5 @@
 //! What RocksDB and the cache in front of it do in situations that a job gets into; each is a name:
-//! `cargo bench -p tidemill-rocksdb --bench store -- absent`, `buffers`, `barrier [--mib 1024]`, `memory [--gib 10] [--seconds 600]`.
+//! `cargo bench -p tidemill-rocksdb --bench store -- absent`, `buffers`, `timers [--timers 1000000]`, `barrier [--mib 1024]`, `memory [--gib 10] [--seconds 600]`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // A table of results is what it is for.
 
@@ -12,7 +12,7 @@ use tidemill_core::hash::RoutingHash;
 use tidemill_rocksdb::{RocksDbStore, Ticker};
 use tidemill_state::{
     KeyBatch, KeyedStateBackend, NativeStore, OrderedStore, RowKeys, StateBackend, StateCache, StateError,
-    Storage, SubtaskContext, TableId, ValueState, ValueStateDescriptor, WriteBatch,
+    Storage, SubtaskContext, TableId, TimeDomain, Timers, ValueState, ValueStateDescriptor, WriteBatch,
 };
 
 use common::{BATCH, Keys, Over, Random, Slot, counts, median, rounds, subtask};
@@ -93,6 +93,42 @@ fn buffers() {
             start.elapsed().as_secs_f64(),
             stalled.as_secs_f64()
         );
+    }
+}
+
+/// Registers a timer for each key and fires all, with timers in memory and in RocksDB.
+fn timers() {
+    let count = argument("--timers", 1e6) as u64;
+    println!("| {count} timers | where | ns to register one | ns to fire one | MiB of the task heap |");
+    println!("|---|---|---:|---:|---:|");
+    for (times, what) in [(1, "of one time"), (1_000, "of 1,000 times"), (count, "each of its own time")] {
+        for factory in ["HEAP", "ROCKSDB"] {
+            let (mut registering, mut firing, mut mib) = (Vec::new(), Vec::new(), 0);
+            for _ in 0..rounds() {
+                let slot = Slot::new(256.0, 0.5, &[("timer-service.factory", factory)]);
+                let (mut state, _) = counts(&slot.backend);
+                let timers: Timers = state.register_timers("due").unwrap();
+                let service = timers.service(&mut state).unwrap();
+                let start = Instant::now();
+                for key in 0..count {
+                    let time = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % times;
+                    let key = (&key, key.routing_hash());
+                    service.register(TimeDomain::Event, time.cast_signed(), key, &()).unwrap();
+                }
+                registering.push(start.elapsed());
+                mib = state.bytes() >> 20;
+                let start = Instant::now();
+                let mut fired = 0;
+                let service = timers.service(&mut state).unwrap();
+                while service.pop_due(TimeDomain::Event, i64::MAX).unwrap().is_some() {
+                    fired += 1;
+                }
+                assert_eq!(fired, count);
+                firing.push(start.elapsed());
+            }
+            let each = |times| median(times).as_nanos() as u64 / count;
+            println!("| {what} | {factory} | {} | {} | {mib} |", each(registering), each(firing));
+        }
     }
 }
 
@@ -280,9 +316,10 @@ fn memory() {
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, fn()); 5] = [
+    let all: [(&str, fn()); 6] = [
         ("absent", absent),
         ("buffers", buffers),
+        ("timers", timers),
         ("barrier", barrier),
         ("fractions", fractions),
         ("memory", memory),

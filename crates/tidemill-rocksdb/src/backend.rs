@@ -4,8 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tidemill_core::ScratchFolder;
 use tidemill_core::budget::{MemoryBudget, Reservation};
-use tidemill_state::{StateBackend, StateBackendFactory, StateError, Storage, SubtaskContext};
+use tidemill_core::config::options::TimerServiceFactory;
+use tidemill_state::{
+    StateBackend, StateBackendFactory, StateError, Storage, SubtaskContext, TimerPlacement,
+};
 
 use crate::error::RocksDbError;
 use crate::memory::SlotMemory;
@@ -29,17 +33,23 @@ use crate::store::{NAME, RocksDbStore};
 /// ```
 pub struct RocksDbStateBackends {
     settings: RocksDbSettings,
-    temporary: Vec<PathBuf>,
+    folders: Vec<ScratchFolder>,
     /// The fixed memory that all slots share, where it counts.
     shared: Option<SlotMemory>,
 }
 
 impl RocksDbStateBackends {
-    /// For a TaskManager with these folders for temporary files.
+    /// For a TaskManager with these folders for temporary files, which take RocksDB's files where the settings name no others.
     pub fn new(settings: RocksDbSettings, temporary: Vec<PathBuf>) -> Self {
         let total = settings.fixed_per_tm.filter(|_| settings.fixed_per_slot.is_none() && !settings.managed);
         let shared = total.map(|total| SlotMemory::new(total, &settings));
-        Self { settings, temporary, shared }
+        let folders = folders(&settings, &temporary);
+        Self { settings, folders, shared }
+    }
+
+    /// Where RocksDB's files are. They can be deleted when no job runs any more.
+    pub fn folders(&self) -> &[ScratchFolder] {
+        &self.folders
     }
 
     /// The fixed memory that all slots share (`state.backend.rocksdb.memory.fixed-per-tm`), where it counts.
@@ -60,7 +70,7 @@ impl StateBackendFactory for RocksDbStateBackends {
             Some(total) => Some(SlotMemory::new(total, &self.settings)),
             None => self.shared.clone(),
         };
-        let backend = RocksDbStateBackend::with_memory(self.settings.clone(), memory, &self.temporary)?;
+        let backend = RocksDbStateBackend::with_memory(self.settings.clone(), memory, self.folders.clone())?;
         Ok(Arc::new(RocksDbStateBackend { reserved, ..backend }))
     }
 }
@@ -96,7 +106,7 @@ impl StateBackendFactory for RocksDbStateBackends {
 pub struct RocksDbStateBackend {
     settings: RocksDbSettings,
     memory: Option<SlotMemory>,
-    folders: Vec<PathBuf>,
+    folders: Vec<ScratchFolder>,
     /// Which folder the next RocksDB gets.
     next: AtomicUsize,
     /// The managed memory that it takes.
@@ -119,16 +129,15 @@ impl RocksDbStateBackend {
     ) -> Result<Self, RocksDbError> {
         let total = settings.fixed_per_slot.or(managed.filter(|_| settings.managed));
         let memory = total.map(|total| SlotMemory::new(total, &settings));
-        Self::with_memory(settings, memory, temporary)
+        let folders = folders(&settings, temporary);
+        Self::with_memory(settings, memory, folders)
     }
 
     fn with_memory(
         settings: RocksDbSettings,
         memory: Option<SlotMemory>,
-        temporary: &[PathBuf],
+        folders: Vec<ScratchFolder>,
     ) -> Result<Self, RocksDbError> {
-        let folders =
-            if settings.local_dirs.is_empty() { temporary.to_vec() } else { settings.local_dirs.clone() };
         if folders.is_empty() {
             let reason = "none is given".to_owned();
             return Err(RocksDbError::Folder { path: PathBuf::new(), reason });
@@ -157,15 +166,26 @@ impl RocksDbStateBackend {
     /// When it cannot be opened.
     pub fn open_store(&self, subtask: &SubtaskContext) -> Result<RocksDbStore, StateError> {
         let folder = &self.folders[self.next.fetch_add(1, Ordering::Relaxed) % self.folders.len()];
-        // A name of its own: other jobs, and another attempt of this one, may use the same folder.
-        let unique = format!(
-            "{:016x}",
-            UNIQUE.fetch_add(1, Ordering::Relaxed) as u64 | u64::from(std::process::id()) << 32
-        );
-        let name = format!("tidemill-rocksdb-{}-{}-{unique}", subtask.operator, subtask.subtask);
-        RocksDbStore::prepare(folder.join(name), &self.settings, self.memory.as_ref())
+        let scratch = folder.create().map_err(|error| RocksDbError::Folder {
+            path: folder.parent().to_owned(),
+            reason: error.to_string(),
+        })?;
+        // A name of its own: an earlier attempt of the job may have the folder still.
+        let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
+        let path = scratch.join(format!("rocksdb-{}-{}-{unique}", subtask.operator, subtask.subtask));
+        RocksDbStore::prepare_in(Some(folder.clone()), path, &self.settings, self.memory.as_ref())
     }
 }
+
+/// One in each of the folders that the settings name, or else in those for temporary files.
+fn folders(settings: &RocksDbSettings, temporary: &[PathBuf]) -> Vec<ScratchFolder> {
+    let parents = if settings.local_dirs.is_empty() { temporary } else { &settings.local_dirs };
+    parents.iter().map(ScratchFolder::within).collect()
+}
+
+/// So many timers are in memory in any case: reading the next ones costs little only if they are many at once, and what jobs with few
+/// timers have is not to go through RocksDB.
+const TIMERS_AT_LEAST: usize = 64 << 10;
 
 /// Numbers the RocksDBs of this process.
 static UNIQUE: AtomicUsize = AtomicUsize::new(0);
@@ -181,5 +201,16 @@ impl StateBackend for RocksDbStateBackend {
             None => Storage::Ordered(store),
             Some(values) => Storage::Cached(store, values.clone()),
         })
+    }
+
+    fn timers(&self, subtask: &SubtaskContext) -> TimerPlacement {
+        match self.settings.timer_service {
+            TimerServiceFactory::Heap => TimerPlacement::Heap,
+            TimerServiceFactory::RocksDb => {
+                let cached =
+                    (self.settings.timer_cache_size as usize).saturating_mul(subtask.key_groups.len());
+                TimerPlacement::Store { in_memory: cached.max(TIMERS_AT_LEAST) }
+            }
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn write(
     fs::create_dir(&folder)
         .map_err(|error| RocksDbError::Folder { path: folder.clone(), reason: error.to_string() })?;
     // What was not taken in goes with it.
-    let folder = StoreFolder(folder);
+    let folder = StoreFolder::new(folder, None);
     let mut files = Files { setup, folder, paths: Vec::new(), file: None, written: 0 };
     let mut batch = WriteBatch::default();
     let mut several = Vec::new();
@@ -98,7 +98,7 @@ impl Files<'_> {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let path = self.folder.0.join(format!("{}.sst", self.paths.len()));
+                let path = self.folder.path.join(format!("{}.sst", self.paths.len()));
                 let mut file = SstFileWriter::create(&self.setup.of_table);
                 file.open(&path).map_err(|error| failed("begin a file", &error))?;
                 self.paths.push(path);

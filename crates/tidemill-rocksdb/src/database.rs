@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rust_rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, MultiThreaded, Options};
+use tidemill_core::ScratchFolder;
 use tidemill_state::{RowFilter, StateError, TableId};
 
 use crate::memory::SlotMemory;
@@ -18,12 +19,22 @@ use crate::ttl_filter::{FilterCell, TtlFilterFactory};
 pub(crate) type Database = DBWithThreadMode<MultiThreaded>;
 
 /// A folder that is removed when it is dropped.
-pub(crate) struct StoreFolder(pub(crate) PathBuf);
+pub(crate) struct StoreFolder {
+    pub(crate) path: PathBuf,
+    /// What it is in, and stays for as long.
+    pub(crate) scratch: Option<ScratchFolder>,
+}
+
+impl StoreFolder {
+    pub(crate) fn new(path: PathBuf, scratch: Option<ScratchFolder>) -> Self {
+        Self { path, scratch }
+    }
+}
 
 impl Drop for StoreFolder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::debug!(path = %self.0.display(), %error, "the files of a RocksDB were not removed");
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::debug!(path = %self.path.display(), %error, "the files of a RocksDB were not removed");
         }
     }
 }
@@ -116,9 +127,9 @@ impl Opened {
     ) -> Result<Self, rust_rocksdb::Error> {
         let descriptors: Vec<_> = families.iter().map(|family| family.descriptor(setup)).collect();
         let db = if descriptors.is_empty() {
-            Database::open(&setup.options, &folder.0)?
+            Database::open(&setup.options, &folder.path)?
         } else {
-            Database::open_cf_descriptors(&setup.options, &folder.0, descriptors)?
+            Database::open_cf_descriptors(&setup.options, &folder.path, descriptors)?
         };
         let families = families.into_iter().map(Some).collect();
         let tables = RwLock::new(Tables { families, ..Tables::default() });

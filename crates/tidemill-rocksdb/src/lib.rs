@@ -18,6 +18,7 @@ mod settings;
 mod snapshot;
 mod store;
 mod ttl_filter;
+mod view;
 
 pub use backend::{RocksDbStateBackend, RocksDbStateBackends};
 pub use error::RocksDbError;

@@ -66,7 +66,7 @@ pub(crate) fn open_base(
     source: &NativeSnapshot,
     owned: KeyGroupRange,
 ) -> Result<(Opened, Vec<RestoredTable>), StateError> {
-    link(source, &folder.0)?;
+    link(source, &folder.path)?;
     let inherited: HashMap<String, String> =
         source.files.iter().filter_map(|file| Some((file.name.clone(), file.shared_id.clone()?))).collect();
     let opened = Opened::open(setup, folder, families(source), inherited);
@@ -131,14 +131,14 @@ pub(crate) fn copy(
         path: workplace.to_path_buf(),
         reason: error.to_string(),
     })?;
-    let workplace = StoreFolder(workplace.to_path_buf());
-    link(source, &workplace.0)?;
+    let workplace = StoreFolder::new(workplace.to_path_buf(), None);
+    link(source, &workplace.path)?;
     let mut of_database = options::database(&setup.settings, None, false);
-    of_database.set_db_log_dir(&workplace.0);
+    of_database.set_db_log_dir(&workplace.path);
     // No filter: what has expired is for the state to judge.
     let descriptors =
         families(source).into_iter().map(|family| Family::new(family.name, false).descriptor(setup));
-    let from_db = Database::open_cf_descriptors_read_only(&of_database, &workplace.0, descriptors, false);
+    let from_db = Database::open_cf_descriptors_read_only(&of_database, &workplace.path, descriptors, false);
     let from_db = from_db.map_err(|error| unreadable(source, &error))?;
     for table in &source.tables {
         let same = |known: &&RestoredTable| {
@@ -163,7 +163,7 @@ pub(crate) fn copy(
         let mut rows = from_db.raw_iterator_cf_opt(&family, read);
         rows.seek(from);
         let target = opened.family(id)?;
-        let mut sink = Sink::new(opened, setup, &target, &workplace.0);
+        let mut sink = Sink::new(opened, setup, &target, &workplace.path);
         while let Some((key, value)) = rows.item() {
             sink.row(key, value)?;
             rows.next();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidemill_core::config::options::{
-    self, CompactionStyle, Compression, PredefinedOptions, RocksDbLogLevel,
+    self, CompactionStyle, Compression, PredefinedOptions, RocksDbLogLevel, TimerServiceFactory,
 };
 use tidemill_core::config::{
     AnyOption, BadValue, ConfigError, ConfigOption, Configuration, MemorySize, OptionType,
@@ -73,6 +73,10 @@ pub struct RocksDbSettings {
     pub open_files: i32,
     /// Where its files are; empty for the folders for temporary files.
     pub local_dirs: Vec<PathBuf>,
+    /// Where timers lie.
+    pub timer_service: TimerServiceFactory,
+    /// How many timers are in memory for each key group, where the others are in RocksDB.
+    pub timer_cache_size: u32,
     /// What it writes into its log.
     pub log_level: RocksDbLogLevel,
     /// Where its log is; `None` for beside its files.
@@ -188,6 +192,8 @@ impl RocksDbSettings {
                 .get_optional(&options::ROCKSDB_LOCAL_DIR)?
                 .map(|text| options::folders(&text))
                 .unwrap_or_default(),
+            timer_service: configuration.get(&options::ROCKSDB_TIMER_SERVICE)?,
+            timer_cache_size: configuration.get(&options::ROCKSDB_TIMER_CACHE_SIZE)?,
             log_level: configuration.get(&options::ROCKSDB_LOG_LEVEL)?,
             log_dir: configuration.get_optional(&options::ROCKSDB_LOG_DIR)?.map(PathBuf::from),
             log_size: bytes(&options::ROCKSDB_LOG_SIZE, None)?,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rust_rocksdb::checkpoint::Checkpoint;
 use rust_rocksdb::{ErrorKind, FlushOptions};
+use tidemill_core::ScratchFolder;
 use tidemill_state::{NativeFile, NativeFiles, NativeFolder, StateError};
 
 use crate::database::Opened;
@@ -24,11 +25,12 @@ fn is_table(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "sst")
 }
 
-/// Writes what is in memory to disk and links all files into `folder`, which must not exist.
+/// Writes what is in memory to disk and links all files into `folder`, which must not exist and may be in `scratch`.
 pub(crate) fn checkpoint(
     opened: &Opened,
     store_id: &str,
     folder: PathBuf,
+    scratch: Option<ScratchFolder>,
 ) -> Result<NativeFiles, StateError> {
     // All tables at once, by all threads; making the checkpoint waits for them.
     let mut at_once = FlushOptions::default();
@@ -42,7 +44,7 @@ pub(crate) fn checkpoint(
             }
         }
     }
-    let folder = NativeFolder::temporary(folder);
+    let folder = NativeFolder::temporary_in(scratch, folder);
     let made = Checkpoint::new(&opened.db).and_then(|checkpoint| checkpoint.create_checkpoint(folder.path()));
     made.map_err(|error| failed("link the files of a RocksDB", &error))?;
     let unlisted = |error: std::io::Error| StateError::NativeFile {

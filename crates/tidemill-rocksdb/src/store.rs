@@ -10,10 +10,10 @@ use rust_rocksdb::{
     BottommostLevelCompaction, CompactOptions, Error, ErrorKind, ReadOptions, WriteBatch as Batch,
     WriteOptions,
 };
-use tidemill_core::KeyGroupRange;
+use tidemill_core::{KeyGroupRange, ScratchFolder};
 use tidemill_state::{
     NativeFiles, NativeMetrics, NativeSnapshot, NativeStore, OrderedStore, RestoredTable, RowFilter, RowKeys,
-    StateError, TableId, Write, WriteBatch,
+    StateError, TableId, TableView, Write, WriteBatch,
 };
 
 use crate::bulk;
@@ -24,15 +24,13 @@ use crate::metrics::RocksDbMetrics;
 use crate::restore;
 use crate::settings::RocksDbSettings;
 use crate::snapshot::{self, new_store_id};
+use crate::view::{SCAN_AHEAD, View};
 
 /// The name of the backend, which snapshots say as well.
 pub(crate) const NAME: &str = "rocksdb";
 
 /// With so many files that are not merged yet RocksDB slows down writes (`level0_slowdown_writes_trigger`), and no files are added.
 const FILES_AT_MOST: u64 = 20;
-
-/// How many bytes are read at once when a whole table is gone through.
-const SCAN_AHEAD: usize = 2 << 20;
 
 /// The rows of one operator subtask: a column family for each state.
 ///
@@ -86,7 +84,16 @@ impl RocksDbStore {
         settings: &RocksDbSettings,
         memory: Option<&SlotMemory>,
     ) -> Result<Self, StateError> {
-        let path = path.into();
+        Self::prepare_in(None, path.into(), settings, memory)
+    }
+
+    /// As [`prepare`](Self::prepare), in a folder that stays for as long as this.
+    pub(crate) fn prepare_in(
+        scratch: Option<ScratchFolder>,
+        path: PathBuf,
+        settings: &RocksDbSettings,
+        memory: Option<&SlotMemory>,
+    ) -> Result<Self, StateError> {
         let folder =
             |error: std::io::Error| RocksDbError::Folder { path: path.clone(), reason: error.to_string() };
         if let Some(parent) = path.parent() {
@@ -94,7 +101,7 @@ impl RocksDbStore {
         }
         // Not one that is there: its rows would be taken for this subtask's.
         fs::create_dir(&path).map_err(folder)?;
-        let folder = Arc::new(StoreFolder(path));
+        let folder = Arc::new(StoreFolder::new(path, scratch));
         let setup = Arc::new(Setup::new(settings, memory)?);
         let mut writes = WriteOptions::default();
         writes.disable_wal(true);
@@ -104,7 +111,7 @@ impl RocksDbStore {
 
     /// The folder of its files.
     pub fn path(&self) -> &Path {
-        &self.folder.0
+        &self.folder.path
     }
 
     /// The memory that it shares with others of the slot.
@@ -157,7 +164,7 @@ impl RocksDbStore {
     }
 
     #[inline]
-    fn opened(&self) -> Result<&Opened, StateError> {
+    fn opened(&self) -> Result<&Arc<Opened>, StateError> {
         match self.opened.get() {
             Some(opened) => Ok(opened),
             None => self.open_with(|| {
@@ -168,7 +175,10 @@ impl RocksDbStore {
     }
 
     /// Opens it as `open` does, unless it is open.
-    fn open_with(&self, open: impl FnOnce() -> Result<Opened, StateError>) -> Result<&Opened, StateError> {
+    fn open_with(
+        &self,
+        open: impl FnOnce() -> Result<Opened, StateError>,
+    ) -> Result<&Arc<Opened>, StateError> {
         let _alone = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if self.opened.get().is_none() {
             let opened = Arc::new(open()?);
@@ -180,9 +190,9 @@ impl RocksDbStore {
     /// A path beside the folder of its files, so on the same disk.
     fn beside(&self, what: &str) -> PathBuf {
         let number = self.beside.fetch_add(1, Ordering::Relaxed);
-        let mut name = self.folder.0.file_name().unwrap_or_default().to_owned();
+        let mut name = self.folder.path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{what}-{number}"));
-        self.folder.0.with_file_name(name)
+        self.folder.path.with_file_name(name)
     }
 }
 
@@ -196,7 +206,8 @@ impl NativeStore for RocksDbStore {
     }
 
     fn checkpoint(&self) -> Result<NativeFiles, StateError> {
-        snapshot::checkpoint(self.opened()?, &self.id, self.beside("checkpoint"))
+        let scratch = self.folder.scratch.clone();
+        snapshot::checkpoint(self.opened()?, &self.id, self.beside("checkpoint"), scratch)
     }
 
     fn restore(
@@ -241,6 +252,10 @@ impl NativeStore for RocksDbStore {
 impl OrderedStore for RocksDbStore {
     fn open_table(&self, state: &str) -> Result<TableId, StateError> {
         self.opened()?.open_table(state)
+    }
+
+    fn view(&self, table: TableId) -> Result<Option<Box<dyn TableView>>, StateError> {
+        Ok(Some(Box::new(View::of(self.opened()?, table)?)))
     }
 
     fn native(&self) -> Option<&dyn NativeStore> {

@@ -75,6 +75,22 @@ impl WatermarkValve {
         self.last
     }
 
+    /// What a channel has reached, unless it is idle, has ended, or is at its beginning.
+    ///
+    /// ```
+    /// use tidemill_core::Watermark;
+    /// use tidemill_runtime::valve::WatermarkValve;
+    ///
+    /// let mut valve = WatermarkValve::new(2);
+    /// valve.watermark(0, Watermark(50));
+    /// assert_eq!((valve.reached(0), valve.reached(1)), (Some(Watermark(50)), None));
+    /// ```
+    pub fn reached(&self, channel: usize) -> Option<Watermark> {
+        let channel = self.channels.get(channel)?;
+        let counts = !channel.idle && !channel.has_ended() && channel.watermark > Watermark::MIN;
+        counts.then_some(channel.watermark)
+    }
+
     /// Whether all channels are idle.
     ///
     /// ```

@@ -1,11 +1,14 @@
 //! Compressed snapshots: a mark, then a Snappy frame, whose blocks have checksums of their own.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use crate::error::StateError;
 
 /// No snapshot begins so that is not compressed.
 const MAGIC: &[u8; 4] = b"TMSC";
+
+/// The length of that mark.
+pub(crate) const MARK: usize = MAGIC.len();
 
 /// How much larger than its frame something may be: Snappy repeats at most 64 bytes by three.
 const MAX_RATIO: u64 = 32;
@@ -25,17 +28,57 @@ pub(crate) fn compress(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Compresses what `write` writes on its way to `out`.
+pub(crate) fn compress_into(
+    mut out: &mut dyn Write,
+    failed: &dyn Fn(&io::Error) -> StateError,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), StateError>,
+) -> Result<(), StateError> {
+    out.write_all(MAGIC).map_err(|error| failed(&error))?;
+    let mut frame = snap::write::FrameEncoder::new(&mut out);
+    write(&mut frame)?;
+    frame.flush().map_err(|error| failed(&error))
+}
+
+/// Whether what begins so was compressed.
+pub(crate) fn is_compressed(start: &[u8]) -> bool {
+    start.starts_with(MAGIC)
+}
+
 /// What was compressed; `None` when it was not.
 pub(crate) fn expand(bytes: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
     let Some(frame) = bytes.strip_prefix(MAGIC) else { return Ok(None) };
-    let most = frame.len() as u64 * MAX_RATIO + 64;
     let mut expanded = Vec::with_capacity(frame.len() * 2);
-    let read = snap::read::FrameDecoder::new(frame).take(most + 1).read_to_end(&mut expanded);
+    expand_into(frame, bytes.len() as u64, &mut |piece| {
+        expanded.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(Some(expanded))
+}
+
+/// Expands a frame of at most so many bytes, which follows the mark, piece by piece. Returns how many bytes it was.
+pub(crate) fn expand_into(
+    frame: impl Read,
+    length: u64,
+    put: &mut dyn FnMut(&[u8]) -> Result<(), StateError>,
+) -> Result<u64, StateError> {
+    let most = length * MAX_RATIO + 64;
     let damaged = |what: String| Err(StateError::Snapshot(what));
-    match read {
-        Ok(length) if length as u64 > most => damaged("it is larger than compression can make it".to_owned()),
-        Ok(_) => Ok(Some(expanded)),
-        Err(error) => damaged(format!("it cannot be decompressed: {error}")),
+    let mut reader = snap::read::FrameDecoder::new(frame);
+    let mut piece = vec![0; 64 << 10];
+    let mut expanded = 0;
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return Ok(expanded),
+            Ok(count) => {
+                expanded += count as u64;
+                if expanded > most {
+                    return damaged("it is larger than compression can make it".to_owned());
+                }
+                put(&piece[..count])?;
+            }
+            Err(error) => return damaged(format!("it cannot be decompressed: {error}")),
+        }
     }
 }
 

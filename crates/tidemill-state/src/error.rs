@@ -197,6 +197,16 @@ pub enum StateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file in which a part of a snapshot lies while it is needed cannot be used.
+    #[error("a temporary file of a snapshot of state: failed to {action} {}: {reason}; 'io.tmp.dirs' says where these files go", path.display())]
+    Spill {
+        /// What was being done.
+        action: &'static str,
+        /// The file, or the folder that it was to be in.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
     /// A time to live that is no time.
     #[error("the time to live of the state '{name}' is {millis} ms; it must be at least 1 ms")]
     InvalidTtl {
@@ -250,6 +260,7 @@ impl Classified for StateError {
             StateError::MaxParallelism { .. } => "TM-STATE-MAX-PARALLELISM",
             StateError::NativeBackend { .. } => "TM-STATE-NATIVE-BACKEND",
             StateError::NativeFile { .. } => "TM-STATE-NATIVE-FILE",
+            StateError::Spill { .. } => "TM-STATE-SPILL",
             StateError::InvalidTtl { .. } => "TM-STATE-INVALID-TTL",
             StateError::Backend { code, .. } => code,
             StateError::Store { .. } => "TM-STATE-STORE",
@@ -275,6 +286,7 @@ impl Classified for StateError {
             | StateError::Decode { .. }
             | StateError::Migrate { .. }
             | StateError::NativeFile { .. }
+            | StateError::Spill { .. }
             | StateError::Store { .. } => Fault::External,
             StateError::WrongHandle { .. }
             | StateError::WrongKeyGroup { .. }

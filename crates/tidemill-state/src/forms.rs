@@ -61,6 +61,10 @@ macro_rules! forms {
                 on_form!(self, table => table.snapshot(out))
             }
 
+            fn is_stored(&self) -> bool {
+                on_form!(self, table => table.is_stored())
+            }
+
             fn freeze(&mut self, snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
                 on_form!(self, table => table.freeze(snapshot))
             }

@@ -390,7 +390,7 @@ impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for HeapMaps<K, N, UK, UV> {
 }
 
 /// Before each row of a map, which may itself take no bytes.
-pub(crate) const ROW: u8 = 1;
+const ROW: u8 = 1;
 
 /// Writes one row of a map.
 pub(crate) fn put_row<UK: Data, UV: Data>(
@@ -403,6 +403,13 @@ pub(crate) fn put_row<UK: Data, UV: Data>(
     user_key.encode(out);
     put_stamp(out, stamp);
     value.encode(out);
+}
+
+/// As [`put_row`], of a user key, and a stamp and value, that are encoded already.
+pub(crate) fn put_raw_row(out: &mut Vec<u8>, user_key: &[u8], stamp_and_value: &[u8]) {
+    out.push(ROW);
+    out.extend_from_slice(user_key);
+    out.extend_from_slice(stamp_and_value);
 }
 
 /// Reads what [`put_row`] wrote.

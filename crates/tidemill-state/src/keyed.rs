@@ -20,12 +20,13 @@ use crate::function::{AggregateFunction, ReduceFunction};
 use crate::keyed_native::NativeParts;
 use crate::list_state::ListState;
 use crate::map_state::MapState;
-use crate::migrate::StateMigration;
 use crate::parts::Parts;
 use crate::reducing_state::{AggregatingState, ReducingState};
+use crate::restore::restore_into;
 use crate::snapshot::{KeyedSnapshot, StateKind, StateListener, StateSchema, SubtaskSnapshot, check_owned};
-use crate::store::{StateBackend, Storage, SubtaskContext};
+use crate::store::{StateBackend, Storage, SubtaskContext, TimerPlacement};
 use crate::table::{AnyState, Registered, Scope, Table};
+use crate::timer_store::is_taken;
 use crate::timers::{TimerService, Timers};
 use crate::ttl::Ttl;
 use crate::value_state::ValueState;
@@ -95,9 +96,9 @@ impl<K: Key> KeyedStateBackend<K> {
     /// # Errors
     /// When the storage cannot be opened.
     pub fn open(backend: &dyn StateBackend, subtask: SubtaskContext) -> Result<Self, StateError> {
-        let storage = Arc::new(backend.open(&subtask)?);
+        let (storage, timers) = (Arc::new(backend.open(&subtask)?), backend.timers(&subtask));
         let SubtaskContext { key_groups, max_parallelism, clock, budget, .. } = subtask;
-        Ok(Self::with_scope(Scope { owned: key_groups, max_parallelism, clock, budget, storage }))
+        Ok(Self::with_scope(Scope { owned: key_groups, max_parallelism, clock, budget, storage, timers }))
     }
 
     /// An empty backend in memory for the subtask that owns `key_groups` of `max_parallelism` key groups. State
@@ -120,8 +121,8 @@ impl<K: Key> KeyedStateBackend<K> {
         clock: Arc<dyn Clock>,
         budget: MemoryBudget,
     ) -> Self {
-        let storage = Arc::new(Storage::Heap);
-        Self::with_scope(Scope { owned: key_groups, max_parallelism, clock, budget, storage })
+        let (storage, timers) = (Arc::new(Storage::Heap), TimerPlacement::Heap);
+        Self::with_scope(Scope { owned: key_groups, max_parallelism, clock, budget, storage, timers })
     }
 
     fn with_scope(scope: Scope) -> Self {
@@ -461,8 +462,9 @@ impl<K: Key> KeyedStateBackend<K> {
     /// use tidemill_state::{TimeDomain, Timers};
     ///
     /// let timers: Timers = backend.register_timers("timers")?;
-    /// assert!(timers.register(&mut backend, TimeDomain::Event, 1_000, &())?);
-    /// assert!(!timers.register(&mut backend, TimeDomain::Event, 1_000, &())?, "it is there already");
+    /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+    /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?; // it is there already
+    /// assert_eq!(timers.service(&mut backend)?.len(TimeDomain::Event)?, 1);
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     ///
@@ -496,13 +498,17 @@ impl<K: Key> KeyedStateBackend<K> {
         if let Some(listener) = &self.listener {
             listener.declared(&id.1, &schema.types)?;
         }
-        if schema.kind != StateKind::Timers {
-            self.adopt_native(&id.1, &schema, stamped)?;
+        if self.scope.storage.store().is_some() && is_taken(schema.kind, &id.1) {
+            let (first, second) = ("the timers of some name".to_owned(), schema.to_string());
+            return Err(StateError::DeclaredDifferently { name: id.1, first, second });
         }
+        let in_store = schema.kind != StateKind::Timers || self.scope.timers != TimerPlacement::Heap;
+        let adopted = in_store && self.adopt_native(&id.1, &schema, stamped)?;
         let mut state = make(&id.1, self.scope.clone())?;
-        if schema.kind != StateKind::Timers {
-            self.finish_native(&id.1, &schema, &mut state.table)?;
+        if adopted {
+            state.table.adopt()?;
         }
+        self.finish_native(&id.1, &schema, &mut state.table)?;
         if let Some(restored) = self.restored.get(&id) {
             restore_into(&mut state.table, &schema, restored)?;
             self.restored.remove(&id);
@@ -681,24 +687,4 @@ fn schema<K: Data, N: Data>(
     let types =
         [SerializerSnapshot::of::<K>(), SerializerSnapshot::of::<N>()].into_iter().chain(held).collect();
     StateSchema { kind, types }
-}
-
-fn restore_into<K: 'static>(
-    table: &mut dyn Table<K>,
-    declared: &StateSchema,
-    restored: &Parts,
-) -> Result<(), StateError> {
-    for part in restored.iter() {
-        let migration = StateMigration::of(&part.name, &part.schema, declared)?;
-        for (group, bytes) in &part.groups {
-            match &migration {
-                None => table.restore_group(*group, bytes, part.stamped)?,
-                Some(migration) => {
-                    let migrated = migration.group(&part.name, bytes, part.stamped)?;
-                    table.restore_group(*group, &migrated, part.stamped)?;
-                }
-            }
-        }
-    }
-    table.finish_restore()
 }

@@ -1,25 +1,28 @@
 //! Native snapshots of a [`KeyedStateBackend`], and what it takes over from them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::key_group;
 use tidemill_serialization::{Input, Key};
 
 use crate::error::StateError;
+use crate::frozen_rows::LiveTable;
 use crate::keyed::KeyedStateBackend;
 use crate::migrate::StateMigration;
 use crate::native::{NativeSnapshot, NativeTable};
-use crate::native_rows::RowReader;
+use crate::native_rows::{FrozenPart, RowReader};
 use crate::native_store::{NativeMetrics, NativeStore, RestoredTable};
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::{KeyedSnapshot, StateKind, StateSchema, SubtaskSnapshot};
 use crate::store::OrderedStore;
 use crate::table::Table;
+use crate::timer_store::{key_of, table_name};
 
 /// How many rows of a table are looked at to find out whether keys still go where they went.
 const SAMPLE: usize = 8;
 
-/// What was restored as tables and not yet asked for, by state.
+/// What was restored as tables and not yet asked for, by what the store is to call the table of the state.
 pub(crate) type NativeParts = BTreeMap<String, Vec<RestoredTable>>;
 
 impl<K: Key> KeyedStateBackend<K> {
@@ -31,7 +34,7 @@ impl<K: Key> KeyedStateBackend<K> {
 
     /// All states and timers as they are now; those that lie in a store that can do it as its files, of which most are in
     /// earlier snapshots, too. The others are canonical, as in [`snapshot`](Self::snapshot), so that in memory both are the
-    /// same. Timers always are, and what was restored from a canonical snapshot and not declared since.
+    /// same. So are timers in memory, and what was restored from a canonical snapshot and not declared since.
     ///
     /// This takes about as long as writing what the store has in memory to disk; it does not depend on how much there is.
     ///
@@ -73,17 +76,22 @@ impl<K: Key> KeyedStateBackend<K> {
         // The files are to have what is only in a cache so far.
         self.flush()?;
         for entry in self.states.iter_mut().filter(|entry| entry.schema.kind == StateKind::Timers) {
-            entry.begin_snapshot(&self.scope, &mut snapshot)?;
+            entry.begin_snapshot(&self.scope, &mut snapshot, false)?;
         }
-        self.add_restored(&mut snapshot);
+        self.add_restored(&mut snapshot)?;
         let Some((store, native)) = self.native_store() else { return Ok(snapshot) };
         let mut tables = Vec::new();
-        for entry in self.states.iter().filter(|entry| entry.schema.kind != StateKind::Timers) {
+        for entry in &self.states {
+            let table = match (entry.schema.kind, entry.state.table_ref().rows()) {
+                (StateKind::Timers, None) => continue,
+                (_, Some(table)) => table,
+                (_, None) => store.open_table(&entry.name)?,
+            };
             tables.push(NativeTable {
                 state: entry.name.clone(),
                 schema: entry.schema.clone(),
                 stamped: entry.state.table_ref().is_stamped(),
-                family: native.family(store.open_table(&entry.name)?)?,
+                family: native.family(table)?,
             });
         }
         for part in self.native.values().flatten() {
@@ -129,17 +137,54 @@ impl<K: Key> KeyedStateBackend<K> {
     pub(crate) fn add_native_parts(&self, snapshot: &mut SubtaskSnapshot) -> Result<(), StateError> {
         let Some((store, _)) = self.native_store() else { return Ok(()) };
         for part in self.native.values().flatten() {
-            let reader = RowReader::new(store, part);
-            let mut groups = Vec::new();
-            for group in self.scope.owned.iter() {
-                let bytes = reader.group(group)?;
-                if !bytes.is_empty() {
-                    groups.push((group, bytes));
-                }
-            }
-            let (name, schema) = (part.state.clone(), part.schema.clone());
-            snapshot.keyed.push(KeyedSnapshot { name, schema, stamped: part.stamped, groups });
+            self.add_native_part(store, part, snapshot)?;
         }
+        Ok(())
+    }
+
+    fn add_native_part(
+        &self,
+        store: &dyn OrderedStore,
+        part: &RestoredTable,
+        snapshot: &mut SubtaskSnapshot,
+    ) -> Result<(), StateError> {
+        let rows = LiveTable { store, table: part.table };
+        let reader = RowReader::new(&rows, part);
+        let mut groups = Vec::new();
+        for group in self.scope.owned.iter() {
+            let bytes = reader.group(group)?;
+            if !bytes.is_empty() {
+                groups.push((group, bytes.into()));
+            }
+        }
+        let (name, schema) = (part.state.clone(), part.schema.clone());
+        let timers = schema.kind == StateKind::Timers;
+        let states = if timers { &mut snapshot.timers } else { &mut snapshot.keyed };
+        states.push(KeyedSnapshot { name, schema, stamped: part.stamped, groups });
+        Ok(())
+    }
+
+    /// As [`add_native_parts`](Self::add_native_parts), but that they are encoded beside the task; not timers, which are to be joined with
+    /// those that were restored from memory.
+    pub(crate) fn begin_native_parts(&self, snapshot: &mut SubtaskSnapshot) -> Result<(), StateError> {
+        let Some((store, _)) = self.native_store() else { return Ok(()) };
+        let mut frozen = Vec::new();
+        let states = self.native.values().flatten().filter(|part| part.schema.kind != StateKind::Timers);
+        for table in states {
+            let Some(rows) = store.view(table.table)? else { return self.add_native_parts(snapshot) };
+            let (owned, table) = (self.scope.owned, table.clone());
+            let (name, schema, stamped) = (table.state.clone(), table.schema.clone(), table.stamped);
+            let groups = (owned, self.scope.max_parallelism);
+            let part = |_: &Weak<PendingState>| {
+                Some(Box::new(FrozenPart { rows, table, owned }) as Box<dyn FrozenTable>)
+            };
+            frozen.extend(PendingState::of(&name, &schema, stamped, groups, part));
+        }
+        let is_timers = |part: &&RestoredTable| part.schema.kind == StateKind::Timers;
+        for part in self.native.values().flatten().filter(is_timers) {
+            self.add_native_part(store, part, snapshot)?;
+        }
+        snapshot.pending.keyed.extend(frozen);
         Ok(())
     }
 
@@ -170,8 +215,10 @@ impl<K: Key> KeyedStateBackend<K> {
         for state in snapshots.iter().flat_map(|snapshot| &snapshot.keyed) {
             let twice = |group| {
                 let of = |source: &&NativeSnapshot| source.key_groups.contains(group);
-                let holds =
-                    |source: &NativeSnapshot| source.tables.iter().any(|table| table.state == state.name);
+                // Timers are not among these.
+                let same =
+                    |table: &NativeTable| table.state == state.name && table.schema.kind != StateKind::Timers;
+                let holds = |source: &NativeSnapshot| source.tables.iter().any(same);
                 sources.iter().any(|source| of(source) && holds(source))
             };
             if let Some((group, _)) =
@@ -183,30 +230,31 @@ impl<K: Key> KeyedStateBackend<K> {
             }
         }
         for part in native.restore(&sources, owned)? {
-            self.native.entry(part.state.clone()).or_default().push(part);
+            self.native.entry(table_name(part.schema.kind, &part.state)).or_default().push(part);
         }
         for entry in &mut self.states {
-            if let Some(parts) = self.native.get(&entry.name)
+            let table_name = table_name(entry.schema.kind, &entry.name);
+            if let Some(parts) = self.native.get(&table_name)
                 && let Some(store) = self.scope.storage.store()
-                && entry.schema.kind != StateKind::Timers
             {
                 read_parts(&self.scope, store, parts, entry.state.table(), &entry.schema)?;
-                self.native.remove(&entry.name);
+                self.native.remove(&table_name);
             }
         }
         Ok(())
     }
 
     /// Makes the restored table of a state that is about to be declared its table, when its rows are read as they are. The
-    /// others that it has are left to [`finish_native`](Self::finish_native).
+    /// others that it has are left to [`finish_native`](Self::finish_native). Answers whether there was such a table.
     pub(crate) fn adopt_native(
         &mut self,
         name: &str,
         schema: &StateSchema,
         stamped: bool,
-    ) -> Result<(), StateError> {
-        let Some(parts) = self.native.get(name) else { return Ok(()) };
-        let Some((store, native)) = self.native_store() else { return Ok(()) };
+    ) -> Result<bool, StateError> {
+        let table_name = table_name(schema.kind, name);
+        let Some(parts) = self.native.get(&table_name) else { return Ok(false) };
+        let Some((store, native)) = self.native_store() else { return Ok(false) };
         let mut fitting = None;
         for (place, part) in parts.iter().enumerate() {
             // Of all of them, before anything is changed.
@@ -215,13 +263,13 @@ impl<K: Key> KeyedStateBackend<K> {
                 fitting = Some(place);
             }
         }
-        let Some(place) = fitting else { return Ok(()) };
+        let Some(place) = fitting else { return Ok(false) };
         self.check_routing(store, &parts[place])?;
-        native.bind(parts[place].table, name)?;
-        if let Some(parts) = self.native.get_mut(name) {
+        native.bind(parts[place].table, &table_name)?;
+        if let Some(parts) = self.native.get_mut(&table_name) {
             parts.remove(place);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Looks at some keys: rows that are taken over as they are would not be found under another routing hash.
@@ -231,7 +279,11 @@ impl<K: Key> KeyedStateBackend<K> {
         store.scan(part.table, &[], None, &mut |row_key, _| {
             seen += 1;
             let mut input = Input::new(row_key);
-            if let Ok(stored) = input.array("key group of a row").map(u16::from_be_bytes)
+            let stored = input.array("key group of a row").map(u16::from_be_bytes);
+            if part.schema.kind == StateKind::Timers {
+                input = Input::new(key_of(row_key));
+            }
+            if let Ok(stored) = stored
                 && let Ok(key) = K::decode(&mut input)
             {
                 let now = key_group::key_group(key.routing_hash(), self.scope.max_parallelism);
@@ -252,11 +304,12 @@ impl<K: Key> KeyedStateBackend<K> {
         schema: &StateSchema,
         table: &mut dyn Table<K>,
     ) -> Result<(), StateError> {
-        if let Some(parts) = self.native.get(name)
+        let table_name = table_name(schema.kind, name);
+        if let Some(parts) = self.native.get(&table_name)
             && let Some(store) = self.scope.storage.store()
         {
             read_parts(&self.scope, store, parts, table, schema)?;
-            self.native.remove(name);
+            self.native.remove(&table_name);
         }
         Ok(())
     }
@@ -272,7 +325,8 @@ fn read_parts<K: 'static>(
 ) -> Result<(), StateError> {
     for part in parts {
         let migration = StateMigration::of(&part.state, &part.schema, declared)?;
-        let reader = RowReader::new(store, part);
+        let rows = LiveTable { store, table: part.table };
+        let reader = RowReader::new(&rows, part);
         for group in scope.owned.iter() {
             let mut bytes = reader.group(group)?;
             if bytes.is_empty() {

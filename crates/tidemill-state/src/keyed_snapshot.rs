@@ -10,20 +10,23 @@ use crate::pending::PendingState;
 use crate::snapshot::{KeyedSnapshot, StateKind, SubtaskSnapshot};
 use crate::table::Scope;
 
-/// States of fewer bytes are encoded as soon as a snapshot of them is taken.
+/// States in memory of fewer bytes are encoded as soon as a snapshot of them is taken.
 const FROZEN: usize = 64 * 1024;
 
 impl<K: 'static> Entry<K> {
-    /// Leaves what is in it now to a snapshot, or encodes it where that is not worth it or not possible.
+    /// Leaves what is in it now to a snapshot, or encodes it where that is not worth it or not possible. Without `rows`, what it
+    /// has in a table beside memory is left out: the snapshot has the table.
     pub(crate) fn begin_snapshot(
         &mut self,
         scope: &Scope,
         snapshot: &mut SubtaskSnapshot,
+        rows: bool,
     ) -> Result<(), StateError> {
         let timers = self.schema.kind == StateKind::Timers;
         let groups = (scope.owned, scope.max_parallelism);
         let table = self.state.table();
-        if table.bytes() >= FROZEN {
+        let is_frozen = table.is_stored() || table.bytes() >= FROZEN;
+        if is_frozen && !(rows && table.has_rows()) {
             let stamped = table.is_stamped();
             let freeze = |pending: &Weak<PendingState>| table.freeze(pending);
             if let Some(state) = PendingState::of(&self.name, &self.schema, stamped, groups, freeze) {
@@ -32,16 +35,16 @@ impl<K: 'static> Entry<K> {
                 return Ok(());
             }
         }
-        let state = self.snapshot(scope)?;
+        let state = self.snapshot(scope, rows)?;
         if timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state);
         Ok(())
     }
 
-    /// All that is in it now.
-    pub(crate) fn snapshot(&mut self, scope: &Scope) -> Result<KeyedSnapshot, StateError> {
+    /// All that is in it now, also what it has in a table beside memory if `rows` says so.
+    pub(crate) fn snapshot(&mut self, scope: &Scope, rows: bool) -> Result<KeyedSnapshot, StateError> {
         let mut writer = scope.writer();
         let table = self.state.table();
-        table.snapshot(&mut writer)?;
+        if rows { table.snapshot(&mut writer) } else { table.snapshot_memory(&mut writer) }?;
         Ok(KeyedSnapshot {
             name: self.name.clone(),
             schema: self.schema.clone(),
@@ -76,37 +79,59 @@ impl<K: Key> KeyedStateBackend<K> {
         let mut snapshot =
             SubtaskSnapshot { max_parallelism: self.scope.max_parallelism, ..Default::default() };
         for entry in &mut self.states {
-            let state = entry.snapshot(&self.scope)?;
+            let state = entry.snapshot(&self.scope, true)?;
             let timers = state.schema.kind == StateKind::Timers;
             if timers { &mut snapshot.timers } else { &mut snapshot.keyed }.push(state);
         }
         self.add_native_parts(&mut snapshot)?;
-        self.add_restored(&mut snapshot);
+        self.add_restored(&mut snapshot)?;
         Ok(snapshot)
     }
 
     /// Begins a snapshot: the same as [`snapshot`](Self::snapshot) once it is [completed](SubtaskSnapshot::complete), which may
-    /// be done on another thread while states are changed. This takes no longer for more state in memory; what is accessed until
-    /// the snapshot is complete, or dropped, is copied first, and the copies are counted as state is. States in a store are
-    /// encoded at once; so are states in memory when less than a sixteenth of it is left, or when an earlier snapshot is not
-    /// complete yet.
+    /// be done on another thread while states are changed. This takes no longer for more state, but for timers.
+    ///
+    /// What is accessed of states in memory until the snapshot is complete, or dropped, is copied first, and the copies are counted as
+    /// state is; they are encoded at once when less than a sixteenth of it is left, or when an earlier snapshot is not complete yet.
+    /// States in a store are written to it as far as they are only in a cache, and read from a [view](crate::TableView) of it; where
+    /// it has none, they are encoded at once. So are timers of which some are in a store.
     ///
     /// # Errors
     /// As [`snapshot`](Self::snapshot).
     pub fn begin_snapshot(&mut self) -> Result<SubtaskSnapshot, StateError> {
         let mut snapshot =
             SubtaskSnapshot { max_parallelism: self.scope.max_parallelism, ..Default::default() };
-        self.states.iter_mut().try_for_each(|entry| entry.begin_snapshot(&self.scope, &mut snapshot))?;
-        self.add_native_parts(&mut snapshot)?;
-        self.add_restored(&mut snapshot);
+        let scope = &self.scope;
+        self.states.iter_mut().try_for_each(|entry| entry.begin_snapshot(scope, &mut snapshot, true))?;
+        self.begin_native_parts(&mut snapshot)?;
+        self.add_restored(&mut snapshot)?;
         Ok(snapshot)
     }
 
     /// Adds what was restored as bytes and not asked for since, and puts all in order.
-    pub(crate) fn add_restored(&self, snapshot: &mut SubtaskSnapshot) {
+    pub(crate) fn add_restored(&self, snapshot: &mut SubtaskSnapshot) -> Result<(), StateError> {
         for ((timers, _), parts) in &self.restored {
             if *timers { &mut snapshot.timers } else { &mut snapshot.keyed }.extend(parts.iter().cloned());
         }
         snapshot.sort();
+        join_timers(&mut snapshot.timers)
     }
+}
+
+/// Joins what of the same timers was restored from memory and from a table, so that each key group is in one place.
+fn join_timers(timers: &mut Vec<KeyedSnapshot>) -> Result<(), StateError> {
+    for state in std::mem::take(timers) {
+        let same = |known: &&mut KeyedSnapshot| known.name == state.name && known.schema == state.schema;
+        let Some(known) = timers.iter_mut().find(same) else {
+            timers.push(state);
+            continue;
+        };
+        for (group, bytes) in state.groups {
+            match known.groups.binary_search_by_key(&group, |(group, _)| *group) {
+                Ok(place) => known.groups[place].1.append(&bytes)?,
+                Err(place) => known.groups.insert(place, (group, bytes)),
+            }
+        }
+    }
+    Ok(())
 }

@@ -40,11 +40,14 @@ mod cache_table;
 mod clock;
 mod codec;
 mod compression;
+mod container;
 mod cow;
 mod descriptor;
 mod error;
 mod forms;
+mod frozen_rows;
 mod function;
+mod group_writer;
 mod heap;
 mod heap_cells;
 mod heap_lists;
@@ -64,8 +67,10 @@ mod parts;
 mod pending;
 mod redistribute;
 mod reducing_state;
+mod restore;
 mod row_filter;
 mod snapshot;
+mod spill;
 mod store;
 mod stored;
 mod stored_lists;
@@ -74,6 +79,8 @@ mod stored_values;
 mod table;
 mod timer_bucket;
 mod timer_queues;
+mod timer_spill;
+mod timer_store;
 mod timers;
 mod ttl;
 mod value_state;
@@ -102,9 +109,10 @@ pub use snapshot::{
     KeyedSnapshot, OperatorSnapshot, OperatorStateMode, StateKind, StateListener, StateSchema,
     SubtaskSnapshot,
 };
+pub use spill::{GroupBytes, Spill, TemporaryFile};
 pub use store::{
     HashMapStateBackend, OrderedStore, RowKeys, StateBackend, StateBackendFactory, Storage, SubtaskContext,
-    TableId, Write, WriteBatch,
+    TableId, TableView, TimerPlacement, Write, WriteBatch,
 };
 pub use timers::{TimeDomain, Timer, TimerService, Timers};
 pub use ttl::{StateTtlConfig, TtlUpdate, TtlVisibility};

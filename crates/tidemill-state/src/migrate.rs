@@ -89,6 +89,25 @@ impl StateMigration {
         Ok(changed.then(|| Self { kind, key, namespace, held: migrations.collect() }))
     }
 
+    /// One that changes nothing, and so finds out where entries end.
+    pub(crate) fn unchanged(schema: &StateSchema) -> Option<Self> {
+        let mut types = schema.types.iter().map(|serializer| Migration::unchanged(&serializer.schema));
+        let (key, namespace) = (types.next()?, types.next()?);
+        Some(Self { kind: schema.kind, key, namespace, held: types.collect() })
+    }
+
+    /// How many bytes the entries take that are there as a whole.
+    pub(crate) fn whole(&self, bytes: &[u8], stamped: bool) -> usize {
+        let mut input = Input::new(bytes);
+        let mut passed = Vec::new();
+        let mut whole = 0;
+        while input.remaining() > 0 && self.entry(&mut input, stamped, &mut passed).is_ok() {
+            whole = bytes.len() - input.remaining();
+            passed.clear();
+        }
+        whole
+    }
+
     /// The entries of one key group.
     pub(crate) fn group(&self, name: &str, bytes: &[u8], stamped: bool) -> Result<Vec<u8>, StateError> {
         let mut out = Vec::with_capacity(bytes.len());

@@ -7,12 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidemill_core::{KeyGroup, KeyGroupRange, hash, key_group};
+use tidemill_core::{KeyGroup, KeyGroupRange, ScratchFolder, hash, key_group};
 use tidemill_serialization::{DecodeError, Input};
 
 use crate::codec::{get_bytes, get_count, get_text, get_varint, put_bytes, put_varint};
+use crate::container::{decode_schema, encode_schema};
 use crate::error::StateError;
-use crate::snapshot::{StateSchema, decode_schema, encode_schema};
+use crate::snapshot::StateSchema;
 
 const MAGIC: &[u8; 4] = b"TMSN";
 const VERSION: u8 = 1;
@@ -32,17 +33,24 @@ const FRAME: usize = 4 + 1 + 8;
 pub struct NativeFolder {
     path: PathBuf,
     temporary: bool,
+    /// What it is in, and stays for as long.
+    _scratch: Option<ScratchFolder>,
 }
 
 impl NativeFolder {
     /// A folder that is removed, with all that is in it, when the last snapshot in it is dropped.
     pub fn temporary(path: impl Into<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { path: path.into(), temporary: true })
+        Arc::new(Self { path: path.into(), temporary: true, _scratch: None })
+    }
+
+    /// As [`temporary`](Self::temporary), in a folder that stays for as long.
+    pub fn temporary_in(scratch: Option<ScratchFolder>, path: impl Into<PathBuf>) -> Arc<Self> {
+        Arc::new(Self { path: path.into(), temporary: true, _scratch: scratch })
     }
 
     /// A folder that stays.
     pub fn kept(path: impl Into<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { path: path.into(), temporary: false })
+        Arc::new(Self { path: path.into(), temporary: false, _scratch: None })
     }
 
     /// Where it is.

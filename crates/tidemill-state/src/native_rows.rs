@@ -3,28 +3,31 @@
 //!
 //! What rows look like is decided where stored tables write them; this file follows them, as migrations do.
 
-use tidemill_core::KeyGroup;
+use tidemill_core::{KeyGroup, KeyGroupRange};
 use tidemill_serialization::{Input, Migration, MigrationError};
 
 use crate::codec::{put_bytes, put_raw_entry};
 use crate::error::StateError;
-use crate::heap_maps::ROW;
+use crate::heap_maps::put_raw_row;
 use crate::native_store::RestoredTable;
-use crate::snapshot::StateKind;
-use crate::store::OrderedStore;
+use crate::pending::FrozenTable;
+use crate::snapshot::{GroupWriter, StateKind};
+use crate::store::TableView;
+use crate::timer_store::put_canonical;
 
 /// Takes apart the rows of one table.
 pub(crate) struct RowReader<'a> {
-    store: &'a dyn OrderedStore,
+    rows: &'a dyn TableView,
     table: &'a RestoredTable,
     key: Option<Migration>,
     namespace: Option<Migration>,
 }
 
 impl<'a> RowReader<'a> {
-    pub(crate) fn new(store: &'a dyn OrderedStore, table: &'a RestoredTable) -> Self {
+    /// For the table, whose rows these are.
+    pub(crate) fn new(rows: &'a dyn TableView, table: &'a RestoredTable) -> Self {
         let mut types = table.schema.types.iter().map(|serializer| Migration::unchanged(&serializer.schema));
-        Self { store, table, key: types.next(), namespace: types.next() }
+        Self { rows, table, key: types.next(), namespace: types.next() }
     }
 
     /// The entries of one key group.
@@ -34,29 +37,27 @@ impl<'a> RowReader<'a> {
         let mut out = Vec::new();
         let mut map = Map::default();
         let mut failure = None;
-        self.store.scan(
-            self.table.table,
-            &from,
-            to.as_ref().map(<[u8; 2]>::as_slice),
-            &mut |row_key, row| {
-                let address = row_key.get(from.len()..).unwrap_or_default();
-                match self.table.schema.kind {
-                    StateKind::Map => match self.prefix(address) {
-                        Ok(prefix) => map.row(&address[..prefix], &address[prefix..], row, &mut out),
-                        Err(error) => failure = Some(error),
-                    },
-                    StateKind::List => {
-                        put_raw_entry(&mut out, address);
-                        put_bytes(&mut out, row);
-                    }
-                    _ => {
-                        put_raw_entry(&mut out, address);
-                        out.extend_from_slice(row);
-                    }
+        self.rows.scan(&from, to.as_ref().map(<[u8; 2]>::as_slice), &mut |row_key, row| {
+            let address = row_key.get(from.len()..).unwrap_or_default();
+            match self.table.schema.kind {
+                StateKind::Map => match self.prefix(address) {
+                    Ok(prefix) => map.row(&address[..prefix], &address[prefix..], row, &mut out),
+                    Err(error) => failure = Some(error),
+                },
+                StateKind::Timers => {
+                    failure = put_canonical(row_key, &mut out).err().map(MigrationError::from);
                 }
-                failure.is_none()
-            },
-        )?;
+                StateKind::List => {
+                    put_raw_entry(&mut out, address);
+                    put_bytes(&mut out, row);
+                }
+                _ => {
+                    put_raw_entry(&mut out, address);
+                    out.extend_from_slice(row);
+                }
+            }
+            failure.is_none()
+        })?;
         map.finish(&mut out);
         match failure {
             None => Ok(out),
@@ -76,6 +77,24 @@ impl<'a> RowReader<'a> {
     }
 }
 
+/// A table that no state has asked for since it was restored, as it was at one moment.
+pub(crate) struct FrozenPart {
+    pub(crate) rows: Box<dyn TableView>,
+    pub(crate) table: RestoredTable,
+    pub(crate) owned: KeyGroupRange,
+}
+
+impl FrozenTable for FrozenPart {
+    fn encode(self: Box<Self>, out: &mut GroupWriter) -> Result<(), StateError> {
+        let reader = RowReader::new(&*self.rows, &self.table);
+        for group in self.owned.iter() {
+            let entries = reader.group(group)?;
+            out.of_group(group)?.extend_from_slice(&entries);
+        }
+        Ok(())
+    }
+}
+
 /// A map whose rows are being gathered.
 #[derive(Default)]
 struct Map {
@@ -89,9 +108,7 @@ impl Map {
             self.finish(out);
             self.at = Some(at.to_vec());
         }
-        self.rows.push(ROW);
-        self.rows.extend_from_slice(user_key);
-        self.rows.extend_from_slice(row);
+        put_raw_row(&mut self.rows, user_key, row);
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

@@ -9,6 +9,7 @@ use tidemill_core::budget::MemoryBudget;
 
 use crate::error::StateError;
 use crate::snapshot::{GroupWriter, KeyedSnapshot, StateSchema};
+use crate::spill::SpillWriter;
 
 /// A table as it was at one moment, which nobody changes.
 pub(crate) trait FrozenTable: Send {
@@ -62,29 +63,38 @@ impl PendingState {
     }
 
     /// Encodes the state unless that was done; waits if somebody is doing it.
-    fn encode(&self, cancelled: &Arc<AtomicBool>) -> Result<(), StateError> {
+    fn encode(
+        &self,
+        cancelled: &Arc<AtomicBool>,
+        spill: Option<SpillWriter>,
+    ) -> Result<Option<SpillWriter>, StateError> {
         let mut work = self.work();
         let frozen = match std::mem::replace(&mut *work, Work::Nothing) {
             Work::Frozen(frozen) => frozen,
             other => {
                 *work = other;
-                return Ok(());
+                return Ok(spill);
             }
         };
-        let mut writer = GroupWriter::cancellable(self.owned, self.max_parallelism, cancelled);
+        let mut writer = GroupWriter::cancellable(self.owned, self.max_parallelism, cancelled, spill);
         frozen.encode(&mut writer)?;
         let (name, schema, stamped) = (self.name.clone(), self.schema.clone(), self.stamped);
-        *work = Work::Encoded(KeyedSnapshot { name, schema, stamped, groups: writer.finish() });
-        Ok(())
+        let (groups, spill) = writer.finish_spilling()?;
+        *work = Work::Encoded(KeyedSnapshot { name, schema, stamped, groups });
+        Ok(spill)
     }
 
     /// Encodes the state on behalf of the task, which needs the memory. That it fails is noticed by who completes the snapshot.
     pub(crate) fn encode_now(&self) {
-        let _ = self.encode(&Arc::default());
+        let _ = self.encode(&Arc::default(), None);
     }
 
-    fn complete(self: Arc<Self>, cancelled: &Arc<AtomicBool>) -> Result<KeyedSnapshot, StateError> {
-        self.encode(cancelled)?;
+    fn complete(
+        self: Arc<Self>,
+        cancelled: &Arc<AtomicBool>,
+        spill: &mut Option<SpillWriter>,
+    ) -> Result<KeyedSnapshot, StateError> {
+        *spill = self.encode(cancelled, spill.take())?;
         let work = match Arc::try_unwrap(self) {
             Ok(state) => state.work.into_inner().unwrap_or_else(PoisonError::into_inner),
             Err(shared) => match &*shared.work() {
@@ -128,9 +138,11 @@ impl PendingStates {
     pub(crate) fn complete(
         self,
         cancelled: &Arc<AtomicBool>,
+        mut spill: Option<SpillWriter>,
     ) -> Result<(Vec<KeyedSnapshot>, Vec<KeyedSnapshot>), StateError> {
-        let all = |states: Vec<Arc<PendingState>>| {
-            states.into_iter().map(|state| state.complete(cancelled)).collect::<Result<Vec<_>, _>>()
+        let mut all = |states: Vec<Arc<PendingState>>| {
+            let states = states.into_iter().map(|state| state.complete(cancelled, &mut spill));
+            states.collect::<Result<Vec<_>, _>>()
         };
         Ok((all(self.keyed)?, all(self.timers)?))
     }

@@ -6,22 +6,20 @@
 //! All backends write the same bytes.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use tidemill_core::{KeyGroup, KeyGroupRange, hash, key_group};
-use tidemill_serialization::{DecodeError, Input, SerializerSnapshot};
+use tidemill_core::{KeyGroup, KeyGroupRange};
+use tidemill_serialization::SerializerSnapshot;
 
-use crate::codec::{get_bytes, get_count, get_text, get_varint, put_bytes, put_varint};
 use crate::compression;
+use crate::container;
 use crate::error::StateError;
+pub(crate) use crate::group_writer::GroupWriter;
 use crate::native::NativeSnapshot;
 use crate::pending::PendingStates;
-
-const MAGIC: &[u8; 4] = b"TMST";
-const VERSION: u8 = 1;
-/// Magic, version and checksum.
-const FRAME: usize = 4 + 1 + 8;
+use crate::spill::{GroupBytes, Spill, SpilledFile, TemporaryFile};
 
 /// What a keyed state is.
 ///
@@ -56,7 +54,7 @@ pub enum StateKind {
 }
 
 impl StateKind {
-    const ALL: [StateKind; 6] = [
+    pub(crate) const ALL: [StateKind; 6] = [
         StateKind::Value,
         StateKind::List,
         StateKind::Map,
@@ -140,7 +138,7 @@ pub struct KeyedSnapshot {
     /// Whether each entry has the time at which it was last touched.
     pub stamped: bool,
     /// The encoded entries of each key group that has any, by ascending key group.
-    pub groups: Vec<(KeyGroup, Vec<u8>)>,
+    pub groups: Vec<(KeyGroup, GroupBytes)>,
 }
 
 /// How operator state is dealt to the subtasks when a job is restored.
@@ -161,7 +159,7 @@ pub enum OperatorStateMode {
 }
 
 impl OperatorStateMode {
-    const ALL: [OperatorStateMode; 3] =
+    pub(crate) const ALL: [OperatorStateMode; 3] =
         [OperatorStateMode::Split, OperatorStateMode::Union, OperatorStateMode::Broadcast];
 }
 
@@ -322,10 +320,53 @@ impl SubtaskSnapshot {
     /// # Errors
     /// When it was cancelled, or a key does not belong to this subtask; the snapshot is of no use then.
     pub fn complete(&mut self, cancelled: &Arc<AtomicBool>) -> Result<(), StateError> {
+        self.complete_within(cancelled, None)
+    }
+
+    /// As [`complete`](Self::complete), but that of what is encoded no more is held in memory than `spill` says, however much it is;
+    /// the rest goes into a file of it. What does not fit into memory is a single map.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, ScratchFolder, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{Spill, ValueState, ValueStateDescriptor};
+    ///
+    /// let visits: ValueState<Vec<u8>> = backend.register_value(ValueStateDescriptor::new("visits"))?;
+    /// visits.update(&mut backend, vec![7; 100_000])?;
+    /// let mut snapshot = backend.begin_snapshot()?;
+    /// let spill = Spill::new(ScratchFolder::within(std::env::temp_dir()), 1 << 10);
+    /// snapshot.complete_spilling(&Arc::default(), &spill)?;
+    /// assert_eq!(snapshot, backend.snapshot()?);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), and when a file cannot be written.
+    pub fn complete_spilling(
+        &mut self,
+        cancelled: &Arc<AtomicBool>,
+        spill: &Spill,
+    ) -> Result<(), StateError> {
+        self.complete_within(cancelled, Some(spill))
+    }
+
+    fn complete_within(
+        &mut self,
+        cancelled: &Arc<AtomicBool>,
+        spill: Option<&Spill>,
+    ) -> Result<(), StateError> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let (keyed, timers) = std::mem::take(&mut self.pending).complete(cancelled)?;
+        let mut writer = spill.map(Spill::writer);
+        if let Some(writer) = &mut writer {
+            writer.hold(self.canonical_bytes());
+        }
+        let (keyed, timers) = std::mem::take(&mut self.pending).complete(cancelled, writer)?;
         self.keyed.extend(keyed);
         self.timers.extend(timers);
         self.sort();
@@ -388,7 +429,8 @@ impl SubtaskSnapshot {
 
     /// The snapshot as bytes, with version and checksum, but for its [`native`](Self::native) parts: whoever keeps it keeps
     /// their files, and a [descriptor](NativeSnapshot::descriptor) of each, beside it. What is pending must have been
-    /// [completed](Self::complete): a snapshot that is not complete has no bytes, and none can be read from them.
+    /// [completed](Self::complete): a snapshot that is not complete has no bytes, and none can be read from them; nor has one whose
+    /// temporary file cannot be read. [`write_file`](Self::write_file) needs no memory for all of it.
     ///
     /// ```
     /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
@@ -402,25 +444,7 @@ impl SubtaskSnapshot {
         if !self.pending.is_empty() {
             return Vec::new();
         }
-        let mut out = Vec::with_capacity(self.canonical_bytes() + 256);
-        out.extend_from_slice(MAGIC);
-        out.push(VERSION);
-        put_varint(&mut out, u64::from(self.max_parallelism));
-        for states in [&self.keyed, &self.timers] {
-            put_varint(&mut out, states.len() as u64);
-            states.iter().for_each(|state| encode_keyed(state, &mut out));
-        }
-        put_varint(&mut out, self.operator.len() as u64);
-        for state in &self.operator {
-            put_bytes(&mut out, state.name.as_bytes());
-            out.push(position(&OperatorStateMode::ALL, &state.mode));
-            encode_types(&state.types, &mut out);
-            put_varint(&mut out, state.items.len() as u64);
-            state.items.iter().for_each(|item| put_bytes(&mut out, item));
-        }
-        let checksum = hash::bytes(&out);
-        out.extend_from_slice(&checksum.to_le_bytes());
-        out
+        container::encode(self).unwrap_or_default()
     }
 
     /// As [`encode`](Self::encode), compressed by Snappy, as `execution.checkpointing.snapshot-compression` wants it.
@@ -440,6 +464,59 @@ impl SubtaskSnapshot {
         compression::compress(&self.encode())
     }
 
+    /// How many bytes [`encode`](Self::encode) makes, but for names and lengths.
+    pub fn canonical_size(&self) -> u64 {
+        self.canonical_bytes() as u64
+    }
+
+    /// Writes what [`encode`](Self::encode) makes, or [`encode_compressed`](Self::encode_compressed), into a file, without having it in
+    /// memory. Ends with an error soon when `cancelled` is set meanwhile.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidemill_core::ScratchFolder;
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, Spill, SubtaskSnapshot};
+    ///
+    /// let open = OperatorSnapshot::of("open", OperatorStateMode::Split, &[7u64]);
+    /// let snapshot = SubtaskSnapshot { operator: vec![open], ..SubtaskSnapshot::default() };
+    /// let spill = Spill::new(ScratchFolder::within(std::env::temp_dir()), 8 << 20);
+    /// let file = spill.new_file()?;
+    /// snapshot.write_file(&file, true, &Arc::default())?;
+    /// assert_eq!(SubtaskSnapshot::open(file, &spill)?, snapshot);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When what is pending was not completed, the file is there or cannot be written, or a temporary one cannot be read.
+    pub fn write_file(
+        &self,
+        file: &TemporaryFile,
+        compress: bool,
+        cancelled: &AtomicBool,
+    ) -> Result<(), StateError> {
+        if !self.pending.is_empty() {
+            return Err(StateError::SnapshotGivenUp);
+        }
+        file.write(&mut |out, failed| {
+            if compress {
+                let write = |out: &mut dyn Write| container::write(self, out, cancelled, failed);
+                compression::compress_into(out, failed, write)
+            } else {
+                container::write(self, out, cancelled, failed)
+            }
+        })
+    }
+
+    /// Reads what [`write_file`](Self::write_file) wrote, or [`encode`](Self::encode), from a file. The entries of keyed states stay
+    /// there: each key group is read when it is asked for, and what was compressed is expanded into a file of `spill` before. The
+    /// files lose their names, and go when nothing of the snapshot is left.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), and when the file cannot be read.
+    pub fn open(file: TemporaryFile, spill: &Spill) -> Result<Self, StateError> {
+        container::open(SpilledFile::open(file.path())?, spill)
+    }
+
     /// Reads what [`encode`](Self::encode) wrote; without native parts.
     ///
     /// ```
@@ -456,165 +533,9 @@ impl SubtaskSnapshot {
     /// When the bytes are damaged, cut off, or of a version that this release does not know.
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
         match compression::expand(bytes)? {
-            Some(expanded) => Self::decode_plain(&expanded),
-            None => Self::decode_plain(bytes),
+            Some(expanded) => container::decode(&expanded),
+            None => container::decode(bytes),
         }
-    }
-
-    fn decode_plain(bytes: &[u8]) -> Result<Self, StateError> {
-        let unreadable = |what: &str| Err(StateError::Snapshot(what.to_owned()));
-        if bytes.len() < FRAME {
-            return unreadable("it is too short to be one");
-        }
-        if &bytes[..4] != MAGIC {
-            return unreadable("it does not start as a state snapshot does");
-        }
-        if bytes[4] != VERSION {
-            let version = bytes[4];
-            return unreadable(&format!("it has version {version}, this release reads version {VERSION}"));
-        }
-        let (body, checksum) = bytes.split_at(bytes.len() - 8);
-        if hash::bytes(body).to_le_bytes() != checksum {
-            return unreadable("its checksum is wrong: the bytes were damaged or cut off");
-        }
-        let mut input = Input::new(&body[5..]);
-        match decode_body(&mut input) {
-            Ok(snapshot) if input.remaining() == 0 => Ok(snapshot),
-            Ok(_) => unreadable("bytes are left over at its end"),
-            Err(error) => unreadable(&error.to_string()),
-        }
-    }
-}
-
-fn position<T: PartialEq>(all: &[T], value: &T) -> u8 {
-    all.iter().position(|other| other == value).unwrap_or(all.len()) as u8
-}
-
-fn at_position<T: Copy>(all: &[T], input: &mut Input<'_>, what: &'static str) -> Result<T, DecodeError> {
-    let [place] = input.array::<1>(what)?;
-    all.get(usize::from(place))
-        .copied()
-        .ok_or_else(|| DecodeError::Invalid { what, detail: format!("{place} stands for none") })
-}
-
-fn encode_types(types: &[SerializerSnapshot], out: &mut Vec<u8>) {
-    put_varint(out, types.len() as u64);
-    types.iter().for_each(|serializer| serializer.encode_into(out));
-}
-
-fn decode_types(input: &mut Input<'_>) -> Result<Vec<SerializerSnapshot>, DecodeError> {
-    let count = get_count(input, 1, "serializers of a state")?;
-    (0..count).map(|_| SerializerSnapshot::decode_from(input)).collect()
-}
-
-/// What a state holds, and whether its entries have time stamps.
-pub(crate) fn encode_schema(schema: &StateSchema, stamped: bool, out: &mut Vec<u8>) {
-    out.push(position(&StateKind::ALL, &schema.kind));
-    out.push(u8::from(stamped));
-    encode_types(&schema.types, out);
-}
-
-/// Reads what [`encode_schema`] wrote.
-pub(crate) fn decode_schema(input: &mut Input<'_>) -> Result<(StateSchema, bool), DecodeError> {
-    let kind = at_position(&StateKind::ALL, input, "kind of a state")?;
-    let stamped = at_position(&[false, true], input, "flag of a state")?;
-    Ok((StateSchema { kind, types: decode_types(input)? }, stamped))
-}
-
-fn encode_keyed(state: &KeyedSnapshot, out: &mut Vec<u8>) {
-    put_bytes(out, state.name.as_bytes());
-    encode_schema(&state.schema, state.stamped, out);
-    put_varint(out, state.groups.len() as u64);
-    for (group, bytes) in &state.groups {
-        out.extend_from_slice(&group.to_le_bytes());
-        put_bytes(out, bytes);
-    }
-}
-
-fn decode_keyed(input: &mut Input<'_>) -> Result<KeyedSnapshot, DecodeError> {
-    let name = get_text(input, "name of a state")?;
-    let (schema, stamped) = decode_schema(input)?;
-    let count = get_count(input, 3, "key groups of a state")?;
-    let mut groups: Vec<(KeyGroup, Vec<u8>)> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let group = KeyGroup::from_le_bytes(input.array("key group")?);
-        if groups.last().is_some_and(|(last, _)| *last >= group) {
-            let detail = format!("key group {group} is out of order");
-            return Err(DecodeError::Invalid { what: "key groups of a state", detail });
-        }
-        groups.push((group, get_bytes(input, "entries of a key group")?.to_vec()));
-    }
-    Ok(KeyedSnapshot { name, schema, stamped, groups })
-}
-
-fn decode_operator(input: &mut Input<'_>) -> Result<OperatorSnapshot, DecodeError> {
-    let name = get_text(input, "name of a state")?;
-    let mode = at_position(&OperatorStateMode::ALL, input, "mode of an operator state")?;
-    let types = decode_types(input)?;
-    let count = get_count(input, 1, "items of an operator state")?;
-    let items = (0..count)
-        .map(|_| get_bytes(input, "item of an operator state").map(<[u8]>::to_vec))
-        .collect::<Result<_, _>>()?;
-    Ok(OperatorSnapshot { name, mode, types, items })
-}
-
-fn decode_body(input: &mut Input<'_>) -> Result<SubtaskSnapshot, DecodeError> {
-    let max_parallelism = u32::try_from(get_varint(input, "max parallelism")?).unwrap_or(u32::MAX);
-    if max_parallelism > key_group::UPPER_BOUND_MAX_PARALLELISM {
-        let detail = format!("{max_parallelism} is more than {}", key_group::UPPER_BOUND_MAX_PARALLELISM);
-        return Err(DecodeError::Invalid { what: "max parallelism", detail });
-    }
-    let mut keyed_states = || -> Result<Vec<KeyedSnapshot>, DecodeError> {
-        let count = get_count(input, 5, "keyed states")?;
-        (0..count).map(|_| decode_keyed(input)).collect()
-    };
-    let keyed = keyed_states()?;
-    let timers = keyed_states()?;
-    let count = get_count(input, 4, "operator states")?;
-    let operator = (0..count).map(|_| decode_operator(input)).collect::<Result<_, _>>()?;
-    Ok(SubtaskSnapshot { max_parallelism, keyed, timers, operator, ..Default::default() })
-}
-
-/// Collects the entries of one state by key group.
-pub(crate) struct GroupWriter {
-    owned: KeyGroupRange,
-    max_parallelism: u32,
-    first: KeyGroup,
-    groups: Vec<Vec<u8>>,
-    cancelled: Arc<AtomicBool>,
-}
-
-impl GroupWriter {
-    pub(crate) fn new(owned: KeyGroupRange, max_parallelism: u32) -> Self {
-        Self::cancellable(owned, max_parallelism, &Arc::default())
-    }
-
-    /// One that takes no more once `cancelled` is set.
-    pub(crate) fn cancellable(
-        owned: KeyGroupRange,
-        max_parallelism: u32,
-        cancelled: &Arc<AtomicBool>,
-    ) -> Self {
-        let first = owned.bounds().map_or(0, |bounds| *bounds.start());
-        let groups = vec![Vec::new(); owned.len()];
-        Self { owned, max_parallelism, first, groups, cancelled: Arc::clone(cancelled) }
-    }
-
-    /// Where the entries of a key with this routing hash go.
-    pub(crate) fn of_hash(&mut self, routing_hash: u64) -> Result<&mut Vec<u8>, StateError> {
-        self.of_group(key_group::key_group(routing_hash, self.max_parallelism))
-    }
-
-    pub(crate) fn of_group(&mut self, group: KeyGroup) -> Result<&mut Vec<u8>, StateError> {
-        check_owned(self.owned, group)?;
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(StateError::SnapshotGivenUp);
-        }
-        Ok(&mut self.groups[usize::from(group - self.first)])
-    }
-
-    pub(crate) fn finish(self) -> Vec<(KeyGroup, Vec<u8>)> {
-        self.owned.iter().zip(self.groups).filter(|(_, bytes)| !bytes.is_empty()).collect()
     }
 }
 

@@ -75,6 +75,26 @@ impl Storage {
     }
 }
 
+/// Where the timers of a subtask lie whose keyed state is in a store.
+///
+/// ```
+/// use tidemill_state::{HashMapStateBackend, StateBackend, SubtaskContext, TimerPlacement};
+///
+/// fn in_memory(subtask: &SubtaskContext) {
+///     assert_eq!(HashMapStateBackend.timers(subtask), TimerPlacement::Heap);
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerPlacement {
+    /// In memory, however many there are.
+    Heap,
+    /// In memory while they are few; beyond that the latest are rows of the store.
+    Store {
+        /// How many of each operator and time domain are in memory at most; at least 2 are.
+        in_memory: usize,
+    },
+}
+
 /// A way to keep keyed state, chosen by configuration (`state.backend.type`).
 ///
 /// ```
@@ -103,6 +123,11 @@ pub trait StateBackend: Send + Sync {
     /// # Errors
     /// When the store cannot be opened.
     fn open(&self, subtask: &SubtaskContext) -> Result<Storage, StateError>;
+
+    /// Where the timers of a subtask are to lie. They lie in memory where there is no store, whatever this says.
+    fn timers(&self, _subtask: &SubtaskContext) -> TimerPlacement {
+        TimerPlacement::Heap
+    }
 }
 
 /// Makes the backend of each slot of a TaskManager, as the configuration chooses (`state.backend.type`).
@@ -281,6 +306,15 @@ pub trait OrderedStore: Send + Sync + 'static {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StateError>;
 
+    /// The rows of a table as they are now, for whoever reads them on another thread while they are changed, and tables come and go;
+    /// `None` when it has no such views. The store goes on to exist for as long as there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn view(&self, _table: TableId) -> Result<Option<Box<dyn TableView>>, StateError> {
+        Ok(None)
+    }
+
     /// What it can do with its files; `None` when snapshots of it are made by going through all rows.
     fn native(&self) -> Option<&dyn NativeStore> {
         None
@@ -290,6 +324,47 @@ pub trait OrderedStore: Send + Sync + 'static {
     fn metrics(&self) -> Option<Arc<dyn NativeMetrics>> {
         None
     }
+}
+
+/// The rows of one table of an [`OrderedStore`] at one moment.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tidemill_state::{StateError, TableView};
+///
+/// /// A copy.
+/// struct Copy(BTreeMap<Vec<u8>, Vec<u8>>);
+///
+/// impl TableView for Copy {
+///     fn scan(
+///         &self,
+///         from: &[u8],
+///         to: Option<&[u8]>,
+///         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+///     ) -> Result<(), StateError> {
+///         let mut rows = self.0.range(from.to_vec()..).take_while(|(key, _)| to.is_none_or(|to| &key[..] < to));
+///         rows.all(|(key, value)| visit(key, value));
+///         Ok(())
+///     }
+/// }
+///
+/// let rows = Copy(BTreeMap::from([(vec![1], vec![7])]));
+/// let mut found = Vec::new();
+/// rows.scan(&[], None, &mut |key, _| { found.push(key.to_vec()); true })?;
+/// assert_eq!(found, [[1]]);
+/// # Ok::<(), StateError>(())
+/// ```
+pub trait TableView: Send {
+    /// Shows the rows from `from` to `to`, as [`OrderedStore::scan`] does. Rows that have expired may be missing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn scan(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StateError>;
 }
 
 /// Keys of rows, one after the other in one buffer.

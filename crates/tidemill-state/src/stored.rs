@@ -14,6 +14,8 @@ use crate::batch::Address;
 use crate::cache::StateCache;
 use crate::codec::in_state;
 use crate::error::StateError;
+use crate::frozen_rows::{EncodeRows, FrozenRows, LiveTable};
+use crate::pending::FrozenTable;
 use crate::snapshot::check_owned;
 use crate::store::{OrderedStore, RowKeys, TableId, WriteBatch};
 use crate::table::Scope;
@@ -246,6 +248,19 @@ impl<K: Key, N: Key> StoredRows<K, N> {
             }
         })?;
         in_state(&self.name, failure.map_or(Ok(()), Err))
+    }
+
+    /// The rows as they are in the store, to be written into a snapshot while they are not changed.
+    pub(crate) fn as_they_are(&self) -> FrozenRows<'_> {
+        let rows = LiveTable { store: &*self.store, table: self.table };
+        FrozenRows::new(&self.name, self.ttl.as_ref(), Box::new(rows))
+    }
+
+    /// The rows as they are in the store now, to be written into a snapshot while they are changed; `None` when the store cannot do
+    /// that, or fails.
+    pub(crate) fn freeze(&self, encode: EncodeRows) -> Option<Box<dyn FrozenTable>> {
+        let view = self.store.view(self.table).ok().flatten()?;
+        Some(FrozenRows::new(&self.name, self.ttl.as_ref(), view).into_table(encode))
     }
 
     /// Shows all rows: key group, key, namespace, what follows them in the row key, value.

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::borrow::Borrow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Data, DecodeError, Input, Key};
@@ -11,11 +11,13 @@ use tidemill_serialization::{Data, DecodeError, Input, Key};
 use crate::batch::{Address, KeyBatch};
 use crate::cache::StateCache;
 use crate::cache_table::{CacheTable, DIRTY};
-use crate::codec::{get_bytes, get_entry, in_state, put_bytes, put_entry};
+use crate::codec::{get_bytes, get_entry, in_state, put_bytes, put_raw_entry};
 use crate::error::StateError;
+use crate::frozen_rows::FrozenRows;
 use crate::heap::Weight;
 use crate::heap_cells::logical;
 use crate::heap_lists::{get_item, put_item};
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
 use crate::store::OrderedStore;
 use crate::stored::{StoredRows, Verdict};
@@ -51,6 +53,29 @@ fn live_part<E: Data>(row: &[u8], ttl: &Ttl, now: Timestamp) -> Result<(Stamped<
     items.retain(|(_, stamp)| !ttl.is_expired(*stamp, now));
     let changed = items.len() < before;
     Ok((items, changed))
+}
+
+/// Writes rows into a snapshot, as they are but for what has expired.
+fn encode_rows<E: Data>(rows: &FrozenRows<'_>, out: &mut GroupWriter) -> Result<(), StateError> {
+    let mut kept = Vec::new();
+    rows.for_each(out, |out, group, address, row| {
+        let mut elements = row;
+        if let Some(ttl) = &rows.cleanup {
+            let (items, changed) = in_state(&rows.name, live_part::<E>(row, ttl, rows.now))?;
+            if items.is_empty() {
+                return Ok(());
+            }
+            if changed {
+                kept.clear();
+                encode_row(&items, true, &mut kept);
+                elements = &kept;
+            }
+        }
+        let bytes = out.of_group(group)?;
+        put_raw_entry(bytes, address);
+        put_bytes(bytes, elements);
+        Ok(())
+    })
 }
 
 pub(crate) fn judge<E: Data>(ttl: &Ttl, row: &[u8], now: Timestamp) -> Result<Verdict, DecodeError> {
@@ -414,33 +439,16 @@ impl<K: Key, N: Key, E: Data> Table<K> for StoredLists<K, N, E> {
 
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
         self.lists.flush(&mut self.rows)?;
-        let now = self.rows.now();
-        let cleanup = self.rows.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
-        let mut failure = Ok(());
-        let mut kept = Vec::new();
-        self.rows.for_each(|group, key, namespace, _, row| {
-            let mut elements = row;
-            if let Some(ttl) = cleanup {
-                let (items, changed) = live_part::<E>(row, ttl, now)?;
-                if items.is_empty() {
-                    return Ok(());
-                }
-                if changed {
-                    kept.clear();
-                    encode_row(&items, true, &mut kept);
-                    elements = &kept;
-                }
-            }
-            match out.of_group(group) {
-                Ok(bytes) => {
-                    put_entry(bytes, &key, &namespace);
-                    put_bytes(bytes, elements);
-                }
-                Err(error) => failure = Err(error),
-            }
-            Ok(())
-        })?;
-        failure
+        encode_rows::<E>(&self.rows.as_they_are(), out)
+    }
+
+    fn is_stored(&self) -> bool {
+        true
+    }
+
+    fn freeze(&mut self, _: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        self.lists.flush(&mut self.rows).ok()?;
+        self.rows.freeze(encode_rows::<E>)
     }
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {

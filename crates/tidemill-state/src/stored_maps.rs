@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as MapEntry;
 use std::ops::RangeBounds;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::{KeyGroup, Timestamp};
 use tidemill_serialization::{Data, DecodeError, Input, Key};
@@ -13,11 +13,15 @@ use tidemill_serialization::{Data, DecodeError, Input, Key};
 use crate::batch::{Address, KeyBatch};
 use crate::cache::StateCache;
 use crate::cache_table::{CacheTable, DIRTY};
-use crate::codec::{decode_all, get_bytes, get_entry, get_stamp, in_state, put_bytes, put_entry, put_stamp};
+use crate::codec::{
+    decode_all, get_bytes, get_entry, get_stamp, in_state, put_bytes, put_raw_entry, put_stamp,
+};
 use crate::error::StateError;
+use crate::frozen_rows::FrozenRows;
 use crate::heap::Weight;
 use crate::heap_cells::logical;
-use crate::heap_maps::{Range, get_row, is_inverted, put_row};
+use crate::heap_maps::{Range, get_row, is_inverted, put_raw_row};
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
 use crate::store::OrderedStore;
 use crate::stored::{StoredRows, Verdict};
@@ -575,15 +579,37 @@ impl<K: Key, N: Key, UK: Key, UV: Data> StoredMaps<K, N, UK, UV> {
     }
 }
 
+/// Writes rows into a snapshot, as they are: those of one map together.
+fn encode_rows<K: Key, N: Key>(rows: &FrozenRows<'_>, out: &mut GroupWriter) -> Result<(), StateError> {
+    let mut map: Option<(KeyGroup, Vec<u8>)> = None;
+    let mut entries = Vec::new();
+    rows.for_each(out, |out, group, address, row| {
+        let expired = |ttl: &Ttl| Ok(ttl.is_expired(row_stamp(row)?, rows.now));
+        if in_state(&rows.name, rows.cleanup.as_ref().map_or(Ok(false), expired))? {
+            return Ok(());
+        }
+        let mut input = Input::new(address);
+        let passed = K::decode(&mut input).and_then(|_| N::decode(&mut input));
+        in_state(&rows.name, passed)?;
+        let (at, user_key) = address.split_at(address.len() - input.remaining());
+        if map.as_ref().is_none_or(|(known, before)| (*known, &before[..]) != (group, at)) {
+            write_map(out, map.replace((group, at.to_vec())), &mut entries)?;
+        }
+        put_raw_row(&mut entries, user_key, row);
+        Ok(())
+    })?;
+    write_map(out, map, &mut entries)
+}
+
 /// Writes a map whose rows have been gathered.
-fn write_map<K: Key, N: Key>(
+fn write_map(
     out: &mut GroupWriter,
-    map: Option<(KeyGroup, K, N)>,
+    map: Option<(KeyGroup, Vec<u8>)>,
     entries: &mut Vec<u8>,
 ) -> Result<(), StateError> {
-    if let Some((group, key, namespace)) = map {
+    if let Some((group, at)) = map {
         let bytes = out.of_group(group)?;
-        put_entry(bytes, &key, &namespace);
+        put_raw_entry(bytes, &at);
         put_bytes(bytes, entries);
     }
     entries.clear();
@@ -597,26 +623,16 @@ impl<K: Key, N: Key, UK: Key, UV: Data> Table<K> for StoredMaps<K, N, UK, UV> {
 
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
         self.maps.flush(&mut self.rows)?;
-        let now = self.rows.now();
-        let stamped = self.rows.ttl.is_some();
-        let cleanup = self.rows.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
-        let mut map: Option<(KeyGroup, K, N)> = None;
-        let mut entries = Vec::new();
-        let mut failure = Ok(());
-        self.rows.for_each(|group, key, namespace, user_key, row| {
-            let (value, stamp) = decode_value::<UV>(row, stamped)?;
-            if cleanup.is_some_and(|ttl| ttl.is_expired(stamp, now)) || failure.is_err() {
-                return Ok(());
-            }
-            let next = Some((group, key, namespace));
-            if map != next {
-                failure = write_map(out, std::mem::replace(&mut map, next), &mut entries);
-            }
-            put_row::<UK, UV>(&mut entries, &decode_all(user_key)?, &value, stamped.then_some(stamp));
-            Ok(())
-        })?;
-        failure?;
-        write_map(out, map, &mut entries)
+        encode_rows::<K, N>(&self.rows.as_they_are(), out)
+    }
+
+    fn is_stored(&self) -> bool {
+        true
+    }
+
+    fn freeze(&mut self, _: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        self.maps.flush(&mut self.rows).ok()?;
+        self.rows.freeze(encode_rows::<K, N>)
     }
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {

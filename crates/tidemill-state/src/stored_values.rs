@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::borrow::Borrow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidemill_core::budget::MemoryBudget;
 use tidemill_core::{KeyGroup, Timestamp};
@@ -11,9 +11,11 @@ use tidemill_serialization::{Data, DecodeError, Input, Key};
 use crate::batch::{Address, KeyBatch, NO_SLOT, Slots};
 use crate::cache::StateCache;
 use crate::cache_table::{CacheTable, DIRTY, STORED};
-use crate::codec::{get_entry, get_stamp, in_state, put_entry, put_stamp};
+use crate::codec::{get_entry, get_stamp, in_state, put_raw_entry, put_stamp};
 use crate::error::StateError;
+use crate::frozen_rows::FrozenRows;
 use crate::heap::HeapTable;
+use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
 use crate::store::OrderedStore;
 use crate::stored::{StoredRows, Verdict};
@@ -66,6 +68,20 @@ pub(crate) fn row_stamp(row: &[u8]) -> Result<Timestamp, DecodeError> {
 
 fn judge(ttl: &Ttl, row: &[u8], now: Timestamp) -> Result<Verdict, DecodeError> {
     Ok(if ttl.is_expired(row_stamp(row)?, now) { Verdict::Delete } else { Verdict::Keep })
+}
+
+/// Writes rows into a snapshot, as they are.
+fn encode_rows(rows: &FrozenRows<'_>, out: &mut GroupWriter) -> Result<(), StateError> {
+    rows.for_each(out, |out, group, address, row| {
+        let expired = |ttl: &Ttl| Ok(ttl.is_expired(row_stamp(row)?, rows.now));
+        if in_state(&rows.name, rows.cleanup.as_ref().map_or(Ok(false), expired))? {
+            return Ok(());
+        }
+        let bytes = out.of_group(group)?;
+        put_raw_entry(bytes, address);
+        bytes.extend_from_slice(row);
+        Ok(())
+    })
 }
 
 impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
@@ -484,25 +500,16 @@ impl<K: Key, N: Key, V: Data> Table<K> for StoredValues<K, N, V> {
 
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
         self.flush_cache()?;
-        let now = self.rows.now();
-        let cleanup = self.rows.ttl.as_ref().filter(|ttl| ttl.full_snapshot());
-        let mut failure = Ok(());
-        self.rows.for_each(|group, key, namespace, _, row| {
-            if let Some(ttl) = cleanup
-                && ttl.is_expired(row_stamp(row)?, now)
-            {
-                return Ok(());
-            }
-            match out.of_group(group) {
-                Ok(bytes) => {
-                    put_entry(bytes, &key, &namespace);
-                    bytes.extend_from_slice(row);
-                }
-                Err(error) => failure = Err(error),
-            }
-            Ok(())
-        })?;
-        failure
+        encode_rows(&self.rows.as_they_are(), out)
+    }
+
+    fn is_stored(&self) -> bool {
+        true
+    }
+
+    fn freeze(&mut self, _: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        self.flush_cache().ok()?;
+        self.rows.freeze(encode_rows)
     }
 
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], stamped: bool) -> Result<(), StateError> {

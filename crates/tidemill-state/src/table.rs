@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::error::StateError;
 use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::{GroupWriter, check_owned};
-use crate::store::Storage;
+use crate::store::{Storage, TableId, TimerPlacement};
 
 /// What a table knows about the subtask that it belongs to.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ pub(crate) struct Scope {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: MemoryBudget,
     pub(crate) storage: Arc<Storage>,
+    pub(crate) timers: TimerPlacement,
 }
 
 impl Scope {
@@ -68,7 +69,33 @@ pub(crate) trait Table<K>: Send + 'static {
     /// Writes all entries, by key group.
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError>;
 
-    /// Leaves all entries as they are now to a snapshot, to be written beside the task; `None` when they have to be written now.
+    /// Whether its entries lie in a store, however few of them are in memory.
+    fn is_stored(&self) -> bool {
+        false
+    }
+
+    /// The table of the store in which some of its entries may be beside those in memory: timers alone are in both places.
+    fn rows(&self) -> Option<TableId> {
+        None
+    }
+
+    /// Whether there are entries in [`rows`](Self::rows) now.
+    fn has_rows(&self) -> bool {
+        false
+    }
+
+    /// As [`snapshot`](Self::snapshot), without what is in [`rows`](Self::rows).
+    fn snapshot_memory(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
+        self.snapshot(out)
+    }
+
+    /// Called once the store has given its table to this, that was restored with entries in it.
+    fn adopt(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    /// Leaves all entries as they are now to a snapshot, to be written beside the task; `None` when they have to be written now. What is
+    /// in [`rows`](Self::rows) is left out.
     fn freeze(&mut self, _snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
         None
     }

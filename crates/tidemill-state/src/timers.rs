@@ -1,6 +1,7 @@
 //! Timers: calls that a key has ordered for a time.
 //!
-//! Many keys order the same time (the end of a window), so timers are kept in buckets, one a time stamp.
+//! Many keys order the same time (the end of a window), so timers are kept in buckets, one a time stamp. Where the backend has
+//! it so, only the earliest are in memory, and the others are rows of its [store](crate::timer_store).
 
 use std::any::Any;
 use std::collections::btree_map::Entry;
@@ -17,9 +18,11 @@ use crate::error::StateError;
 use crate::keyed::KeyedStateBackend;
 use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
+use crate::store::TableId;
 use crate::table::{Scope, Table};
 use crate::timer_bucket::{Bucket, variable};
 use crate::timer_queues::{CowQueues, Queues};
+use crate::timer_store::StoredTimers;
 
 /// The clock that a timer goes by.
 ///
@@ -37,7 +40,7 @@ pub enum TimeDomain {
 }
 
 impl TimeDomain {
-    const ALL: [TimeDomain; 2] = [TimeDomain::Event, TimeDomain::Processing];
+    pub(crate) const ALL: [TimeDomain; 2] = [TimeDomain::Event, TimeDomain::Processing];
 }
 
 /// A call that was ordered.
@@ -72,7 +75,9 @@ pub struct Timer<K, N> {
 /// The timers of one operator subtask, in event time and in processing time.
 ///
 /// A timer is a key, a namespace and a time; registering it again changes nothing. Timers come due by time, and
-/// those of one time in the order in which they were registered.
+/// those of one time in the order in which they were registered. Of those that were in a store meanwhile
+/// ([`TimerPlacement`](crate::TimerPlacement)), the ones of one time come behind those that were not, by key group, then as key and
+/// namespace are encoded.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -87,13 +92,16 @@ pub struct Timer<K, N> {
 /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
 /// let service = timers.service(&mut backend)?;
 /// assert_eq!(service.next_timestamp(TimeDomain::Event), Some(1_000));
-/// assert_eq!((service.len(TimeDomain::Event), service.len(TimeDomain::Processing)), (1, 0));
+/// assert_eq!((service.len(TimeDomain::Event)?, service.len(TimeDomain::Processing)?), (1, 0));
 /// # Ok::<(), tidemill_state::StateError>(())
 /// ```
 pub struct TimerService<K, N> {
-    queues: CowQueues<K, N>,
-    count: [usize; 2],
-    scope: Scope,
+    pub(crate) queues: CowQueues<K, N>,
+    /// By domain: how many are in memory. Some are whenever there are any.
+    pub(crate) count: [usize; 2],
+    pub(crate) scope: Scope,
+    /// Those that are not in memory, where that may be.
+    pub(crate) stored: Option<Box<StoredTimers>>,
     /// What is being restored, with its place within its bucket.
     restoring: Vec<(TimeDomain, Timestamp, u64, u64, K, N)>,
 }
@@ -101,10 +109,11 @@ pub struct TimerService<K, N> {
 impl<K: Key, N: Key> TimerService<K, N> {
     pub(crate) fn new(name: &str, scope: Scope) -> Self {
         let queues = CowQueues::new(Account::new(name, &scope.budget), &scope.budget);
-        Self { queues, count: [0, 0], scope, restoring: Vec::new() }
+        let stored = StoredTimers::new(name, &scope).map(Box::new);
+        Self { queues, count: [0, 0], scope, stored, restoring: Vec::new() }
     }
 
-    /// Registers a timer; `hash` is the routing hash of `key`. Returns whether it was not there before.
+    /// Registers a timer; `hash` is the routing hash of `key`. One that is there already stays as it is.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -118,25 +127,32 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// let timers: Timers = backend.register_timers("timers")?;
     /// let (key, hash) = ("LGA".to_owned(), "LGA".routing_hash());
     /// let service = timers.service(&mut backend)?;
-    /// assert!(service.register(TimeDomain::Event, 1_000, (&key, hash), &())?);
-    /// assert!(!service.register(TimeDomain::Event, 1_000, (&key, hash), &())?, "it is there already");
+    /// service.register(TimeDomain::Event, 1_000, (&key, hash), &())?;
+    /// service.register(TimeDomain::Event, 1_000, (&key, hash), &())?;
+    /// assert_eq!(service.len(TimeDomain::Event)?, 1, "it was there already");
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     ///
     /// # Errors
-    /// When the key does not belong to this subtask, or the memory for state is used up.
+    /// When the key does not belong to this subtask, the memory for state is used up, or the store fails.
     pub fn register(
         &mut self,
         domain: TimeDomain,
         timestamp: Timestamp,
         (key, hash): (&K, u64),
         namespace: &N,
-    ) -> Result<bool, StateError> {
+    ) -> Result<(), StateError> {
         self.scope.check_hash(hash)?;
-        self.queues.pull(domain, timestamp)?;
-        self.add(domain, timestamp, (key, hash), namespace, |bucket| {
+        if let Some(stored) = &mut self.stored
+            && stored.is_beyond((domain, timestamp), (key, hash), namespace)
+        {
+            return stored.put((domain, timestamp), (key, hash), namespace);
+        }
+        let pulled = self.queues.pull(domain, timestamp);
+        let added = self.add(domain, timestamp, (key, hash), namespace, |bucket| {
             bucket.find(hash, key, namespace).is_none()
-        })
+        });
+        self.make_room(domain, pulled.and(added))
     }
 
     /// Registers a timer that is known not to be there, such as that of a window which has just got its first element.
@@ -155,7 +171,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// let (key, hash) = ("LGA".to_owned(), "LGA".routing_hash());
     /// let service = timers.service(&mut backend)?;
     /// service.register_new(TimeDomain::Event, 1_000, (&key, hash), &())?;
-    /// assert_eq!(service.len(TimeDomain::Event), 1);
+    /// assert_eq!(service.len(TimeDomain::Event)?, 1);
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     ///
@@ -169,19 +185,27 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<(), StateError> {
         self.scope.check_hash(hash)?;
-        self.queues.pull_end(domain, timestamp)?;
-        self.add(domain, timestamp, (key, hash), namespace, |_| true).map(|_| ())
+        if let Some(stored) = &mut self.stored
+            && stored.is_beyond((domain, timestamp), (key, hash), namespace)
+        {
+            return stored.put((domain, timestamp), (key, hash), namespace);
+        }
+        let pulled = self.queues.pull_end(domain, timestamp);
+        let added = self.add(domain, timestamp, (key, hash), namespace, |_| true);
+        self.make_room(domain, pulled.and(added))
     }
 
-    /// Adds a timer if its bucket, where there is one, has it `missing`.
-    fn add(
+    /// Adds a timer in memory if its bucket, where there is one, has it `missing`. It is added even when an error comes back, which says
+    /// that there was no room for it.
+    #[inline]
+    pub(crate) fn add(
         &mut self,
         domain: TimeDomain,
         timestamp: Timestamp,
         (key, hash): (&K, u64),
         namespace: &N,
         missing: impl FnOnce(&mut Bucket<K, N>) -> bool,
-    ) -> Result<bool, StateError> {
+    ) -> Result<(), StateError> {
         let (bucket, is_missing, mut grown, shrunk) =
             match self.queues.active[domain as usize].entry(timestamp) {
                 Entry::Occupied(bucket) => {
@@ -199,11 +223,10 @@ impl<K: Key, N: Key> TimerService<K, N> {
             grown += variable(key, namespace);
         }
         let grown = grown + bucket.allocated();
-        self.queues.account.change(grown, shrunk)?;
-        Ok(is_missing)
+        self.queues.account.change(grown, shrunk)
     }
 
-    /// Deletes a timer. Returns whether it was there.
+    /// Deletes a timer, if it is there.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -218,21 +241,29 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// let (key, hash) = ("LGA".to_owned(), "LGA".routing_hash());
     /// let service = timers.service(&mut backend)?;
     /// service.register(TimeDomain::Event, 1_000, (&key, hash), &())?;
-    /// assert!(service.delete(TimeDomain::Event, 1_000, (&key, hash), &()));
-    /// assert!(!service.delete(TimeDomain::Event, 1_000, (&key, hash), &()), "it is gone");
+    /// service.delete(TimeDomain::Event, 1_000, (&key, hash), &())?;
+    /// assert!(service.is_empty());
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
+    ///
+    /// # Errors
+    /// When the store fails.
     pub fn delete(
         &mut self,
         domain: TimeDomain,
         timestamp: Timestamp,
         (key, hash): (&K, u64),
         namespace: &N,
-    ) -> bool {
+    ) -> Result<(), StateError> {
+        if let Some(stored) = &mut self.stored
+            && stored.is_beyond((domain, timestamp), (key, hash), namespace)
+        {
+            return stored.delete((domain, timestamp), (key, hash), namespace);
+        }
         // What is copied for this is counted, and the next timer that is registered says if it was too much.
         let _ = self.queues.pull(domain, timestamp);
         let queue = &mut self.queues.active[domain as usize];
-        let Some(bucket) = queue.get_mut(&timestamp) else { return false };
+        let Some(bucket) = queue.get_mut(&timestamp) else { return Ok(()) };
         let before = bucket.allocated();
         let found = bucket.find(hash, key, namespace);
         let mut shrunk = before;
@@ -250,7 +281,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
         }
         // An index that was made for this may exceed the budget; the next timer that is registered says so.
         let _ = self.queues.account.change(left, shrunk);
-        found.is_some()
+        self.refill(domain)
     }
 
     /// Takes the next timer that is due at `up_to` (inclusive).
@@ -267,15 +298,23 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// let timers: Timers = backend.register_timers("timers")?;
     /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
     /// let service = timers.service(&mut backend)?;
-    /// assert!(service.pop_due(TimeDomain::Event, 999).is_none());
-    /// assert!(service.pop_due(TimeDomain::Event, 1_000).is_some_and(|timer| timer.key == "JFK"));
+    /// assert!(service.pop_due(TimeDomain::Event, 999)?.is_none());
+    /// assert!(service.pop_due(TimeDomain::Event, 1_000)?.is_some_and(|timer| timer.key == "JFK"));
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
-    pub fn pop_due(&mut self, domain: TimeDomain, up_to: Timestamp) -> Option<Timer<K, N>> {
-        let timestamp = self.next_timestamp(domain).filter(|timestamp| *timestamp <= up_to)?;
+    ///
+    /// # Errors
+    /// When the store fails. The timer is lost then.
+    pub fn pop_due(
+        &mut self,
+        domain: TimeDomain,
+        up_to: Timestamp,
+    ) -> Result<Option<Timer<K, N>>, StateError> {
+        let next = self.next_timestamp(domain).filter(|timestamp| *timestamp <= up_to);
+        let Some(timestamp) = next else { return Ok(None) };
         // What is copied for this is counted, and the next timer that is registered says if it was too much.
         let _ = self.queues.pull(domain, timestamp);
-        let mut first = self.queues.active[domain as usize].first_entry()?;
+        let Some(mut first) = self.queues.active[domain as usize].first_entry() else { return Ok(None) };
         let bucket = first.get_mut();
         let mut shrunk = bucket.allocated();
         let popped = bucket.pop();
@@ -292,8 +331,8 @@ impl<K: Key, N: Key> TimerService<K, N> {
         }
         // Less memory in use cannot exceed a budget.
         let _ = self.queues.account.change(left, shrunk);
-        let (hash, key, namespace) = popped?;
-        Some(Timer { timestamp, key, hash, namespace })
+        self.refill(domain)?;
+        Ok(popped.map(|(hash, key, namespace)| Timer { timestamp, key, hash, namespace }))
     }
 
     /// When the next timer is due.
@@ -317,8 +356,35 @@ impl<K: Key, N: Key> TimerService<K, N> {
         self.queues.first(domain)
     }
 
-    /// How many timers there are.
-    pub fn len(&self, domain: TimeDomain) -> usize {
+    /// How many timers there are. Those in a store are gone through for this.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn len(&mut self, domain: TimeDomain) -> Result<usize, StateError> {
+        let count = self.count[domain as usize];
+        let Some(stored) = &mut self.stored else { return Ok(count) };
+        stored.write()?;
+        Ok(count + stored.count(domain)?)
+    }
+
+    /// How many timers are in memory: all of them, but where the backend keeps the latest in a store
+    /// ([`TimerPlacement`](crate::TimerPlacement)).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_core::{KeyGroupRange, budget::MemoryBudget, hash::RoutingHash};
+    /// # use tidemill_state::{KeyedStateBackend, SystemClock};
+    /// # let budget = MemoryBudget::unlimited("state");
+    /// # let mut backend = KeyedStateBackend::new(KeyGroupRange::all(128), 128, Arc::new(SystemClock), budget);
+    /// # backend.set_current_key(&"JFK".to_owned(), "JFK".routing_hash())?;
+    /// use tidemill_state::{TimeDomain, Timers};
+    ///
+    /// let timers: Timers = backend.register_timers("timers")?;
+    /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
+    /// assert_eq!(timers.service(&mut backend)?.in_memory(TimeDomain::Event), 1);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
+    pub fn in_memory(&self, domain: TimeDomain) -> usize {
         self.count[domain as usize]
     }
 
@@ -342,15 +408,23 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// timers.register(&mut backend, TimeDomain::Event, 2_000, &())?;
     /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
     /// let mut times = Vec::new();
-    /// timers.service(&mut backend)?.for_each(TimeDomain::Event, |timestamp, _, _| times.push(timestamp));
+    /// timers.service(&mut backend)?.for_each(TimeDomain::Event, |timestamp, _, _| times.push(timestamp))?;
     /// assert_eq!(times, [1_000, 2_000]);
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
-    pub fn for_each(&self, domain: TimeDomain, mut f: impl FnMut(Timestamp, &K, &N)) {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn for_each(
+        &mut self,
+        domain: TimeDomain,
+        mut f: impl FnMut(Timestamp, &K, &N),
+    ) -> Result<(), StateError> {
         for (timestamp, parts) in self.queues.buckets(domain) {
             let timers = parts.into_iter().flatten().flat_map(Bucket::live);
             timers.for_each(|(_, key, namespace)| f(timestamp, key, namespace));
         }
+        self.for_each_stored(domain, f)
     }
 }
 
@@ -391,7 +465,24 @@ impl<K: Key, N: Key> FrozenTable for FrozenTimers<K, N> {
 }
 
 impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
+    fn flush(&mut self) -> Result<(), StateError> {
+        self.stored.as_mut().map_or(Ok(()), |stored| stored.write())
+    }
+
+    fn rows(&self) -> Option<TableId> {
+        self.stored.as_ref()?.table()
+    }
+
+    fn has_rows(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.horizons.iter().any(Option::is_some))
+    }
+
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
+        self.snapshot_memory(out)?;
+        self.stored.as_mut().map_or(Ok(()), |stored| stored.snapshot(out))
+    }
+
+    fn snapshot_memory(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
         TimeDomain::ALL.into_iter().try_for_each(|domain| encode(domain, self.queues.buckets(domain), out))
     }
 
@@ -412,6 +503,10 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
             let timer = in_state(self.queues.account.name(), entry)?;
             self.scope.check_restored(self.queues.account.name(), group, timer.3)?;
             self.restoring.push(timer);
+            if self.stored.as_ref().is_some_and(|stored| self.restoring.len() >= stored.limit) {
+                // There are too many to have them all in order.
+                self.finish_restore()?;
+            }
         }
         Ok(())
     }
@@ -426,6 +521,10 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
         Ok(())
     }
 
+    fn adopt(&mut self) -> Result<(), StateError> {
+        self.adopt_rows()
+    }
+
     fn keys(&mut self, namespace: &dyn Any, keys: &mut Vec<K>) -> Result<bool, StateError> {
         let Some(wanted) = namespace.downcast_ref::<N>() else { return Ok(false) };
         for domain in TimeDomain::ALL {
@@ -433,7 +532,7 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
                 if namespace == wanted {
                     keys.push(key.clone());
                 }
-            });
+            })?;
         }
         Ok(true)
     }
@@ -461,7 +560,7 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
 /// let timers: Timers = backend.register_timers("timers")?;
 /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
 /// timers.register(&mut backend, TimeDomain::Event, 2_000, &())?;
-/// assert!(timers.delete(&mut backend, TimeDomain::Event, 2_000, &())?);
+/// timers.delete(&mut backend, TimeDomain::Event, 2_000, &())?;
 /// assert!(timers.pop_due(&mut backend, TimeDomain::Event, 999)?.is_none());
 /// assert!(timers.pop_due(&mut backend, TimeDomain::Event, 5_000)?.is_some());
 /// # Ok::<(), tidemill_state::StateError>(())
@@ -487,7 +586,7 @@ impl<N: Key> Timers<N> {
     ///
     /// let timers: Timers = backend.register_timers("timers")?;
     /// timers.register(&mut backend, TimeDomain::Processing, 1_000, &())?;
-    /// assert_eq!(timers.service(&mut backend)?.len(TimeDomain::Processing), 1);
+    /// assert_eq!(timers.service(&mut backend)?.len(TimeDomain::Processing)?, 1);
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     ///
@@ -500,7 +599,7 @@ impl<N: Key> Timers<N> {
         Ok(&mut backend.state::<TimerService<K, N>, ()>(self.index)?.table)
     }
 
-    /// Registers a timer for the current key. Returns whether it was not there before.
+    /// Registers a timer for the current key. One that is there already stays as it is.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -512,26 +611,27 @@ impl<N: Key> Timers<N> {
     /// use tidemill_state::{TimeDomain, Timers};
     ///
     /// let timers: Timers<u32> = backend.register_timers("timers")?;
-    /// assert!(timers.register(&mut backend, TimeDomain::Event, 1_000, &7)?);
-    /// assert!(!timers.register(&mut backend, TimeDomain::Event, 1_000, &7)?, "it is there already");
-    /// assert!(timers.register(&mut backend, TimeDomain::Event, 1_000, &8)?, "another namespace");
+    /// for namespace in [7, 7, 8] {
+    ///     timers.register(&mut backend, TimeDomain::Event, 1_000, &namespace)?;
+    /// }
+    /// assert_eq!(timers.service(&mut backend)?.len(TimeDomain::Event)?, 2);
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     ///
     /// # Errors
-    /// When there is no current key, or the memory for state is used up.
+    /// When there is no current key, the memory for state is used up, or the store fails.
     pub fn register<K: Key>(
         self,
         backend: &mut KeyedStateBackend<K>,
         domain: TimeDomain,
         timestamp: Timestamp,
         namespace: &N,
-    ) -> Result<bool, StateError> {
+    ) -> Result<(), StateError> {
         let (key, hash, state) = backend.keyed_state::<TimerService<K, N>, ()>(self.index)?;
         state.table.register(domain, timestamp, (key, hash), namespace)
     }
 
-    /// Deletes a timer of the current key. Returns whether it was there.
+    /// Deletes a timer of the current key, if it is there.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -544,22 +644,22 @@ impl<N: Key> Timers<N> {
     ///
     /// let timers: Timers = backend.register_timers("timers")?;
     /// timers.register(&mut backend, TimeDomain::Event, 1_000, &())?;
-    /// assert!(timers.delete(&mut backend, TimeDomain::Event, 1_000, &())?);
-    /// assert!(!timers.delete(&mut backend, TimeDomain::Event, 1_000, &())?, "it is gone");
+    /// timers.delete(&mut backend, TimeDomain::Event, 1_000, &())?;
+    /// assert!(timers.service(&mut backend)?.is_empty());
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     ///
     /// # Errors
-    /// When there is no current key.
+    /// When there is no current key, or the store fails.
     pub fn delete<K: Key>(
         self,
         backend: &mut KeyedStateBackend<K>,
         domain: TimeDomain,
         timestamp: Timestamp,
         namespace: &N,
-    ) -> Result<bool, StateError> {
+    ) -> Result<(), StateError> {
         let (key, hash, state) = backend.keyed_state::<TimerService<K, N>, ()>(self.index)?;
-        Ok(state.table.delete(domain, timestamp, (key, hash), namespace))
+        state.table.delete(domain, timestamp, (key, hash), namespace)
     }
 
     /// Takes the next timer that is due at `up_to` (inclusive) and makes its key the current one.
@@ -583,14 +683,14 @@ impl<N: Key> Timers<N> {
     /// ```
     ///
     /// # Errors
-    /// When the handle is not of this backend.
+    /// When the handle is not of this backend, or the store fails.
     pub fn pop_due<K: Key>(
         self,
         backend: &mut KeyedStateBackend<K>,
         domain: TimeDomain,
         up_to: Timestamp,
     ) -> Result<Option<Timer<K, N>>, StateError> {
-        let popped = self.service(backend)?.pop_due(domain, up_to);
+        let popped = self.service(backend)?.pop_due(domain, up_to)?;
         if let Some(timer) = &popped {
             backend.set_current_key(&timer.key, timer.hash)?;
         }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use tidemill_checkpoint::{CheckpointStorage, StorageSettings};
+use tidemill_core::ScratchFolder;
 use tidemill_core::batch::{Batch, TypedBatch};
 use tidemill_core::config::{Configuration, Origin};
 use tidemill_core::hash::RoutingHash;
@@ -70,7 +71,9 @@ fn environment_at(uri: &str, folder: &Path, options: &[(&str, String)]) -> Check
     CheckpointEnvironment {
         storage,
         runtime: runtime().handle().clone(),
-        temporary: folder.join("temporary"),
+        temporary: ScratchFolder::within(folder.join("temporary")),
+        // So that most of it goes through files.
+        snapshot_memory: 1 << 10,
         local_backup: LocalBackupSettings::default(),
     }
 }

@@ -1,10 +1,12 @@
 //! A server that speaks the protocol of S3, over a folder, with faults that a test injects before it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -34,6 +36,8 @@ pub enum S3Fault {
     LostAnswer,
     /// It waits until the test [releases](S3Server::release) what is held, and is served then.
     Held,
+    /// It is served, and its answer stops in the middle: the rest never comes, and the connection stays.
+    Stalled,
 }
 
 type Decide = dyn FnMut(&Method, &str) -> Option<S3Fault> + Send;
@@ -143,6 +147,28 @@ fn cut() -> Box<dyn std::error::Error + Send + Sync> {
     "the test cuts the connection".into()
 }
 
+/// The first bytes of a body.
+async fn first_frame<B: Body<Data = Bytes>>(body: B) -> Option<Bytes> {
+    let mut body = Box::pin(body);
+    let frame = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await;
+    frame?.ok()?.into_data().ok()
+}
+
+/// A body that has some bytes, and never ends.
+struct Stalled(Option<Bytes>);
+
+impl Body for Stalled {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.take().map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(Frame::data(bytes)))))
+    }
+}
+
 impl Service<Request<Incoming>> for Faulting {
     type Response = Response<s3s::Body>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -169,10 +195,15 @@ impl Service<Request<Incoming>> for Faulting {
                     Ok(Service::call(&service, request).await.map_err(|error| format!("{error:?}"))?)
                 }
                 Some(S3Fault::Cut) => {
-                    let mut body = Box::pin(request.into_body());
-                    std::future::poll_fn(|context| hyper::body::Body::poll_frame(body.as_mut(), context))
-                        .await;
+                    first_frame(request.into_body()).await;
                     Err(cut())
+                }
+                Some(S3Fault::Stalled) => {
+                    let answer = Service::call(&service, request).await;
+                    let (head, body) = answer.map_err(|error| format!("{error:?}"))?.into_parts();
+                    let first = first_frame(body).await.unwrap_or_default();
+                    let half = first.slice(..first.len() / 2);
+                    Ok(Response::from_parts(head, s3s::Body::http_body(Stalled(Some(half)))))
                 }
                 Some(S3Fault::LostAnswer) => {
                     let _ = Service::call(&service, request).await;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, getuid, test_kill_process};
+use rustix::process::getuid;
 use serde_json::{Value, json};
 
 /// More than any file has that was written here.
@@ -47,12 +47,16 @@ pub(crate) enum RegistryError {
 
 /// A job that was made known. Dropping it makes it unknown.
 #[derive(Debug)]
-pub(crate) struct Registered(PathBuf);
+pub(crate) struct Registered {
+    path: PathBuf,
+    /// Locked as long as it is open: the system unlocks it when the process ends, however that is.
+    _file: fs::File,
+}
 
 impl Drop for Registered {
     fn drop(&mut self) {
         // What stays is seen to be stale.
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -80,7 +84,6 @@ fn register_in(folder: &Path, id: &str, name: &str, address: &str) -> Result<Reg
         "id": id,
         "name": name,
         "pid": pid,
-        "started": i32::try_from(pid).ok().and_then(start_of),
         "address": address,
     });
     // Under another name first, so that nobody reads half of it.
@@ -92,10 +95,13 @@ fn register_in(folder: &Path, id: &str, name: &str, address: &str) -> Result<Reg
         .truncate(true)
         .mode(0o600)
         .open(&unfinished)
-        .and_then(|mut out| out.write_all(text.to_string().as_bytes()))
-        .and_then(|()| fs::rename(&unfinished, &file));
+        .and_then(|mut out| out.write_all(text.to_string().as_bytes()).map(|()| out))
+        .and_then(|out| match out.try_lock() {
+            Err(fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+            _ => fs::rename(&unfinished, &file).map(|()| out),
+        });
     match written {
-        Ok(()) => Ok(Registered(file)),
+        Ok(locked) => Ok(Registered { path: file, _file: locked }),
         Err(error) => {
             let _ = fs::remove_file(&unfinished);
             Err(failed(&file, error))
@@ -131,7 +137,7 @@ fn all_in(folder: &Path) -> Result<Vec<RunningJob>, RegistryError> {
             continue;
         }
         match read(&path) {
-            Some((job, started)) if runs(job.pid, started) => jobs.push(job),
+            Some(job) if is_used(&path) => jobs.push(job),
             // Its process was killed, or the file is not one of ours.
             _ => drop(fs::remove_file(&path)),
         }
@@ -140,7 +146,7 @@ fn all_in(folder: &Path) -> Result<Vec<RunningJob>, RegistryError> {
     Ok(jobs)
 }
 
-fn read(path: &Path) -> Option<(RunningJob, Option<u64>)> {
+fn read(path: &Path) -> Option<RunningJob> {
     let found = fs::symlink_metadata(path).ok()?;
     // A pipe would let nobody go on, and a link may lead anywhere.
     if !found.is_file() || found.len() > MAX_BYTES {
@@ -155,38 +161,26 @@ fn read(path: &Path) -> Option<(RunningJob, Option<u64>)> {
         address: text("address")?,
         file: path.to_owned(),
     };
-    Some((job, fields.get("started").and_then(Value::as_u64)))
+    Some(job)
 }
 
 impl RunningJob {
     /// Nobody answers there, and its process is gone meanwhile.
     pub(crate) fn forget_if_gone(&self) {
-        if !runs(self.pid, None) {
+        if !is_used(&self.file) {
             let _ = fs::remove_file(&self.file);
         }
     }
 }
 
-/// Whether a process runs, and is the one that began at `started`: numbers of processes are used again.
-fn runs(pid: i32, started: Option<u64>) -> bool {
-    let Some(id) = Pid::from_raw(pid).filter(|_| pid > 0) else { return false };
-    match test_kill_process(id) {
-        Ok(()) | Err(rustix::io::Errno::PERM) => {}
-        Err(_) => return false,
+/// Whether the process that a file is of has it locked still. Not its number decides: another process may have that meanwhile, and in
+/// a container numbers are others.
+fn is_used(path: &Path) -> bool {
+    match fs::File::open(path).map(|file| file.try_lock()) {
+        Ok(Ok(())) => false,
+        Ok(Err(_)) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
-    match (started, start_of(pid)) {
-        (Some(expected), Some(found)) => expected == found,
-        // Not all systems say.
-        _ => true,
-    }
-}
-
-/// When a process began, in ticks since the system has, where it says so.
-fn start_of(pid: i32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program stands in parentheses, and may have blanks and parentheses in it.
-    let (_, behind) = text.rsplit_once(')')?;
-    behind.split_whitespace().nth(19)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -215,16 +209,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("tidemill");
         let _one = register_in(&folder, "aa", "Flights", "127.0.0.1:8081").unwrap();
+        // As a process leaves it that was killed: nobody has it locked, though there is a process of that number.
         let text = fs::read_to_string(folder.join("aa.json")).unwrap();
-        let own = std::process::id();
-        // No process has this number; and this one did not begin with the system.
-        fs::write(folder.join("bb.json"), text.replace(&own.to_string(), "2147483647")).unwrap();
-        let other_start = json!({ "id": "cc", "name": "x", "pid": own, "started": 0, "address": "a" });
-        fs::write(folder.join("cc.json"), other_start.to_string()).unwrap();
-        fs::write(folder.join("dd.json"), "{\"id\":").unwrap();
-        let names: Vec<String> = all_in(&folder).unwrap().into_iter().map(|job| job.id).collect();
-        assert_eq!(names, ["aa"]);
+        fs::write(folder.join("bb.json"), text.replace("aa", "bb")).unwrap();
+        fs::write(folder.join("cc.json"), "{\"id\":").unwrap();
+        let found = all_in(&folder).unwrap();
+        assert_eq!(found.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["aa"]);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the others are gone");
+        found[0].forget_if_gone();
+        assert_eq!(all_in(&folder).unwrap(), found);
     }
 
     #[test]

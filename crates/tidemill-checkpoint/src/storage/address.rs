@@ -1,7 +1,6 @@
 //! Texts that name a folder or a file: which storage, and where in it.
 
 use object_store::path::Path;
-use tidemill_core::config::options;
 
 use crate::error::CheckpointError;
 
@@ -29,12 +28,17 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Reads a text of the checkpoint folder's option or of a restored checkpoint.
+    /// Reads a text that is the value of no option: that of a restored checkpoint, for example.
     pub(crate) fn parse(text: &str) -> Result<Self, CheckpointError> {
-        Self::parse_for(text, options::CHECKPOINT_DIR.key())
+        Self::parse_with(text, None)
     }
 
+    /// Reads the value of an option.
     pub(crate) fn parse_for(text: &str, key: &'static str) -> Result<Self, CheckpointError> {
+        Self::parse_with(text, Some(key))
+    }
+
+    fn parse_with(text: &str, key: Option<&'static str>) -> Result<Self, CheckpointError> {
         let text = text.trim();
         read(text).map_err(|reason| CheckpointError::InvalidUri { uri: without_password(text), reason, key })
     }
@@ -169,9 +173,10 @@ mod tests {
             ("file://host/path", "on this machine"),
             ("s3://bucket/a//b", "empty"),
         ] {
-            let error = Address::parse(text).unwrap_err().to_string();
+            let error = Address::parse_for(text, "execution.checkpointing.dir").unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
             assert!(error.contains("execution.checkpointing.dir"), "{text}: {error}");
+            assert!(!Address::parse(text).unwrap_err().to_string().contains("(option"), "{text}");
             assert!(!error.contains("canary"), "{error}");
         }
     }

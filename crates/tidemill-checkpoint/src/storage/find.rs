@@ -1,11 +1,13 @@
 //! Finds what earlier runs of a job have left.
 
+use futures_util::{StreamExt, stream};
 use tidemill_core::JobId;
 use tidemill_core::config::options;
 
 use super::address::Address;
 use super::job::JobStorage;
-use super::{CheckpointFolder, CheckpointStorage};
+use super::store::AT_ONCE;
+use super::{CheckpointFolder, CheckpointStorage, SAVEPOINT_PREFIX};
 use crate::error::CheckpointError;
 use crate::metadata::CheckpointMetadata;
 
@@ -56,6 +58,37 @@ impl CheckpointStorage {
             Some((_, job_id, storage)) => storage.left_behind(job_id).await.map(Some),
             None => unreadable.map_or(Ok(None), Err),
         }
+    }
+
+    /// The newest savepoint of jobs of this name in the folder for savepoints, with its metadata. Those that cannot be read are passed
+    /// over.
+    ///
+    /// # Errors
+    /// When `execution.checkpointing.savepoint-dir` is no place that can be listed.
+    pub async fn newest_savepoint(
+        &self,
+        job_name: &str,
+    ) -> Result<Option<(CheckpointFolder, CheckpointMetadata)>, CheckpointError> {
+        let Some(folder) = self.settings().savepoint_dir.as_deref() else { return Ok(None) };
+        let address = Address::parse_for(folder, options::SAVEPOINT_DIR.key())?;
+        let store = self.stores.get(&address)?;
+        let names = store.list_folders(&address.path).await?;
+        let savepoints = names.into_iter().filter(|name| name.starts_with(SAVEPOINT_PREFIX));
+        let read = stream::iter(savepoints).map(|name| {
+            let path = address.path.clone().join(name);
+            let (stores, store) = (self.stores.clone(), store.clone());
+            let folder = CheckpointFolder { stores, store, path, shares: false };
+            async move {
+                let found = folder.read_metadata().await;
+                let found = found.inspect_err(|error| {
+                    tracing::debug!(savepoint = folder.uri(), %error, "passed over");
+                });
+                found.ok().map(|found| (folder, found))
+            }
+        });
+        let found: Vec<_> = read.buffer_unordered(AT_ONCE).collect().await;
+        let ours = found.into_iter().flatten().filter(|(_, found)| found.job_name == job_name);
+        Ok(ours.max_by_key(|(_, found)| found.timestamp_ms))
     }
 
     /// The ids of all runs that have folders.

@@ -10,7 +10,7 @@ use object_store::path::Path;
 
 use super::address::Address;
 use super::open::Stores;
-use super::store::Store;
+use super::store::{FILES_AT_ONCE, Store};
 use super::upload::{self, local};
 use super::writer::CheckpointWriter;
 use crate::checksum::Checksum;
@@ -137,6 +137,19 @@ impl CheckpointFolder {
         self.fill(handle, file, to).await?;
         unfinished.0 = None;
         Ok(())
+    }
+
+    /// Copies many pieces of state to files of this machine, some at a time, as [`download`](Self::download) does one. Those that were
+    /// copied before one failed stay.
+    ///
+    /// # Errors
+    /// As [`download`](Self::download), of the first that fails.
+    pub async fn download_all(&self, files: Vec<(StateHandle, PathBuf)>) -> Result<(), CheckpointError> {
+        stream::iter(files)
+            .map(|(handle, to)| async move { self.download(&handle, to).await })
+            .buffer_unordered(FILES_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn fill(

@@ -50,6 +50,8 @@ use open::Stores;
 const SHARED: &str = "shared";
 /// What stands before the number in the name of a checkpoint's folder, and of a shared file.
 const PREFIX: &str = "chk-";
+/// How the names of savepoints' folders begin.
+const SAVEPOINT_PREFIX: &str = "savepoint-";
 
 /// The name of a shared file. It says which checkpoint wrote it, so that files of those in progress can be told from others.
 fn shared_name(checkpoint_id: u64, unique: &str) -> String {
@@ -196,11 +198,13 @@ impl CheckpointStorage {
         target: Option<&str>,
     ) -> Result<CheckpointFolder, CheckpointError> {
         let key = options::SAVEPOINT_DIR.key();
-        let target = target.or(self.stores.settings.savepoint_dir.as_deref());
-        let target = target.ok_or(CheckpointError::NoDirectory { what: "savepoints", key })?;
-        let mut address = Address::parse_for(target, key)?;
+        let mut address = match (target, self.stores.settings.savepoint_dir.as_deref()) {
+            (Some(target), _) => Address::parse(target)?,
+            (None, Some(configured)) => Address::parse_for(configured, key)?,
+            (None, None) => return Err(CheckpointError::NoDirectory { what: "savepoints", key }),
+        };
         let job = job_id.to_string();
-        let name = format!("savepoint-{}-{:012x}", &job[..6], rand::random::<u64>() >> 16);
+        let name = format!("{SAVEPOINT_PREFIX}{}-{:012x}", &job[..6], rand::random::<u64>() >> 16);
         address.path = address.path.join(name);
         let store = self.stores.get(&address)?;
         Ok(CheckpointFolder { stores: self.stores.clone(), store, path: address.path, shares: false })

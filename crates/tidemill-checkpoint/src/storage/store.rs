@@ -20,6 +20,8 @@ use super::local::LocalFiles;
 use super::settings::{RetryPolicy, StorageSettings};
 use crate::error::{CheckpointError, StorageFailure};
 
+/// How many files are copied at once: of each there are some parts in memory.
+pub(super) const FILES_AT_ONCE: usize = 4;
 /// How many files are deleted, or looked at, at once.
 pub(super) const AT_ONCE: usize = 16;
 

@@ -106,12 +106,31 @@ impl JobStorage {
             let of_nobody = matches!(&file, StateFile::Shared(name) if name.starts_with(super::job::PROBE));
             of_nobody || writer.is_some_and(|id| !goes_on(id)) && !registry.is_known(&file)
         });
+        // A folder of a checkpoint that is a link is somebody's own doing, and what it leads to may be anything.
+        found.retain(|path| !self.is_behind_link(path));
         let swept = Swept { files: found.iter().map(|path| self.store.uri(path)).collect() };
         self.store.delete_all(found).await?;
         for folder in &folders {
             self.store.remove_empty_folder(folder).await;
         }
         Ok(swept)
+    }
+}
+
+impl JobStorage {
+    /// Whether a folder of a checkpoint on the way to a file, or one in it, is a link.
+    fn is_behind_link(&self, path: &Path) -> bool {
+        let below: Vec<_> = path.prefix_match(&self.path).into_iter().flatten().collect();
+        let Some((_, folders)) = below.split_last() else { return false };
+        // The shared files may be kept elsewhere, and have names by which they are known.
+        if folders.first().is_some_and(|first| first.as_ref() == SHARED) {
+            return false;
+        }
+        let mut at = self.path.clone();
+        folders.iter().any(|folder| {
+            at = at.clone().join(folder.clone());
+            self.store.local_path(&at).is_some_and(|folder| folder.is_symlink())
+        })
     }
 }
 

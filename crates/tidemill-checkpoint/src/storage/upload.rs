@@ -1,5 +1,6 @@
 //! One file on its way into a storage.
 
+use std::any::Any;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -29,16 +30,24 @@ struct Inner {
     id: MultipartId,
     completed: AtomicBool,
     parts: Mutex<Vec<(usize, PartId)>>,
+    /// Lasts until the upload is complete, or nothing is left of it.
+    keep: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Upload {
-    pub(super) async fn start(store: Arc<Store>, path: Path) -> Result<Self, CheckpointError> {
+    /// Begins with a file. `keep` lasts until it is complete, or was given up and nothing is left of it.
+    pub(super) async fn start<K: Send + Sync + 'static>(
+        store: Arc<Store>,
+        path: Path,
+        keep: K,
+    ) -> Result<Self, CheckpointError> {
         // If the caller goes away, the upload that has just been started is dropped there, and so given up.
         let background = store.background.clone();
         let create = async move {
             let id = store.create_multipart(&path).await?;
             let (completed, parts) = (AtomicBool::new(false), Mutex::default());
-            Ok(Self { inner: Arc::new(Inner { store, path, id, completed, parts }) })
+            let keep: Option<Box<dyn Any + Send + Sync>> = Some(Box::new(keep));
+            Ok(Self { inner: Arc::new(Inner { store, path, id, completed, parts, keep }) })
         };
         background.to_the_end((), create).await
     }
@@ -74,8 +83,11 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if !self.completed.load(Ordering::Acquire) {
             let (store, path) = (self.store.clone(), self.path.clone());
-            let id = std::mem::take(&mut self.id);
-            self.store.background.spawn(async move { store.abort_multipart(&path, &id).await });
+            let (id, keep) = (std::mem::take(&mut self.id), self.keep.take());
+            self.store.background.spawn(async move {
+                store.abort_multipart(&path, &id).await;
+                drop(keep);
+            });
         }
     }
 }
@@ -92,7 +104,7 @@ async fn put<K: Send + 'static>(
 }
 
 /// Writes a file that is in memory. `keep` lasts until nothing can make the file appear any more.
-pub(super) async fn write<K: Send + 'static>(
+pub(super) async fn write<K: Clone + Send + Sync + 'static>(
     store: &Arc<Store>,
     path: &Path,
     payload: PutPayload,
@@ -102,7 +114,7 @@ pub(super) async fn write<K: Send + 'static>(
     if !store.stages_files() && length <= store.part_size {
         return put(store, path, payload, keep).await;
     }
-    let upload = Upload::start(store.clone(), path.clone()).await?;
+    let upload = Upload::start(store.clone(), path.clone(), keep.clone()).await?;
     let mut chunks = Chunks::default();
     chunks.extend(payload);
     let mut parts = chunks.full_parts(store.part_size);
@@ -123,7 +135,7 @@ pub(super) async fn write<K: Send + 'static>(
 }
 
 /// Copies a file of this machine, `length` bytes, of which the checksum is returned. `keep` is as for [`write`].
-pub(super) async fn copy<K: Send + 'static>(
+pub(super) async fn copy<K: Clone + Send + Sync + 'static>(
     store: &Arc<Store>,
     path: &Path,
     from: PathBuf,
@@ -138,7 +150,7 @@ pub(super) async fn copy<K: Send + 'static>(
         put(store, path, bytes.into(), keep).await?;
         return Ok(checksum);
     }
-    let upload = Upload::start(store.clone(), path.clone()).await?;
+    let upload = Upload::start(store.clone(), path.clone(), keep.clone()).await?;
     let file = Arc::new(file);
     let checksum = Arc::new(Mutex::new(Checksum::default()));
     // Read one after the other, which the checksum needs, and written side by side.

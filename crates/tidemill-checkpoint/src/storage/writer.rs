@@ -11,6 +11,7 @@ use object_store::path::Path;
 use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock};
 
 use super::folder::CheckpointFolder;
+use super::store::FILES_AT_ONCE;
 use super::upload::{self, Chunks, Upload, local};
 use crate::checksum::Checksum;
 use crate::error::CheckpointError;
@@ -243,6 +244,23 @@ impl CheckpointWriter {
         Ok(handle)
     }
 
+    /// Copies many files of this machine, some at a time, as [`upload_file`](Self::upload_file) does one; the handles are in the same
+    /// order.
+    ///
+    /// # Errors
+    /// As [`upload_file`](Self::upload_file), of the first that fails.
+    pub async fn upload_files(
+        self: &Arc<Self>,
+        files: Vec<(PathBuf, Placement)>,
+    ) -> Result<Vec<StateHandle>, CheckpointError> {
+        // Owned by the futures: with references the compiler finds them to be good for one lifetime only.
+        let uploads = files.into_iter().map(|(path, placement)| {
+            let writer = Arc::clone(self);
+            async move { writer.upload_file(path, placement).await }
+        });
+        stream::iter(uploads).buffered(FILES_AT_ONCE).try_collect().await
+    }
+
     async fn copy_file(
         &self,
         from: PathBuf,
@@ -395,7 +413,7 @@ impl CheckpointWriter {
             let all = parts.into_iter().flat_map(|(_, payload)| payload).collect();
             return upload::write(store, &file.path, all, busy.clone()).await;
         }
-        let start = || Upload::start(store.clone(), file.path.clone());
+        let start = || Upload::start(store.clone(), file.path.clone(), busy.clone());
         let upload = file.upload.get_or_try_init(start).await?;
         // Owned by the futures: with references the compiler finds them to be good for one lifetime only.
         stream::iter(parts)

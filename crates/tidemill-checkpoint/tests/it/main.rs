@@ -12,4 +12,5 @@ mod statistics;
 mod storage_faults;
 mod storage_local;
 mod storage_s3;
+mod storage_s3_limits;
 mod support;

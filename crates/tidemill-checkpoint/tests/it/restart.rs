@@ -50,6 +50,51 @@ fn every_name_and_the_default() {
     assert!(error.contains("fixed-delay") && error.contains("-D: "), "{error}");
 }
 
+/// Each key by itself changes what it names, and nothing else.
+#[test]
+fn every_key_lands_in_its_own_place() {
+    let seconds = Duration::from_secs;
+    let same = |entries: &[(&str, &str)], expected: RestartStrategy| {
+        assert_eq!(format!("{:?}", from(entries)), format!("{expected:?}"), "{entries:?}");
+    };
+    let named = ("restart-strategy.type", "fixed-delay");
+    same(
+        &[named, ("restart-strategy.fixed-delay.attempts", "7")],
+        RestartStrategy::fixed_delay(7, seconds(1)),
+    );
+    same(
+        &[named, ("restart-strategy.fixed-delay.delay", "7 s")],
+        RestartStrategy::fixed_delay(1, seconds(7)),
+    );
+
+    let named = ("restart-strategy.type", "failure-rate");
+    for (key, value, expected) in [
+        ("max-failures-per-interval", "7", RestartStrategy::failure_rate(7, seconds(60), seconds(1))),
+        ("failure-rate-interval", "7 min", RestartStrategy::failure_rate(1, seconds(420), seconds(1))),
+        ("delay", "7 s", RestartStrategy::failure_rate(1, seconds(60), seconds(7))),
+    ] {
+        same(&[named, (&format!("restart-strategy.failure-rate.{key}"), value)], expected);
+    }
+
+    let named = ("restart-strategy.type", "exponential-delay");
+    let default = ExponentialDelay::default;
+    for (key, value, expected) in [
+        ("initial-backoff", "7 s", ExponentialDelay { initial: seconds(7), ..default() }),
+        ("max-backoff", "7 min", ExponentialDelay { max: seconds(420), ..default() }),
+        ("backoff-multiplier", "7.5", ExponentialDelay { multiplier: 7.5, ..default() }),
+        (
+            "reset-backoff-threshold",
+            "7 h",
+            ExponentialDelay { reset_threshold: seconds(25_200), ..default() },
+        ),
+        ("jitter-factor", "0.7", ExponentialDelay { jitter: 0.7, ..default() }),
+        ("attempts-before-reset-backoff", "7", ExponentialDelay { attempts: 7, ..default() }),
+    ] {
+        let expected = RestartStrategy::exponential_delay(expected).unwrap();
+        same(&[named, (&format!("restart-strategy.exponential-delay.{key}"), value)], expected);
+    }
+}
+
 #[test]
 fn none_fails_at_once() {
     assert_eq!(after(&mut RestartStrategy::none(), 0, 0.5), None);

@@ -346,15 +346,21 @@ mod tests {
         for option in options::all() {
             let meta = option.meta();
             let Some(flink) = FLINK.iter().find(|flink| flink.key == meta.key) else { continue };
-            if meta.key == "taskmanager.memory.network.max" {
-                continue; // "unbounded", which is no text that could be read
-            }
+            let own_default = match meta.key {
+                "taskmanager.memory.network.max" => true, // "unbounded", which is no text that could be read
+                "rest.bind-port" => true, // a range, since every job has an interface of its own
+                "rest.port" => true,      // would be in the way of that range
+                "rest.bind-address" => true, // what Flink's own config.yaml sets, not all addresses
+                _ => false,
+            };
             let same = |text: &str| option.canonical(text).ok();
             // "<...>" stands for what Flink finds out when it starts.
             let written = !flink.default.is_empty() && !flink.default.starts_with('<');
             let flink_default = written.then_some(flink.default);
             let flink_default = flink_default.map(|text| if text == "Int.MAX" { "2147483647" } else { text });
-            assert_eq!(flink_default.and_then(same), meta.default.and_then(same), "{}", meta.key);
+            if !own_default {
+                assert_eq!(flink_default.and_then(same), meta.default.and_then(same), "{}", meta.key);
+            }
             assert_eq!(flink.deprecated, meta.deprecated, "{}", meta.key);
             let type_name = option.type_name();
             // Where Flink takes the name of a class besides, only the names that mean something here are left.

@@ -212,7 +212,7 @@ impl<K: Key> JoinCore<K> {
         self.next += 1;
         side.ours.put(&mut self.backend, row, record)?;
         let cleanup = timestamp.saturating_add(side.bounds.1.max(0));
-        self.timers.register(&mut self.backend, TimeDomain::Event, cleanup, &side.namespace).map(drop)
+        self.timers.register(&mut self.backend, TimeDomain::Event, cleanup, &side.namespace)
     }
 
     /// Where the record at hand was left.

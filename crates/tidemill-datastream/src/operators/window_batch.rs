@@ -228,7 +228,7 @@ where
         let mut fired = 0;
         let mut more = true;
         while firing.keys.len() < enough && fired < 2 * enough as u64 {
-            let Some(timer) = timers.pop_due(domain, up_to) else {
+            let Some(timer) = timers.pop_due(domain, up_to)? else {
                 more = false;
                 break;
             };

@@ -150,7 +150,7 @@ impl<K: Key, W: Window> TriggerContext<'_, K, W> {
     /// # Errors
     /// When the memory for state is used up.
     pub fn register_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
-        self.timers.register(self.backend, TimeDomain::Event, timestamp, self.window).map(drop)
+        self.timers.register(self.backend, TimeDomain::Event, timestamp, self.window)
     }
 
     /// Has [`Trigger::on_processing_time`] called for this window when the machine's time reaches `timestamp`.
@@ -168,7 +168,7 @@ impl<K: Key, W: Window> TriggerContext<'_, K, W> {
     /// # Errors
     /// When the memory for state is used up.
     pub fn register_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
-        self.timers.register(self.backend, TimeDomain::Processing, timestamp, self.window).map(drop)
+        self.timers.register(self.backend, TimeDomain::Processing, timestamp, self.window)
     }
 
     /// Takes back a timer in event time; nothing when there is none.
@@ -189,7 +189,7 @@ impl<K: Key, W: Window> TriggerContext<'_, K, W> {
     /// # Errors
     /// When the state cannot be reached.
     pub fn delete_event_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
-        self.timers.delete(self.backend, TimeDomain::Event, timestamp, self.window).map(drop)
+        self.timers.delete(self.backend, TimeDomain::Event, timestamp, self.window)
     }
 
     /// Takes back a timer in processing time; nothing when there is none.
@@ -208,7 +208,7 @@ impl<K: Key, W: Window> TriggerContext<'_, K, W> {
     /// # Errors
     /// When the state cannot be reached.
     pub fn delete_processing_time_timer(&mut self, timestamp: Timestamp) -> Result<(), StateError> {
-        self.timers.delete(self.backend, TimeDomain::Processing, timestamp, self.window).map(drop)
+        self.timers.delete(self.backend, TimeDomain::Processing, timestamp, self.window)
     }
 }
 

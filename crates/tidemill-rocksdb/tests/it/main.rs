@@ -2,12 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod expiry;
+mod frozen;
 mod memory;
 mod metrics;
 mod model;
 mod native;
 mod settings;
 mod states;
+#[path = "../../../tidemill-state/tests/state/timer_model.rs"]
+mod timer_model;
+mod timers;
+mod under_load;
 
 use std::path::Path;
 

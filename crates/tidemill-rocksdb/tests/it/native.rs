@@ -392,6 +392,8 @@ fn the_folder_of_a_snapshot_lives_as_long_as_the_snapshot_not_as_the_store() {
     let mut again = Subtask::open(&backend, context(0, 1, &ManualClock::at(0)), Some(&kept));
     assert_eq!(all(std::slice::from_mut(&mut again), 0)[&3].2.len(), 1);
     drop(again);
+    drop(backend);
+    kept.native[0].check_files().unwrap();
     drop(kept);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

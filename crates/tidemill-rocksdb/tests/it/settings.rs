@@ -124,12 +124,39 @@ fn predefined_options_are_those_of_flink() {
     for (own, value) in expected {
         assert_eq!(spinning[own], value, "{own}");
     }
-    assert_eq!(of("FLASH_SSD_OPTIMIZED")["max_background_jobs"], "4");
-    assert_eq!(of("SPINNING_DISK_OPTIMIZED")["level_compaction_dynamic_level_bytes"], "true");
-    assert_eq!(of("DEFAULT")["max_background_jobs"], "2");
-    // An explicit option counts more.
-    let both = settings(&[("predefined-options", "FLASH_SSD_OPTIMIZED"), ("thread.num", "3")]);
-    assert_eq!(opened(&both, None)["max_background_jobs"], "3");
+    // What the others change of the defaults is these alone.
+    let default = opened(&settings(&[]), None);
+    let changed = |profile: &str| {
+        let found = of(profile);
+        let changed = found.iter().filter(|(own, value)| default.get(*own) != Some(*value));
+        changed.map(|(own, value)| format!("{own}={value}")).collect::<Vec<_>>()
+    };
+    assert_eq!(changed("DEFAULT"), [""; 0]);
+    assert_eq!(changed("FLASH_SSD_OPTIMIZED"), ["max_background_jobs=4"]);
+    assert_eq!(
+        changed("SPINNING_DISK_OPTIMIZED"),
+        ["level_compaction_dynamic_level_bytes=true", "max_background_jobs=4"]
+    );
+    let high_memory = settings(&[("predefined-options", "SPINNING_DISK_OPTIMIZED_HIGH_MEM")]);
+    assert_eq!(of_cache(&high_memory, None, "capacity"), (256 << 20).to_string());
+    // An explicit option counts more, also where it is the default.
+    for (profile, key, value, own, expected) in [
+        ("FLASH_SSD_OPTIMIZED", "thread.num", "3", "max_background_jobs", "3"),
+        ("SPINNING_DISK_OPTIMIZED", "thread.num", "2", "max_background_jobs", "2"),
+        (
+            "SPINNING_DISK_OPTIMIZED",
+            "compaction.level.use-dynamic-size",
+            "false",
+            "level_compaction_dynamic_level_bytes",
+            "false",
+        ),
+        ("SPINNING_DISK_OPTIMIZED_HIGH_MEM", "writebuffer.count", "2", "max_write_buffer_number", "2"),
+        ("SPINNING_DISK_OPTIMIZED_HIGH_MEM", "block.blocksize", "4 kb", "block_size", "4096"),
+        ("SPINNING_DISK_OPTIMIZED_HIGH_MEM", "use-bloom-filter", "false", "filter_policy", "nullptr"),
+    ] {
+        let both = settings(&[("predefined-options", profile), (key, value)]);
+        assert_eq!(opened(&both, None)[own], expected, "{key}: {value} over {profile}");
+    }
 }
 
 #[test]

@@ -147,10 +147,17 @@ fn files_are_spread_over_the_folders_and_removed() {
         RocksDbStateBackend::new(settings(&[("localdir", &listed)]), None, &[PathBuf::from("/nonexistent")])
             .unwrap();
     let stores: Vec<_> = (0..4).map(|number| backend.open_store(&subtask(number)).unwrap()).collect();
-    let files = || disks.each_ref().map(|disk| std::fs::read_dir(disk).unwrap().count());
-    assert_eq!(files(), [2, 2]);
+    let on_each =
+        disks.each_ref().map(|disk| stores.iter().filter(|store| store.path().starts_with(disk)).count());
+    assert_eq!(on_each, [2, 2]);
+    assert!(stores.iter().all(|store| store.path().is_dir()));
+    let paths: Vec<PathBuf> = stores.iter().map(|store| store.path().to_owned()).collect();
     drop(stores);
-    assert_eq!(files(), [0, 0]);
+    assert!(paths.iter().all(|path| !path.exists()));
+    drop(backend);
+    for disk in disks {
+        assert_eq!(std::fs::read_dir(disk).unwrap().count(), 0);
+    }
 }
 
 #[test]
@@ -161,7 +168,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let backend = backend(settings(&[]), None, &file);
     let error = backend.open_store(&subtask(0)).err().unwrap().to_string();
     assert!(
-        error.contains("file/tidemill-rocksdb-") && error.contains("state.backend.rocksdb.localdir"),
+        error.contains(file.to_str().unwrap()) && error.contains("state.backend.rocksdb.localdir"),
         "{error}"
     );
 }

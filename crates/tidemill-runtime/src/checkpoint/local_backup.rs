@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use parking_lot::Mutex;
 use tidemill_checkpoint::{FileLocation, StateHandle};
-use tidemill_core::CheckpointId;
+use tidemill_core::{CheckpointId, ScratchFolder};
 
 /// Whether state is kept on this machine, and where.
 ///
@@ -27,7 +27,7 @@ pub struct LocalBackupSettings {
 
 /// The copies that one job has. What cannot be copied is not there, and is read from the checkpoint. They go with this.
 pub(crate) struct LocalBackup {
-    folders: Vec<PathBuf>,
+    folders: Vec<ScratchFolder>,
     recover: bool,
     next: AtomicU64,
     copies: Mutex<HashMap<(FileLocation, u64), Copy>>,
@@ -39,14 +39,10 @@ struct Copy {
     needed_by: CheckpointId,
 }
 
-static JOBS: AtomicU64 = AtomicU64::new(0);
-
 impl LocalBackup {
     /// `None` when nothing is to be kept.
     pub(super) fn new(settings: &LocalBackupSettings) -> Option<Self> {
-        let name =
-            format!("tidemill-local-state-{}-{}", std::process::id(), JOBS.fetch_add(1, Ordering::Relaxed));
-        let folders: Vec<PathBuf> = settings.folders.iter().map(|folder| folder.join(&name)).collect();
+        let folders: Vec<ScratchFolder> = settings.folders.iter().map(ScratchFolder::within).collect();
         let (recover, next) = (settings.recover, AtomicU64::new(0));
         (!folders.is_empty()).then(|| Self { folders, recover, next, copies: Mutex::default() })
     }
@@ -61,19 +57,20 @@ impl LocalBackup {
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let folder = &self.folders[number as usize % self.folders.len()];
-        let path = folder.join(number.to_string());
-        match fs::create_dir_all(folder).and_then(|()| copy(&path)) {
-            Ok(()) => {
+        let kept = folder.create().and_then(|folder| {
+            let path = folder.join(number.to_string());
+            copy(&path).inspect_err(|_| drop(fs::remove_file(&path)))?;
+            Ok(path)
+        });
+        match kept {
+            Ok(path) => {
                 self.copies.lock().insert(key, Copy { path, needed_by: id });
             }
-            Err(error) => {
-                let _ = fs::remove_file(&path);
-                // The checkpoint has it.
-                tracing::warn!(
-                    "state is not kept at {} on this machine: {error}. 'execution.checkpointing.local-backup.dirs' says where",
-                    path.display()
-                );
-            }
+            // The checkpoint has it.
+            Err(error) => tracing::warn!(
+                "state is not kept in {} on this machine: {error}. 'execution.checkpointing.local-backup.dirs' says where",
+                folder.parent().display()
+            ),
         }
     }
 
@@ -101,10 +98,7 @@ impl LocalBackup {
     /// The job has ended: nothing is read any more.
     pub(super) fn clear(&self) {
         self.copies.lock().clear();
-        for folder in &self.folders {
-            // What cannot be removed is left to whoever clears the folders for temporary files.
-            let _ = fs::remove_dir_all(folder);
-        }
+        self.folders.iter().for_each(ScratchFolder::delete);
     }
 
     fn find(&self, handle: &StateHandle) -> Option<PathBuf> {
@@ -125,12 +119,6 @@ impl LocalBackup {
         let Some(from) = self.find(handle) else { return false };
         let whole = fs::metadata(&from).is_ok_and(|found| found.len() == handle.length());
         whole && link_or_copy(&from, to).is_ok()
-    }
-}
-
-impl Drop for LocalBackup {
-    fn drop(&mut self) {
-        self.clear();
     }
 }
 

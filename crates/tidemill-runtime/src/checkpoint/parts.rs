@@ -12,7 +12,7 @@ use tidemill_checkpoint::storage::Placement;
 use tidemill_checkpoint::{CheckpointError, CheckpointWriter, StateHandle};
 use tidemill_core::{OperatorId, SnapshotKind};
 use tidemill_network::{GateSnapshot, InputChannelSnapshot};
-use tidemill_state::StateError;
+use tidemill_state::{NativeFile, Spill, StateError, SubtaskSnapshot, TemporaryFile};
 
 use crate::checkpoint::local_backup::LocalBackup;
 use crate::checkpoint::task_snapshot::TaskSnapshot;
@@ -47,19 +47,53 @@ impl Drop for GivenUp {
     }
 }
 
-/// Stores the part of a task. Files that `known` names are there already.
-pub(super) async fn store(
-    writer: Arc<CheckpointWriter>,
-    known: Arc<HashMap<String, StateHandle>>,
-    backup: Option<Arc<LocalBackup>>,
-    compress: bool,
-    part: Part,
-) -> Result<StoredPart, CheckpointError> {
+/// The bytes of the state of an operator.
+enum Encoded {
+    Memory(Bytes),
+    File(TemporaryFile),
+}
+
+/// Encodes the state of an operator: into a file, if it is large. `None` when there is nothing.
+fn encode(
+    state: &mut SubtaskSnapshot,
+    how: &Storing,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<Option<Encoded>, StateError> {
+    state.complete_spilling(cancelled, &how.spill)?;
+    let encoded = if state.is_empty() {
+        None
+    } else if how.spill.is_large(state.canonical_size()) {
+        let file = how.spill.new_file()?;
+        state.write_file(&file, how.compress, cancelled)?;
+        Some(Encoded::File(file))
+    } else {
+        let bytes = if how.compress { state.encode_compressed() } else { state.encode() };
+        Some(Encoded::Memory(bytes.into()))
+    };
+    // It is there twice otherwise until all is stored.
+    (state.keyed, state.timers, state.operator) = Default::default();
+    Ok(encoded)
+}
+
+/// How the parts of a checkpoint are stored.
+#[derive(Clone)]
+pub(super) struct Storing {
+    pub(super) writer: Arc<CheckpointWriter>,
+    /// Files that are there already.
+    pub(super) known: Arc<HashMap<String, StateHandle>>,
+    pub(super) backup: Option<Arc<LocalBackup>>,
+    pub(super) compress: bool,
+    /// Where state is put on its way that is too large to be held in memory.
+    pub(super) spill: Spill,
+}
+
+/// Stores the part of a task.
+pub(super) async fn store(how: Storing, part: Part) -> Result<StoredPart, CheckpointError> {
     let began = Instant::now();
     let Part { subtask, snapshot, gates } = part;
     let TaskSnapshot { barrier, mut states, finished, figures, overtook, .. } = snapshot;
     // A savepoint is not what a job goes on from when it fails.
-    let backup = backup.filter(|_| barrier.kind == SnapshotKind::Checkpoint);
+    let backup = how.backup.clone().filter(|_| barrier.kind == SnapshotKind::Checkpoint);
     let holds = |channel: &InputChannelSnapshot| !channel.queued.is_empty();
     let in_flight: Vec<(u32, Vec<u8>)> = (0u32..)
         .zip(&gates)
@@ -68,15 +102,10 @@ pub(super) async fn store(
         .collect();
     let given_up = GivenUp::default();
     let cancelled = Arc::clone(&given_up.0);
+    let encoder = how.clone();
     let encoding = tokio::task::spawn_blocking(move || {
-        let mut encoded: Vec<Option<Vec<u8>>> = Vec::with_capacity(states.len());
-        for (_, state) in &mut states {
-            state.complete(&cancelled)?;
-            let encode = || if compress { state.encode_compressed() } else { state.encode() };
-            encoded.push((!state.is_empty()).then(encode));
-            // Its bytes are there twice otherwise until all are stored.
-            (state.keyed, state.timers, state.operator) = Default::default();
-        }
+        let encoded = states.iter_mut().map(|(_, state)| encode(state, &encoder, &cancelled));
+        let encoded = encoded.collect::<Result<Vec<Option<Encoded>>, StateError>>()?;
         Ok::<_, StateError>((states, encoded))
     });
     let not_encoded = |reason: String| CheckpointError::NotEncoded { subtask, reason };
@@ -86,36 +115,53 @@ pub(super) async fn store(
         Err(_) => return Err(CheckpointError::RuntimeGone),
     };
     let persisted_data: u64 = in_flight.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    let mut state_size: u64 = encoded.iter().flatten().map(|bytes| bytes.len() as u64).sum();
-    let mut checkpointed_size = state_size + persisted_data;
-    state_size += persisted_data;
     let gate_numbers: Vec<u32> = in_flight.iter().map(|(number, _)| *number).collect();
-    let is_stored: Vec<bool> = encoded.iter().map(Option::is_some).collect();
-    let pieces = encoded.into_iter().flatten().chain(in_flight.into_iter().map(|(_, bytes)| bytes));
-    let pieces: Vec<Bytes> = pieces.map(Into::into).collect();
-    let handles = writer.write_all(pieces.iter().cloned()).await?;
+    let in_memory = encoded.iter().flatten().filter_map(|encoded| match encoded {
+        Encoded::Memory(bytes) => Some(bytes.clone()),
+        Encoded::File(_) => None,
+    });
+    let pieces: Vec<Bytes> = in_memory.chain(in_flight.into_iter().map(|(_, bytes)| bytes.into())).collect();
+    let handles = how.writer.write_all(pieces.iter().cloned()).await?;
     if let Some(backup) = &backup {
         handles.iter().zip(&pieces).for_each(|(handle, piece)| backup.keep_bytes(barrier.id, handle, piece));
     }
     drop(pieces);
     let mut handles = handles.into_iter();
+    let mut managed = Vec::with_capacity(states.len());
+    for encoded in encoded {
+        managed.push(match encoded {
+            None => None,
+            Some(Encoded::Memory(_)) => handles.next(),
+            Some(Encoded::File(file)) => {
+                let handle = how.writer.upload_file(file.path(), Placement::Exclusive).await?;
+                if let Some(backup) = &backup {
+                    backup.keep_file(barrier.id, &handle, file.path());
+                }
+                Some(handle)
+            }
+        });
+    }
+    let mut state_size = managed.iter().flatten().map(StateHandle::length).sum::<u64>() + persisted_data;
+    let mut checkpointed_size = state_size;
     let mut stored = Vec::with_capacity(states.len());
-    for ((operator, state), is_stored) in states.into_iter().zip(is_stored) {
+    for ((operator, state), managed) in states.into_iter().zip(managed) {
         let mut subtask_state = SubtaskState::new(subtask);
         for native in &state.native {
-            let mut files = Vec::with_capacity(native.files.len());
+            let known = |file: &NativeFile| file.shared_id.as_ref().and_then(|id| how.known.get(id)).cloned();
+            let mut new = Vec::new();
             for file in &native.files {
                 state_size += file.bytes;
-                let stored = file.shared_id.as_ref().and_then(|id| known.get(id));
-                let handle = match stored {
-                    Some(handle) => handle.clone(),
-                    None => {
-                        checkpointed_size += file.bytes;
-                        let shared = file.shared_id.is_some();
-                        let placement = if shared { Placement::Shared } else { Placement::Exclusive };
-                        writer.upload_file(&file.path, placement).await?
-                    }
-                };
+                if known(file).is_none() {
+                    checkpointed_size += file.bytes;
+                    let shared = file.shared_id.is_some();
+                    let placement = if shared { Placement::Shared } else { Placement::Exclusive };
+                    new.push((file.path.clone(), placement));
+                }
+            }
+            let mut uploaded = how.writer.upload_files(new).await?.into_iter();
+            let mut files = Vec::with_capacity(native.files.len());
+            for file in &native.files {
+                let Some(handle) = known(file).or_else(|| uploaded.next()) else { continue };
                 if let Some(backup) = &backup {
                     backup.keep_file(barrier.id, &handle, &file.path);
                 }
@@ -124,7 +170,7 @@ pub(super) async fn store(
             subtask_state.native.push(NativeState { descriptor: native.descriptor(), files });
         }
         subtask_state.finished = finished;
-        subtask_state.managed = if is_stored { handles.next() } else { None };
+        subtask_state.managed = managed;
         stored.push((operator, subtask_state));
     }
     if let Some((_, head)) = stored.first_mut() {

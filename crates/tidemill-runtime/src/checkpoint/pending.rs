@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tidemill_checkpoint::metadata::{CheckpointKind, OperatorState, SubtaskState};
-use tidemill_checkpoint::{
-    CheckpointError, CheckpointFolder, CheckpointMetadata, CheckpointWriter, FileLocation, StateHandle,
-};
+use tidemill_checkpoint::{CheckpointError, CheckpointFolder, CheckpointMetadata, FileLocation};
 use tidemill_core::{AfterSavepoint, CheckpointBarrier, JobId, OperatorId, SavepointFormat, SnapshotKind};
 use tokio::task::JoinHandle;
 
-use crate::checkpoint::local_backup::LocalBackup;
-use crate::checkpoint::parts::{self, Part, StoredPart};
+use crate::checkpoint::parts::{self, Part, StoredPart, Storing};
 use crate::checkpoint::restore;
 use crate::checkpoint::service::Completed;
 use crate::checkpoint::task_snapshot::TaskSnapshot;
@@ -33,12 +31,9 @@ pub(super) struct Published {
 pub(super) struct Pending {
     barrier: CheckpointBarrier,
     folder: CheckpointFolder,
-    writer: Arc<CheckpointWriter>,
+    storing_with: Storing,
     /// The splits of each source that its readers had not got.
     splits: Vec<(OperatorId, Vec<SourceSplit>)>,
-    known: Arc<HashMap<String, StateHandle>>,
-    backup: Option<Arc<LocalBackup>>,
-    compress: bool,
     /// Snapshots of tasks whose barriers have overtaken something of which not all is known yet.
     incomplete: HashMap<usize, TaskSnapshot>,
     stored: BTreeMap<usize, StoredPart>,
@@ -52,18 +47,13 @@ impl Pending {
         barrier: CheckpointBarrier,
         folder: CheckpointFolder,
         splits: Vec<(OperatorId, Vec<SourceSplit>)>,
-        known: HashMap<String, StateHandle>,
-        backup: Option<Arc<LocalBackup>>,
-        compress: bool,
+        storing_with: Storing,
     ) -> Self {
         Self {
             barrier,
-            writer: Arc::new(folder.writer(barrier.id)),
+            storing_with,
             folder,
             splits,
-            known: Arc::new(known),
-            backup,
-            compress,
             incomplete: HashMap::new(),
             stored: BTreeMap::new(),
             storing: BTreeSet::new(),
@@ -98,8 +88,7 @@ impl Pending {
         &self,
         part: Part,
     ) -> impl Future<Output = Result<StoredPart, CheckpointError>> + Send + 'static {
-        let (writer, known) = (Arc::clone(&self.writer), Arc::clone(&self.known));
-        parts::store(writer, known, self.backup.clone(), self.compress, part)
+        parts::store(self.storing_with.clone(), part)
     }
 
     /// Something is being stored; it is given up with the checkpoint.
@@ -177,15 +166,23 @@ impl Pending {
         &self,
         mut metadata: CheckpointMetadata,
     ) -> impl Future<Output = Result<Published, CheckpointError>> + Send + 'static {
-        let (writer, folder) = (Arc::clone(&self.writer), self.folder.clone());
+        let (writer, folder) = (Arc::clone(&self.storing_with.writer), self.folder.clone());
         let splits = self.splits.clone();
+        let backup =
+            self.storing_with.backup.clone().filter(|_| self.barrier.kind == SnapshotKind::Checkpoint);
         async move {
             for (operator, splits) in splits {
-                let handle = writer.write(restore::encode_splits(&splits)).await?;
+                let bytes = Bytes::from(restore::encode_splits(&splits));
+                let handle = writer.write(bytes.clone()).await?;
+                if let Some(backup) = &backup {
+                    backup.keep_bytes(metadata.checkpoint_id, &handle, &bytes);
+                }
                 if let Some(state) = metadata.operators.iter_mut().find(|state| state.id == operator) {
                     state.coordinator = Some(handle);
                 }
             }
+            // Whoever hears of the checkpoint may be the last to need it.
+            drop(backup);
             let written = writer.finish().await?.files;
             if let Err(error) = folder.publish(&metadata).await {
                 // The writer has finished and takes nothing back any more. Shared files stay.

@@ -226,8 +226,7 @@ impl RestoredJob {
                 let mut in_flight: BTreeMap<u32, Vec<(u32, GateSnapshot)>> = BTreeMap::new();
                 for state in &stored.subtasks {
                     if let Some(handle) = &state.managed {
-                        let snapshot = SubtaskSnapshot::decode(&read(handle)?).map_err(of_operator)?;
-                        snapshots[state.index as usize] = snapshot;
+                        snapshots[state.index as usize] = source.snapshot(handle, of_operator)?;
                     }
                     for native in &state.native {
                         let snapshot =
@@ -333,34 +332,62 @@ impl Source<'_> {
         read.map_err(|error| Refused::of_storage(&self.folder.uri(), &error))
     }
 
+    /// Reads the state of a subtask; from a file on this machine, in which its entries stay, if it is large.
+    fn snapshot(
+        &self,
+        handle: &StateHandle,
+        of_operator: impl Fn(StateError) -> Refused,
+    ) -> Result<SubtaskSnapshot, Refused> {
+        let spill = self.environment.spill();
+        // It may be compressed, and several times as large.
+        if !spill.is_large(handle.length().saturating_mul(4)) {
+            return SubtaskSnapshot::decode(&self.read(handle)?).map_err(of_operator);
+        }
+        let file = spill.new_file().map_err(&of_operator)?;
+        if self.backup.is_some_and(|backup| backup.fetch(handle, file.path())) {
+            match SubtaskSnapshot::open(file, &spill) {
+                // The storage has it whole.
+                Err(StateError::Snapshot(what)) => {
+                    tracing::warn!("a copy on this machine is not used: {what}")
+                }
+                opened => return opened.map_err(of_operator),
+            }
+        }
+        let file = spill.new_file().map_err(&of_operator)?;
+        let fetched = self.environment.storage.block_on(self.folder.download(handle, file.path()));
+        fetched.map_err(|error| Refused::of_storage(&self.folder.uri(), &error))?;
+        SubtaskSnapshot::open(file, &spill).map_err(of_operator)
+    }
+
     /// Fetches the files of a state backend to a folder of their own.
     fn download(&self, native: &NativeState) -> Result<NativeSnapshot, Refused> {
         let of_state = |error: StateError| Refused::of_state("the files of a state backend", &error);
-        let unique =
-            format!("tidemill-restore-{}-{}", std::process::id(), UNIQUE.fetch_add(1, Ordering::Relaxed));
-        let place = self.environment.temporary.join(unique);
-        std::fs::create_dir_all(&place).map_err(|error| Refused {
+        let temporary = &self.environment.temporary;
+        let made = temporary.create().and_then(|folder| {
+            let place = folder.join(format!("restore-{}", UNIQUE.fetch_add(1, Ordering::Relaxed)));
+            std::fs::create_dir(&place).map(|()| place)
+        });
+        let place = made.map_err(|error| Refused {
             reason: format!(
-                "the folder {} cannot be made: {error}. Set 'io.tmp.dirs' to another",
-                place.display()
+                "no folder can be made in {}: {error}. Set 'io.tmp.dirs' to another",
+                temporary.parent().display()
             ),
             code: "TM-RESTORE-FOLDER",
             fault: Fault::External,
             damaged: false,
         })?;
-        let local = NativeFolder::temporary(&place);
-        let fetched = self.environment.storage.block_on(async {
-            for file in &native.files {
-                // Names of files come from outside; the store's own have no folders in them.
-                let name = std::path::Path::new(&file.name);
-                let Some(name) = name.file_name().filter(|plain| *plain == name) else { continue };
-                let to = place.join(name);
-                if !self.backup.is_some_and(|backup| backup.fetch(&file.handle, &to)) {
-                    self.folder.download(&file.handle, to).await?;
-                }
+        let local = NativeFolder::temporary_in(Some(temporary.clone()), &place);
+        let mut elsewhere = Vec::new();
+        for file in &native.files {
+            // Names of files come from outside; the store's own have no folders in them.
+            let name = std::path::Path::new(&file.name);
+            let Some(name) = name.file_name().filter(|plain| *plain == name) else { continue };
+            let to = place.join(name);
+            if !self.backup.is_some_and(|backup| backup.fetch(&file.handle, &to)) {
+                elsewhere.push((file.handle.clone(), to));
             }
-            Ok(())
-        });
+        }
+        let fetched = self.environment.storage.block_on(self.folder.download_all(elsewhere));
         fetched.map_err(|error| Refused::of_storage("the files of a state backend", &error))?;
         let snapshot = NativeSnapshot::decode(&native.descriptor, local).map_err(of_state)?;
         snapshot.check_files().map_err(of_state)?;

@@ -1,7 +1,6 @@
 //! What the rest of the cluster sees of a job's checkpoints.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -15,8 +14,8 @@ use tidemill_checkpoint::storage::LeftBehind;
 use tidemill_checkpoint::{
     CheckpointFolder, CheckpointMetadata, CheckpointStorage, FileLocation, JobStorage, StateHandle,
 };
-use tidemill_core::{AfterSavepoint, CheckpointId, Classified, JobId, SavepointFormat};
-use tidemill_state::{NativeFolder, NativeSnapshot};
+use tidemill_core::{AfterSavepoint, CheckpointId, Classified, JobId, SavepointFormat, ScratchFolder};
+use tidemill_state::{NativeFolder, NativeSnapshot, Spill};
 use tokio::runtime::Handle;
 
 use crate::checkpoint::local_backup::{LocalBackup, LocalBackupSettings};
@@ -40,10 +39,22 @@ pub struct CheckpointEnvironment {
     pub storage: CheckpointStorage,
     /// Runs what waits for the storage.
     pub runtime: Handle,
-    /// Where files of a state backend are put while it is restored from them: a folder on the disk of its own.
-    pub temporary: PathBuf,
+    /// Where files of a state backend are put while it is restored from them, on the disk of its own; and snapshots that are too large
+    /// to be held in memory.
+    pub temporary: ScratchFolder,
+    /// How many bytes of the snapshot of a subtask may be held in memory while it is written, or restored.
+    pub snapshot_memory: usize,
     /// Whether state is kept on this machine besides.
     pub local_backup: LocalBackupSettings,
+}
+
+impl CheckpointEnvironment {
+    /// The [`snapshot_memory`](Self::snapshot_memory) of a cluster.
+    pub const SNAPSHOT_MEMORY: usize = 8 << 20;
+
+    pub(super) fn spill(&self) -> Spill {
+        Spill::new(self.temporary.clone(), self.snapshot_memory)
+    }
 }
 
 /// A complete checkpoint of the job.
@@ -165,6 +176,19 @@ pub(crate) struct ServiceShared {
     pub(crate) statistics: Mutex<Option<Statistics>>,
 }
 
+/// State of an operator without a uid is found by its place among the others, which the next release of the job may have changed.
+fn warn_of_missing_uids(plan: &ExecutionPlan) {
+    let nodes = plan.graph.nodes.iter().filter(|node| node.uid.is_none() && node.is_stateful());
+    let names: Vec<String> = nodes.map(|node| format!("'{}'", node.name)).collect();
+    if !names.is_empty() {
+        tracing::warn!(
+            job = plan.job.name,
+            "without a uid their state is found only as long as the job stays as it is: {}. Give them names by .uid(\"...\")",
+            names.join(", ")
+        );
+    }
+}
+
 impl CheckpointService {
     /// Begins to take care of the checkpoints of a job, which goes on from `origin`.
     pub(crate) fn start(
@@ -183,6 +207,9 @@ impl CheckpointService {
         let coordinator = CheckpointCoordinator::new(settings, worker::tasks_of(plan)).map_err(refused)?;
         for note in coordinator.notes() {
             tracing::warn!(job = plan.job.name, "{note}");
+        }
+        if plan.settings.checkpointing.interval.is_some() || origin.is_some() {
+            warn_of_missing_uids(plan);
         }
         let (reports, inbox) = channel();
         let backup = LocalBackup::new(&environment.local_backup).map(Arc::new);
@@ -312,7 +339,8 @@ impl CheckpointService {
         match (&settings.checkpoint_dir, &settings.savepoint_dir) {
             (Some(_), _) => Target::Checkpoints,
             (None, Some(folder)) => Target::Folder(Some(folder.clone())),
-            (None, None) => Target::Folder(Some(self.environment.temporary.display().to_string())),
+            // Not in a folder of the process: where the job cannot be started again this is all that is left of it.
+            (None, None) => Target::Folder(Some(self.environment.temporary.parent().display().to_string())),
         }
     }
 

@@ -17,7 +17,7 @@ use tidemill_checkpoint::{
 use tidemill_core::{AfterSavepoint, CheckpointBarrier, CheckpointId, Classified, JobId, SnapshotKind};
 use tokio::task::JoinHandle;
 
-use crate::checkpoint::parts::{Part, StoredPart};
+use crate::checkpoint::parts::{Part, StoredPart, Storing};
 use crate::checkpoint::pending::{Pending, Published};
 use crate::checkpoint::reported::{AfterFailure, Reply, Reported, Target};
 use crate::checkpoint::restore::Origin;
@@ -408,7 +408,23 @@ impl Worker {
                 }
             }
             CoordinatorAction::AbortCheckpoint { checkpoint_id, reason } => {
-                tracing::debug!(job = self.plan.job.name, checkpoint = checkpoint_id, "aborted: {reason}");
+                let failed = self.coordinator.statistics().get(checkpoint_id);
+                match failed.and_then(|failed| failed.failure_message.as_deref()) {
+                    // Else a job that tolerates failures would never say that it has been without checkpoints for hours.
+                    Some(message) if reason.counts() => {
+                        tracing::warn!(
+                            job = self.plan.job.name,
+                            "checkpoint {checkpoint_id} has failed: {message}"
+                        );
+                    }
+                    _ => {
+                        tracing::debug!(
+                            job = self.plan.job.name,
+                            checkpoint = checkpoint_id,
+                            "aborted: {reason}"
+                        );
+                    }
+                }
                 self.pending.remove(&checkpoint_id);
                 let sources = self.running.sources.values();
                 sources.for_each(|(_, source)| source.abort_checkpoint(checkpoint_id));
@@ -538,8 +554,14 @@ impl Worker {
             begun.collect()
         });
         let splits = splits.map_err(|panic| panic.error.to_string())?;
-        let (backup, compress) = (self.shared.backup.clone(), self.coordinator.settings().compression);
-        self.pending.insert(id, Pending::new(barrier, folder, splits, known, backup, compress));
+        let storing = Storing {
+            writer: Arc::new(folder.writer(id)),
+            known: Arc::new(known),
+            backup: self.shared.backup.clone(),
+            compress: self.coordinator.settings().compression,
+            spill: self.environment.spill(),
+        };
+        self.pending.insert(id, Pending::new(barrier, folder, splits, storing));
         // Not to the sources alone: the producers of others may end meanwhile, and no barrier would come.
         self.running.tell(TaskCommand::Trigger(barrier));
         Ok(())

@@ -117,6 +117,15 @@ impl Inputs {
     }
 }
 
+/// A checkpoint whose barriers have overtaken.
+struct Overtaking {
+    id: CheckpointId,
+    /// How many gates do not know yet what.
+    gates: usize,
+    /// What each channel had reached, gate by gate.
+    reached: Vec<Vec<Option<Watermark>>>,
+}
+
 /// All gates of a task, in turn.
 pub(crate) struct Gates {
     gates: Vec<GateInput>,
@@ -124,8 +133,7 @@ pub(crate) struct Gates {
     next: usize,
     open_gates: usize,
     barriers: BarrierHandler,
-    /// The checkpoint whose barriers have overtaken, and how many gates do not know yet what.
-    overtaking: Option<(CheckpointId, usize)>,
+    overtaking: Option<Overtaking>,
     /// The bytes that the task had taken when it first heard of a checkpoint.
     first_heard: Vec<(CheckpointId, u64)>,
     clock: Arc<dyn Clock>,
@@ -276,26 +284,37 @@ impl Gates {
                 for gate in &self.gates {
                     gate.gate.overtake(barrier.id);
                 }
-                self.overtaking = Some((barrier.id, self.gates.len()));
+                let reached = self.reached();
+                self.overtaking = Some(Overtaking { id: barrier.id, gates: self.gates.len(), reached });
                 self.unblock();
                 TaskInput::Checkpoint(barrier, figures)
             }
         }
     }
 
+    /// What each channel has reached, gate by gate.
+    fn reached(&self) -> Vec<Vec<Option<Watermark>>> {
+        let of_gate = |gate: &GateInput| {
+            let channels = gate.first_channel..gate.first_channel + gate.gate.channels();
+            channels.map(|channel| self.inputs.valves[gate.input].reached(channel)).collect()
+        };
+        self.gates.iter().map(of_gate).collect()
+    }
+
     fn overtaken(&mut self, id: CheckpointId, metrics: &TaskMetrics) -> Result<TaskInput, NetworkError> {
         match &mut self.overtaking {
-            Some((expected, left)) if *expected == id => {
-                *left -= 1;
-                if *left > 0 {
+            Some(overtaking) if overtaking.id == id => {
+                overtaking.gates -= 1;
+                if overtaking.gates > 0 {
                     return Ok(TaskInput::Nothing);
                 }
             }
             _ => return Ok(TaskInput::Nothing),
         }
-        self.overtaking = None;
+        let Some(Overtaking { reached, .. }) = self.overtaking.take() else { return Ok(TaskInput::Nothing) };
         let gates = self.gates.iter().map(|gate| gate.gate.take_overtaken(id));
-        let gates = gates.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let mut gates: Vec<GateSnapshot> = gates.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        begin_at(&mut gates, reached);
         let processed_bytes = self.taken_since(id, metrics);
         Ok(TaskInput::Overtaken(Overtaken { id, gates, processed_bytes }))
     }
@@ -341,8 +360,14 @@ impl Gates {
     /// Puts back what was on its way to a gate, before anything is taken from it.
     pub(crate) fn restore(&mut self, gate: usize, snapshot: GateSnapshot) -> Result<(), NetworkError> {
         let Some(of) = self.gates.get(gate) else { return Ok(()) };
-        let recovered = of.gate.recovered(snapshot)?;
-        self.recovered.extend(recovered.into_iter().map(|(channel, item)| (gate, channel, item)));
+        let mut last = None;
+        for (channel, item) in of.gate.recovered(snapshot)? {
+            // What all channels had reached is known before the first record of any.
+            let is_first = last.replace(channel) != Some(channel);
+            let is_reached = is_first && matches!(item, InFlight::Event(Event::Watermark(_)));
+            let item = (gate, channel, item);
+            if is_reached { self.recovered.push_front(item) } else { self.recovered.push_back(item) }
+        }
         Ok(())
     }
 
@@ -372,7 +397,7 @@ impl Gates {
         if !self.barriers.is_aligning() {
             self.unblock();
         }
-        if self.overtaking.is_some_and(|(overtaking, _)| overtaking == id) {
+        if self.overtaking.as_ref().is_some_and(|overtaking| overtaking.id == id) {
             self.overtaking = None;
             self.gates.iter().for_each(|gate| gate.gate.abort_overtaking(id));
         }
@@ -391,6 +416,22 @@ impl Gates {
     pub(crate) fn recycle(&mut self) {
         for gate in &mut self.gates {
             gate.gate.recycle_last();
+        }
+    }
+}
+
+/// Puts in front of what was on its way through each channel what the channel had reached, so that a record which was late is late
+/// still when it is processed behind a restart. A task that nothing was on its way to has nothing to store.
+fn begin_at(gates: &mut [GateSnapshot], reached: Vec<Vec<Option<Watermark>>>) {
+    let mut channels = gates.iter().flat_map(|gate| &gate.channels);
+    if channels.all(|channel| channel.queued.is_empty()) {
+        return;
+    }
+    for (gate, reached) in gates.iter_mut().zip(reached) {
+        for (channel, reached) in gate.channels.iter_mut().zip(reached) {
+            // Said also where it is nothing, so that the first watermark of a channel is always this one.
+            let watermark = reached.unwrap_or(Watermark::MIN);
+            channel.queued.insert(0, InFlight::Event(Event::Watermark(watermark)));
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod chaining;
 mod checkpoint_endings;
+mod checkpoint_settings;
 mod checkpoints;
 mod ending;
 mod event_time;

@@ -8,7 +8,7 @@ use tidemill_checkpoint::metadata::CheckpointKind;
 use tidemill_core::batch::Batch;
 use tidemill_core::config::options::ExternalizedCheckpointRetention;
 use tidemill_core::id::JobVertexId;
-use tidemill_core::{AfterSavepoint, Classified, SavepointFormat};
+use tidemill_core::{AfterSavepoint, Classified, SavepointFormat, ScratchFolder};
 use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, JobStatus, TaskManagerResources};
 use tidemill_runtime::operator::boxed;
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
@@ -187,7 +187,7 @@ fn tasks_that_fail_when_they_are_opened_bring_the_job_back_as_it_was() {
 fn checkpoints_below_the_folder_for_temporary_files_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut environment = checkpoints::environment(folder.path());
-    environment.temporary = folder.path().to_owned();
+    environment.temporary = ScratchFolder::within(folder.path());
     let cluster = jobs::small_cluster().with_checkpoints(environment);
     let log = Log::new(SPLITS);
     let kept = CheckpointSettings {

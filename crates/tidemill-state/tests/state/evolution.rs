@@ -414,11 +414,12 @@ fn operator_state_is_migrated() {
 
 #[test]
 fn damaged_entries_are_refused_while_they_are_migrated() {
-    let mut snapshot = value_snapshot(1u64, stored(4));
-    for (_, bytes) in &mut snapshot.keyed[0].groups {
+    let snapshot = value_snapshot(1u64, stored(4));
+    for (_, bytes) in &snapshot.keyed[0].groups {
+        let bytes = bytes.read().unwrap();
         for end in 1..bytes.len() {
             let mut cut = value_snapshot(1u64, stored(4));
-            cut.keyed[0].groups[0].1 = bytes[..end].to_vec();
+            cut.keyed[0].groups[0].1 = bytes[..end].to_vec().into();
             refused::<u64, Order>(&cut, "TM-STATE-ENTRY-UNREADABLE");
         }
     }

@@ -5,11 +5,14 @@
 mod basics;
 mod evolution;
 mod footprint;
+mod golden;
 mod model;
 mod operator;
 mod pending;
 mod snapshots;
+mod spilled_timers;
 mod store;
 mod tables;
+mod timer_model;
 mod timers;
 mod ttl;

@@ -1,14 +1,16 @@
 //! Snapshots that are encoded while states go on changing: each has what was there when it began.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
-use tidemill_core::KeyGroupRange;
 use tidemill_core::budget::MemoryBudget;
 use tidemill_core::hash::RoutingHash;
+use tidemill_core::{KeyGroupRange, OperatorId, ScratchFolder};
 use tidemill_state::*;
+
+use crate::store::TreeBackend;
 
 const KEYS: u32 = 2_000;
 
@@ -31,8 +33,19 @@ struct States {
 
 impl States {
     fn new(budget: &MemoryBudget, restored: Option<&SubtaskSnapshot>) -> Self {
-        let all = KeyGroupRange::all(16);
-        let mut backend = KeyedStateBackend::new(all, 16, Arc::new(SystemClock), budget.clone());
+        Self::of(&HashMapStateBackend, budget, restored)
+    }
+
+    fn of(kind: &dyn StateBackend, budget: &MemoryBudget, restored: Option<&SubtaskSnapshot>) -> Self {
+        let context = SubtaskContext {
+            operator: OperatorId::from_name("pending"),
+            subtask: 0,
+            key_groups: KeyGroupRange::all(16),
+            max_parallelism: 16,
+            clock: Arc::new(SystemClock),
+            budget: budget.clone(),
+        };
+        let mut backend = KeyedStateBackend::open(kind, context).unwrap();
         backend.restore(restored).unwrap();
         let value = backend.register_value(ValueStateDescriptor::new("value")).unwrap();
         let list = backend.register_list(ListStateDescriptor::new("list")).unwrap();
@@ -68,12 +81,13 @@ impl States {
             .unwrap();
         let service = self.timers.service(&mut self.backend).unwrap();
         let mut last = i64::MIN;
-        service.for_each(TimeDomain::Event, |timestamp, key, ()| {
+        let each = |timestamp, key: &u32, (): &()| {
             assert!(last <= timestamp, "timers come by time");
             last = timestamp;
             new(model.timers.insert((timestamp, *key), ()).map(drop));
-        });
-        assert_eq!(service.len(TimeDomain::Event), model.timers.len());
+        };
+        service.for_each(TimeDomain::Event, each).unwrap();
+        assert_eq!(service.len(TimeDomain::Event).unwrap(), model.timers.len());
         model
     }
 }
@@ -145,13 +159,23 @@ fn fill(states: &mut States) -> Model {
     model
 }
 
-fn run(steps: Vec<Step>, budget: &MemoryBudget) -> Result<(), TestCaseError> {
-    let mut states = States::new(budget, None);
+fn run(steps: Vec<Step>, kind: &dyn StateBackend, budget: &MemoryBudget) -> Result<(), TestCaseError> {
+    let mut states = States::of(kind, budget, None);
+    let stored = kind.name() != HashMapStateBackend.name();
     let mut model = fill(&mut states);
     let mut pending: Vec<(SubtaskSnapshot, Model)> = Vec::new();
+    // What is written at the same moment while the task waits.
+    let mut expected: VecDeque<SubtaskSnapshot> = VecDeque::new();
+    let folder = ScratchFolder::within(std::env::temp_dir());
+    let spill = Spill::new(folder.clone(), 20_000);
     let check = |mut snapshot: SubtaskSnapshot, then: Model| {
-        snapshot.complete(&Arc::default()).unwrap();
+        snapshot.complete_spilling(&Arc::default(), &spill).unwrap();
         let read = SubtaskSnapshot::decode(&snapshot.encode()).unwrap();
+        prop_assert_eq!(&read, &snapshot);
+        // By way of a file, in which the entries stay.
+        let file = spill.new_file().unwrap();
+        snapshot.write_file(&file, then.values.len().is_multiple_of(2), &Arc::default()).unwrap();
+        let read = SubtaskSnapshot::open(file, &spill).unwrap();
         prop_assert_eq!(&read, &snapshot);
         let mut restored = States::new(&MemoryBudget::unlimited("restored"), Some(&read));
         prop_assert!(restored.model() == then, "a snapshot is not what was there when it began");
@@ -218,8 +242,10 @@ fn run(steps: Vec<Step>, budget: &MemoryBudget) -> Result<(), TestCaseError> {
             }
             Step::Register(key, time) => {
                 states.at(key);
-                let new = states.timers.register(&mut states.backend, TimeDomain::Event, time, &()).unwrap();
-                prop_assert_eq!(new, model.timers.insert((time, key), ()).is_none());
+                states.timers.register(&mut states.backend, TimeDomain::Event, time, &()).unwrap();
+                model.timers.insert((time, key), ());
+                let service = states.timers.service(&mut states.backend).unwrap();
+                prop_assert_eq!(service.len(TimeDomain::Event).unwrap(), model.timers.len());
             }
             Step::RegisterNew(key, time) => {
                 if model.timers.insert((time, key), ()).is_none() {
@@ -229,8 +255,10 @@ fn run(steps: Vec<Step>, budget: &MemoryBudget) -> Result<(), TestCaseError> {
             }
             Step::Delete(key, time) => {
                 states.at(key);
-                let there = states.timers.delete(&mut states.backend, TimeDomain::Event, time, &()).unwrap();
-                prop_assert_eq!(there, model.timers.remove(&(time, key)).is_some());
+                states.timers.delete(&mut states.backend, TimeDomain::Event, time, &()).unwrap();
+                model.timers.remove(&(time, key));
+                let service = states.timers.service(&mut states.backend).unwrap();
+                prop_assert_eq!(service.len(TimeDomain::Event).unwrap(), model.timers.len());
             }
             Step::Fire(time) => {
                 let mut fired = BTreeSet::new();
@@ -250,15 +278,26 @@ fn run(steps: Vec<Step>, budget: &MemoryBudget) -> Result<(), TestCaseError> {
                 prop_assert_eq!(service.next_timestamp(TimeDomain::Event), next);
             }
             Step::Begin => {
+                let at_once = stored.then(|| states.backend.snapshot().unwrap());
                 let snapshot = states.backend.begin_snapshot().unwrap();
+                if let Some(at_once) = at_once {
+                    let waiting = format!("{:?}", snapshot.pending);
+                    prop_assert!(["value", "list", "map"].iter().all(|name| waiting.contains(name)));
+                    expected.push_back(at_once);
+                }
                 pending.push((snapshot, model.clone()));
             }
             Step::Complete if !pending.is_empty() => {
-                let (snapshot, then) = pending.remove(0);
+                let (mut snapshot, then) = pending.remove(0);
+                if let Some(at_once) = expected.pop_front() {
+                    snapshot.complete_spilling(&Arc::default(), &spill).unwrap();
+                    prop_assert!(snapshot.encode() == at_once.encode(), "the bytes are others");
+                }
                 check(snapshot, then)?;
             }
             Step::Cancel if !pending.is_empty() => {
                 let (mut snapshot, _) = pending.remove(0);
+                expected.pop_front();
                 let waits = !snapshot.pending.is_empty();
                 let cancelled = snapshot.complete(&Arc::new(AtomicBool::new(true)));
                 // One that the task has encoded by itself, or that is empty, is complete all the same.
@@ -266,11 +305,11 @@ fn run(steps: Vec<Step>, budget: &MemoryBudget) -> Result<(), TestCaseError> {
                     prop_assert!(waits && matches!(error, StateError::SnapshotGivenUp), "{}", error);
                 }
             }
-            Step::Drop if !pending.is_empty() => drop(pending.remove(0)),
+            Step::Drop if !pending.is_empty() => drop((pending.remove(0), expected.pop_front())),
             Step::Complete | Step::Cancel | Step::Drop => {}
             Step::All => prop_assert!(states.model() == model, "the states are not what they should be"),
         }
-        prop_assert!(budget.used() >= states.backend.bytes());
+        prop_assert!(stored || budget.used() >= states.backend.bytes());
     }
     prop_assert!(states.model() == model, "the states are not what they should be");
     for (snapshot, then) in pending {
@@ -278,7 +317,9 @@ fn run(steps: Vec<Step>, budget: &MemoryBudget) -> Result<(), TestCaseError> {
     }
     prop_assert!(states.model() == model, "the states are not what they should be");
     let last = states.backend.snapshot().unwrap();
-    check(last, model)
+    check(last, model)?;
+    prop_assert_eq!(std::fs::read_dir(folder.create().unwrap()).unwrap().count(), 0, "no file is left");
+    Ok(())
 }
 
 proptest! {
@@ -286,7 +327,15 @@ proptest! {
 
     #[test]
     fn each_has_what_was_there_when_it_began(steps in steps()) {
-        run(steps, &MemoryBudget::unlimited("state"))?;
+        run(steps, &HashMapStateBackend, &MemoryBudget::unlimited("state"))?;
+    }
+
+    /// In a store, without a cache, with one that has room for a part, and with one for all.
+    #[test]
+    fn in_a_store_each_is_what_is_written_at_once(steps in steps(), cache in 0..3u32) {
+        let cache = (cache > 0).then(|| StateCache::new(10_000 << (cache * 6)));
+        let kind = TreeBackend { store: None, cache };
+        run(steps, &kind, &MemoryBudget::unlimited("state"))?;
     }
 
     /// So little memory that copies of all of it do not fit.
@@ -297,7 +346,8 @@ proptest! {
         fill(&mut states);
         let limit = alone.used() / 100 * (100 + percent);
         drop(states);
-        run(steps, &MemoryBudget::new("task heap", limit, "taskmanager.memory.task.heap.size"))?;
+        let budget = MemoryBudget::new("task heap", limit, "taskmanager.memory.task.heap.size");
+        run(steps, &HashMapStateBackend, &budget)?;
     }
 }
 

@@ -1,7 +1,10 @@
 //! Snapshots as bytes: damaged ones are errors, never panics.
 
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
+
 use proptest::prelude::*;
-use tidemill_core::{Classified, hash};
+use tidemill_core::{Classified, ScratchFolder, hash};
 use tidemill_serialization::SerializerSnapshot;
 use tidemill_state::*;
 
@@ -26,6 +29,17 @@ fn sample() -> SubtaskSnapshot {
     let mut snapshot = b.snapshot().unwrap();
     snapshot.absorb(operator.snapshot());
     snapshot
+}
+
+/// Reads bytes from a file, in which entries stay.
+fn open(bytes: &[u8], spill: &Spill) -> Result<SubtaskSnapshot, StateError> {
+    let file = spill.new_file()?;
+    std::fs::write(file.path(), bytes).unwrap();
+    SubtaskSnapshot::open(file, spill)
+}
+
+fn spill() -> Spill {
+    Spill::new(ScratchFolder::within(std::env::temp_dir()), 1 << 10)
 }
 
 /// Declares what `sample` holds; whatever comes back, nothing may panic.
@@ -57,17 +71,59 @@ fn bytes_round_trip() {
 #[test]
 fn every_flipped_bit_and_every_cut_is_noticed() {
     let bytes = sample().encode();
+    let spill = spill();
     for place in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[place] ^= 1 << (place % 8);
         let error = SubtaskSnapshot::decode(&damaged).unwrap_err();
         assert_eq!(error.code(), "TM-STATE-SNAPSHOT-UNREADABLE");
         assert!(SubtaskSnapshot::decode(&bytes[..place]).is_err());
+        assert_eq!(open(&damaged, &spill).unwrap_err().to_string(), error.to_string());
+        assert_eq!(open(&bytes[..place], &spill).unwrap_err().code(), "TM-STATE-SNAPSHOT-UNREADABLE");
     }
     let mut newer = bytes;
     newer[4] = 9;
-    let text = SubtaskSnapshot::decode(&newer).unwrap_err().to_string();
-    assert!(text.contains("version 9") && text.contains("version 1"), "{text}");
+    for read in [SubtaskSnapshot::decode(&newer), open(&newer, &spill)] {
+        let text = read.unwrap_err().to_string();
+        assert!(text.contains("version 9") && text.contains("version 1"), "{text}");
+    }
+}
+
+/// By way of files: the same bytes, the same parts at another parallelism, and nothing is left of the files.
+#[test]
+fn what_lies_in_files_is_the_same() {
+    let folder = ScratchFolder::within(std::env::temp_dir());
+    let spill = Spill::new(folder.clone(), 1 << 10);
+    let snapshot = sample();
+    for compress in [false, true] {
+        let file = spill.new_file().unwrap();
+        let path = file.path().to_owned();
+        snapshot.write_file(&file, compress, &AtomicBool::new(false)).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(SubtaskSnapshot::decode(&bytes).unwrap(), snapshot);
+        assert!(compress || bytes == snapshot.encode());
+        let opened = SubtaskSnapshot::open(file, &spill).unwrap();
+        assert!(!path.exists() && format!("{opened:?}").contains("in a file"));
+        assert_eq!(opened, snapshot);
+        assert_eq!(opened.encode(), snapshot.encode());
+        restore(&opened).unwrap();
+        let dealt = |from: &SubtaskSnapshot| redistribute(vec![from.clone()], 128, 3).unwrap();
+        assert_eq!(dealt(&opened), dealt(&snapshot));
+        for place in (0..bytes.len()).step_by(if compress { 7 } else { 101 }) {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            // A copy from another place of what repeats is no damage.
+            assert!(open(&damaged, &spill).map_or(true, |read| compress && read == snapshot), "byte {place}");
+        }
+    }
+    let file = spill.new_file().unwrap();
+    let given_up = snapshot.write_file(&file, false, &AtomicBool::new(true)).unwrap_err();
+    assert!(matches!(given_up, StateError::SnapshotGivenUp));
+    drop(file);
+    assert_eq!(std::fs::read_dir(folder.create().unwrap()).unwrap().count(), 0);
+    let nowhere = Spill::new(ScratchFolder::within("/proc/none"), 0);
+    let error = nowhere.new_file().unwrap_err();
+    assert!(error.code() == "TM-STATE-SPILL" && error.to_string().contains("/proc/none"), "{error}");
 }
 
 #[test]
@@ -83,6 +139,8 @@ fn snapshots_that_do_not_belong_together_are_refused() {
     assert!(redistribute(vec![one, other], 128, 2).is_err());
 }
 
+static SPILL: LazyLock<Spill> = LazyLock::new(spill);
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
 
@@ -95,7 +153,9 @@ proptest! {
         }
         let checksum = hash::bytes(&bytes[..body]);
         bytes[body..].copy_from_slice(&checksum.to_le_bytes());
-        if let Ok(snapshot) = SubtaskSnapshot::decode(&bytes) {
+        let decoded = SubtaskSnapshot::decode(&bytes);
+        prop_assert_eq!(open(&bytes, &SPILL).ok(), decoded.as_ref().ok().cloned());
+        if let Ok(snapshot) = decoded {
             // Whether this is an error depends on what was edited.
             let _ = restore(&snapshot);
         }

@@ -80,6 +80,26 @@ impl OrderedStore for TreeStore {
         rows.all(|(key, value)| visit(key, value));
         Ok(())
     }
+
+    fn view(&self, table: TableId) -> Result<Option<Box<dyn TableView>>, StateError> {
+        Ok(Some(Box::new(Copy(self.tables.lock().unwrap()[table.0 as usize].1.clone()))))
+    }
+}
+
+/// The rows of a table at one moment.
+struct Copy(Rows);
+
+impl TableView for Copy {
+    fn scan(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StateError> {
+        let to = to.map_or(Bound::Unbounded, Bound::Excluded);
+        self.0.range::<[u8], _>((Bound::Included(from), to)).all(|(key, value)| visit(key, value));
+        Ok(())
+    }
 }
 
 /// Keeps state in a [`TreeStore`]: the one given, or a new one; behind a cache if one is given.
@@ -103,7 +123,7 @@ impl StateBackend for TreeBackend {
     }
 }
 
-fn context() -> SubtaskContext {
+pub(crate) fn context() -> SubtaskContext {
     SubtaskContext {
         operator: OperatorId::from_name("test"),
         subtask: 0,
@@ -152,4 +172,60 @@ fn a_cache_keeps_its_limit_and_a_flush_writes_the_rest() {
         state.flush().unwrap();
         assert_eq!((stored("first"), stored("second"), cache.dirty()), (60_000, 60_000, 0));
     }
+}
+
+/// So many entries are dirty at once that they are written in large rounds, some key groups at a time, while entries come, change, go
+/// and are evicted: none is lost, comes back, or has an old value.
+#[test]
+fn what_is_written_in_large_rounds_is_what_was_put() {
+    const KEYS: u64 = 600_000;
+    const LIMIT: usize = 32 << 20;
+    let (store, cache) = (Arc::new(TreeStore::default()), StateCache::new(LIMIT));
+    let backend = TreeBackend { store: Some(Arc::clone(&store)), cache: Some(cache.clone()) };
+    let mut state = KeyedStateBackend::<u64>::open(&backend, context()).unwrap();
+    let sum = state.register_value::<(), u64>(ValueStateDescriptor::new("sum")).unwrap();
+    let mut model: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut random = 1u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let mut dirtiest = 0;
+    for round in 0..160u64 {
+        let mut keys: Vec<u64> = (0..8_000).map(|_| next(KEYS)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let hashes: Vec<u64> = keys.iter().map(RoutingHash::routing_hash).collect();
+        let batch = KeyBatch::new(&hashes, &keys).unwrap();
+        let add = |slots: Slots<'_>, sums: &mut [u64]| {
+            slots.slots.iter().for_each(|slot| sums[*slot as usize] += round + 1);
+        };
+        sum.update_batch(&mut state, &batch, |_| 0, add).unwrap();
+        keys.iter().for_each(|key| *model.entry(*key).or_default() += round + 1);
+        for _ in 0..200 {
+            let key = next(KEYS);
+            state.set_current_key(&key, key.routing_hash()).unwrap();
+            sum.clear(&mut state).unwrap();
+            model.remove(&key);
+        }
+        dirtiest = dirtiest.max(cache.dirty());
+        for _ in 0..20 {
+            let key = next(KEYS);
+            state.set_current_key(&key, key.routing_hash()).unwrap();
+            assert_eq!(sum.get(&mut state).unwrap(), model.get(&key).copied(), "key {key} in round {round}");
+        }
+    }
+    assert!(dirtiest > LIMIT / 5, "only {dirtiest} bytes were dirty at once");
+    let entries = |state: &mut KeyedStateBackend<u64>, sum: ValueState<u64>| {
+        let mut found = BTreeMap::new();
+        sum.for_each(state, |key, _, sum| assert!(found.insert(*key, *sum).is_none())).unwrap();
+        found
+    };
+    assert!(entries(&mut state, sum) == model, "read through the cache");
+    state.flush().unwrap();
+    assert_eq!((cache.dirty(), store.rows()), (0, model.len()));
+    let without = TreeBackend { store: Some(store), cache: None };
+    let mut state = KeyedStateBackend::<u64>::open(&without, context()).unwrap();
+    let sum = state.register_value::<(), u64>(ValueStateDescriptor::new("sum")).unwrap();
+    assert!(entries(&mut state, sum) == model, "read from the store");
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidemill::core::ScratchFolder;
 use tidemill::core::config::{Configuration, Origin};
 use tidemill::datastream::{Executor, JobResult, StreamExecutionEnvironment};
 use tidemill::runtime::JobError;
@@ -32,7 +33,8 @@ impl<F: Fn(&JobHandle)> Executor for Driven<F> {
         let environment = CheckpointEnvironment {
             storage,
             runtime: runtime.handle().clone(),
-            temporary: self.folder.clone(),
+            temporary: ScratchFolder::within(&self.folder),
+            snapshot_memory: CheckpointEnvironment::SNAPSHOT_MEMORY,
             local_backup: LocalBackupSettings::default(),
         };
         let backends: Arc<dyn StateBackendFactory> = if self.rocksdb {

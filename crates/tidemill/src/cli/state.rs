@@ -10,17 +10,20 @@ use tidemill_checkpoint::metadata::{CheckpointKind, OperatorState};
 use tidemill_checkpoint::{
     CheckpointError, CheckpointFolder, CheckpointMetadata, CheckpointStorage, StorageSettings,
 };
-use tidemill_core::Classified;
+use tidemill_core::{Classified, ScratchFolder};
 use tidemill_serialization::SerializerSnapshot;
 use tidemill_serialization::TimestampMs;
 use tidemill_serialization::schema::{Body, Field, Schema};
-use tidemill_state::{NativeFolder, NativeSnapshot, StateError, StateKind, SubtaskSnapshot};
+use tidemill_state::{NativeFolder, NativeSnapshot, Spill, StateError, StateKind, SubtaskSnapshot};
 
 use super::jobs::whole;
 use super::style::{DIM, HEADING, KEY};
 use super::{Outcome, show_remarks};
 use crate::Error;
 use crate::config::{ConfigArgs, load_args};
+
+/// How much of a snapshot that was compressed may be in memory while it is expanded.
+const IN_MEMORY: usize = 8 << 20;
 
 #[derive(Args, Debug)]
 pub(super) struct StateCommand {
@@ -139,13 +142,17 @@ impl<'a> Holds<'a> {
                 }
             }
             let Some(handle) = &subtask.managed else { continue };
-            let bytes = storage.block_on(folder.read(handle)).map_err(|error| Error::Checkpoint {
+            // Only what is around the entries is read into memory.
+            let spill = Spill::new(ScratchFolder::within(std::env::temp_dir()), IN_MEMORY);
+            let file = spill.new_file().map_err(damaged)?;
+            let fetched = storage.block_on(folder.download(handle, file.path()));
+            fetched.map_err(|error| Error::Checkpoint {
                 path: path.to_owned(),
                 reason: format!("operator '{}', subtask {}: {error}", operator.name, subtask.index),
                 code: error.code(),
                 fault: error.fault(),
             })?;
-            holds.managed(SubtaskSnapshot::decode(&bytes).map_err(damaged)?);
+            holds.managed(SubtaskSnapshot::open(file, &spill).map_err(damaged)?);
         }
         Ok(holds)
     }

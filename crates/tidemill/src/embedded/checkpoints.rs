@@ -1,11 +1,11 @@
 //! Where the checkpoints of a job go, and what it goes on from.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use tidemill_checkpoint::storage::LeftBehind;
 use tidemill_checkpoint::{CheckpointError, CheckpointStorage, StorageSettings};
-use tidemill_core::Classified;
 use tidemill_core::config::{Configuration, options};
+use tidemill_core::{Classified, ScratchFolder};
 use tidemill_runtime::JobError;
 use tidemill_runtime::checkpoint::{CheckpointEnvironment, ClaimMode, LocalBackupSettings, RestoreSettings};
 use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle};
@@ -33,21 +33,6 @@ impl Io {
     }
 }
 
-/// The environment of a job's checkpoints. A folder that was made for it goes with it.
-pub(super) struct Environment {
-    pub(super) inner: CheckpointEnvironment,
-    temporary: Option<PathBuf>,
-}
-
-impl Drop for Environment {
-    fn drop(&mut self) {
-        if let Some(folder) = &self.temporary {
-            // What cannot be removed is left to whoever clears the folders for temporary files.
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
-}
-
 fn refused(error: &CheckpointError, plan: &ExecutionPlan) -> JobError {
     JobError::Restore {
         job: plan.job.name.clone(),
@@ -63,16 +48,22 @@ pub(super) fn environment(
     configuration: &Configuration,
     plan: &ExecutionPlan,
     io: &Io,
-) -> Result<Environment, JobError> {
+) -> Result<CheckpointEnvironment, JobError> {
     let mut settings = StorageSettings::from_configuration(configuration)?;
     let folders = match configuration.get_optional(&options::TMP_DIRS)? {
         Some(folders) => options::folders(&folders),
         None => Vec::new(),
     };
     let local = folders.into_iter().next().unwrap_or_else(std::env::temp_dir);
-    let mut temporary = None;
+    let temporary = ScratchFolder::within(&local);
     if settings.checkpoint_dir.is_none() && plan.settings.checkpointing.interval.is_some() {
-        let folder = private_folder(&local)?;
+        let folder = temporary.create().map_err(|error| {
+            let folder = local.display();
+            JobError::Environment(format!(
+                "no folder for checkpoints can be made in {folder}: {error}. Set 'execution.checkpointing.dir', or 'io.tmp.dirs'"
+            ))
+        })?;
+        let folder = folder.join("checkpoints");
         tracing::warn!(
             job = plan.job.name,
             "'{}' is not set: checkpoints are kept in {} until this process ends, so that the job survives failures of its \
@@ -81,32 +72,13 @@ pub(super) fn environment(
             folder.display()
         );
         settings.checkpoint_dir = Some(folder.display().to_string());
-        temporary = Some(folder);
     }
     let runtime = io.0.handle().clone();
     let storage =
         CheckpointStorage::open(settings, runtime.clone()).map_err(|error| refused(&error, plan))?;
     let local_backup = local_backup(configuration, &local)?;
-    let inner = CheckpointEnvironment { storage, runtime, temporary: local, local_backup };
-    Ok(Environment { inner, temporary })
-}
-
-/// A new folder that nobody else can look into, under a name that nobody can guess.
-fn private_folder(parent: &std::path::Path) -> Result<PathBuf, JobError> {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    use std::os::unix::fs::DirBuilderExt;
-
-    let random = RandomState::new().build_hasher().finish();
-    let folder = parent.join(format!("tidemill-checkpoints-{}-{random:016x}", std::process::id()));
-    let made =
-        std::fs::create_dir_all(parent).and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(&folder));
-    made.map_err(|error| {
-        let folder = folder.display();
-        JobError::Environment(format!(
-            "the folder {folder} for checkpoints cannot be made: {error}. Set 'execution.checkpointing.dir', or 'io.tmp.dirs'"
-        ))
-    })?;
-    Ok(folder)
+    let snapshot_memory = CheckpointEnvironment::SNAPSHOT_MEMORY;
+    Ok(CheckpointEnvironment { storage, runtime, temporary, snapshot_memory, local_backup })
 }
 
 fn local_backup(
@@ -150,7 +122,7 @@ pub(super) fn restore(
     arguments: &RecoveryArgs,
     configuration: &Configuration,
     plan: &ExecutionPlan,
-    environment: &Environment,
+    environment: &CheckpointEnvironment,
 ) -> Result<Origin, JobError> {
     let allow_non_restored_state =
         arguments.allow_non_restored_state || configuration.get(&options::IGNORE_UNCLAIMED_STATE)?;
@@ -160,7 +132,7 @@ pub(super) fn restore(
     };
     let name = &plan.job.name;
     if arguments.resume {
-        let storage = &environment.inner.storage;
+        let storage = &environment.storage;
         let left = storage.block_on(async {
             storage.discard_unfinished(name).await?;
             storage.left_by(name).await
@@ -169,8 +141,10 @@ pub(super) fn restore(
         let Some(run) = left else {
             let folder = storage.settings().checkpoint_dir.as_deref().unwrap_or_default();
             say(&format!("No checkpoint of a job named '{name}' was found in {folder}: it begins anew."));
+            say_savepoint(storage, name, None);
             return Ok(Origin::Nothing);
         };
+        say_savepoint(storage, name, run.checkpoints.first().map(|(_, newest)| newest.timestamp_ms));
         // What an earlier run has left is this one's to tidy up, unless somebody says otherwise.
         if claim == ClaimMode::Claim || !configuration.contains(&options::RECOVERY_CLAIM_MODE) {
             say(&format!("Going on with the job '{name}', {}, from its newest checkpoint", run.job_id));
@@ -191,6 +165,28 @@ pub(super) fn restore(
         }
         None => Origin::Nothing,
     })
+}
+
+/// How long savepoints are looked for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A job that was stopped has its last state in a savepoint, which is nothing that it goes on from by itself.
+fn say_savepoint(storage: &CheckpointStorage, job_name: &str, newest_checkpoint_ms: Option<i64>) {
+    let found = storage.block_on(async {
+        // A hint is not worth waiting for.
+        tokio::time::timeout(PATIENCE, storage.newest_savepoint(job_name)).await.unwrap_or(Ok(None))
+    });
+    match found {
+        Ok(Some((folder, metadata))) if newest_checkpoint_ms.is_none_or(|at| at < metadata.timestamp_ms) => {
+            let than = if newest_checkpoint_ms.is_some() { ", newer than that checkpoint" } else { "" };
+            say(&format!(
+                "There is a savepoint of it{than}; to go on from it: --from-savepoint {}",
+                folder.uri()
+            ));
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "savepoints could not be looked for"),
+    }
 }
 
 fn say(line: &str) {

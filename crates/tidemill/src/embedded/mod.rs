@@ -13,9 +13,9 @@ use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidemill_core::Classified;
 use tidemill_core::config::{Configuration, options};
 use tidemill_core::memory::TaskManagerMemory;
+use tidemill_core::{Classified, ScratchFolder};
 use tidemill_datastream::{Executor, JobResult, StreamExecutionEnvironment};
 use tidemill_runtime::JobError;
 use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, TaskManagerResources};
@@ -173,21 +173,18 @@ impl Executor for EmbeddedExecutor {
         let needed = plan.slots_by_group().values().sum();
         let resources = resources(&configuration, &prepared.memory, needed)?;
         tracing::info!(job = plan.job.name, slots = needed, "starting");
-        let backends = state_backend::factory(&configuration)?;
+        let (backends, folders) = state_backend::factory(&configuration)?;
         let io = checkpoints::Io::start()?;
         let environment = checkpoints::environment(&configuration, &plan, &io)?;
+        let temporary = Temporary(folders.into_iter().chain([environment.temporary.clone()]).collect());
         let origin = checkpoints::restore(&self.recovery, &configuration, &plan, &environment)?;
         let listener = rest::Listener::bind(&configuration)?;
         let checkpointing = &plan.settings.checkpointing;
-        let description = rest::Description::of(
-            &configuration,
-            checkpointing,
-            &environment.inner.storage,
-            resources.slots,
-        )?;
+        let description =
+            rest::Description::of(&configuration, checkpointing, &environment.storage, resources.slots)?;
         let cluster = EmbeddedCluster::new(resources)
             .with_state_backends(backends)
-            .with_checkpoints(environment.inner.clone());
+            .with_checkpoints(environment.clone());
         let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
         let signals = signals::listen();
         let job = match origin.submit(&cluster, plan, &|| signals.has_come()) {
@@ -195,7 +192,7 @@ impl Executor for EmbeddedExecutor {
             Err(error) => {
                 log_failure(&error, &configuration);
                 // The program may end here.
-                drop(environment);
+                drop((cluster, temporary));
                 end_if_cancelled(&error, signals.stop());
                 return Err(error);
             }
@@ -215,13 +212,23 @@ impl Executor for EmbeddedExecutor {
             let _ = summary::write(&job, &mut anstream::stderr());
         }
         tracing::info!(job = job.graph().name, status = ?job.status(), "ended");
-        if let Err(error) = &ended {
-            log_failure(error, &configuration);
+        if let Err(error) = ended {
+            log_failure(&error, &configuration);
             // The program may end here.
-            drop(environment);
-            end_if_cancelled(error, signal);
+            drop((job, cluster, temporary));
+            end_if_cancelled(&error, signal);
+            return Err(error);
         }
-        ended.map(|()| JobResult::of(&job))
+        Ok(JobResult::of(&job))
+    }
+}
+
+/// The folders of a job on this machine, which are deleted when it has ended, whoever holds them still.
+struct Temporary(Vec<ScratchFolder>);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        self.0.iter().for_each(ScratchFolder::delete);
     }
 }
 

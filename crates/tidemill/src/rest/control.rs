@@ -68,10 +68,26 @@ impl Body {
     }
 }
 
+/// Sees that a savepoint would outlive the process of its job.
+fn lasting(folder: Option<&str>) -> Result<(), Refusal> {
+    match folder.map(str::trim) {
+        Some(folder) if folder.to_ascii_lowercase().starts_with("memory:") => Err(Refusal::bad(format!(
+            "{folder} is in the process of the job and would end with it: name a folder or a bucket for the savepoint"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The id of a request.
 fn trigger(text: &str) -> Result<u128, Refusal> {
     let id: JobId = text.parse().map_err(|error| Refusal::bad(format!("the request's id: {error}")))?;
     Ok(id.0)
+}
+
+impl Shared {
+    fn check_lasting(&self, folder: Option<&str>) -> Result<(), Refusal> {
+        lasting(folder.or(self.description.storage.settings().savepoint_dir.as_deref()))
+    }
 }
 
 /// Begins what takes longer than an answer may.
@@ -134,6 +150,7 @@ pub(super) async fn savepoint(
     let (folder, cancel) = (body.text("target-directory")?, body.flag("cancel-job")?);
     let (format, id) = (body.format()?, body.trigger()?);
     body.end()?;
+    shared.check_lasting(folder.as_deref())?;
     begin(&shared, Kind::Savepoint, id, move |shared| {
         let complete = shared.job.savepoint(format, AfterSavepoint::GoOn, folder.as_deref());
         let complete = complete.map_err(|error| failed(&error))?;
@@ -162,6 +179,7 @@ pub(super) async fn stop(
     let (folder, drain) = (body.text("targetDirectory")?, body.flag("drain")?);
     let (format, id) = (body.format()?, body.trigger()?);
     body.end()?;
+    shared.check_lasting(folder.as_deref())?;
     let after = if drain { AfterSavepoint::Drain } else { AfterSavepoint::Stop };
     begin(&shared, Kind::Savepoint, id, move |shared| {
         let complete = shared.job.savepoint(format, after, folder.as_deref());
@@ -261,6 +279,8 @@ mod tests {
         assert_eq!(body.format().unwrap(), SavepointFormat::Native);
         assert_eq!((body.text("targetDirectory").unwrap(), body.text("a").unwrap()), (None, None));
         assert!(body.end().is_ok());
+        assert!(lasting(Some("Memory://m/x")).is_err() && lasting(Some(" memory://m")).is_err());
+        assert!(lasting(Some("/memory:/m")).is_ok() && lasting(None).is_ok());
         assert!(read("  ").unwrap().end().is_ok(), "no body is an empty one");
         assert!(read(r#"{"formatType": "native"}"#).unwrap().format().is_err());
         assert!(read(r#"{"drain": "true"}"#).unwrap().flag("drain").is_err());

@@ -39,7 +39,16 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
             return Refusal::new(StatusCode::REQUEST_TIMEOUT, message).into_response();
         }
     };
-    next.run(Request::from_parts(parts, Body::from(bytes))).await
+    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    // What the router refuses by itself, such as a path that is no text, it says in plain words.
+    let is_plain =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/plain; charset=utf-8");
+    if !is_plain {
+        return response;
+    }
+    let status = response.status();
+    let words = to_bytes(response.into_body(), MAX_BODY).await.unwrap_or_default();
+    Refusal::new(status, String::from_utf8_lossy(&words)).into_response()
 }
 
 fn check(headers: &HeaderMap, hosts: &[String]) -> Result<(), Refusal> {

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// How many connections there may be; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
 /// How long the head of a request may take, also of the next one on a connection that is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may last: whoever reads its answer slower than this, is cut off.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long answers that are under way have when the interface ends.

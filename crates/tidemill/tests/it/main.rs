@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod chaos;
+mod checkpoint_options;
 mod config_command;
 mod dependencies;
 mod ending;

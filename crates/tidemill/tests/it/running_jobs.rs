@@ -80,6 +80,100 @@ fn a_job_goes_on_from_a_savepoint_and_drains() {
 }
 
 #[test]
+fn state_of_an_operator_that_is_gone_is_left_out_only_if_that_is_wanted() {
+    let machine = Machine::new();
+    let mut first = machine.start(&[]);
+    until_counting(&first);
+    let stopped = json(machine.tidemill(&["stop", "Counting", "-p", &machine.text("s"), "--json"]));
+    let path = stopped["savepoint"].as_str().unwrap().to_owned();
+    assert!(first.ended().success());
+
+    let other = ["--run", "2", "--uid", "another", "--from-savepoint", &path];
+    let mut refused = Job::spawn(&machine, &other);
+    assert_eq!(refused.ended().code(), Some(1));
+    let said = refused.said();
+    assert!(said.contains("(uid 'by-digit')") && said.contains("--allow-non-restored-state"), "{said}");
+
+    let mut allowed = machine.start(&[&other[..], &["--allow-non-restored-state"]].concat());
+    until_counting(&allowed);
+    good(machine.tidemill(&["stop", "Counting", "--drain", "-p", &machine.text("last")]));
+    assert!(allowed.ended().success());
+    let printed = allowed.printed();
+    let lines = printed.lines().map(|line| line.split(' ').map(|it| it.parse().unwrap()).collect());
+    let lines: Vec<Vec<u64>> = lines.collect();
+    assert_eq!(lines.len(), 10, "{printed}");
+    for line in lines {
+        assert_eq!(line[3], 0, "the windows of the first run are not there: {printed}");
+        assert!(line[1] < line[2] / 10, "while the source goes on where it was: {printed}");
+    }
+}
+
+#[test]
+fn an_option_of_rocksdb_that_has_no_effect_is_noted() {
+    let machine = Machine::new();
+    let key = "state.backend.rocksdb.bloom-filter.block-based-mode";
+    for (value, noted) in [("true", true), ("false", false)] {
+        let option = format!("{key}={value}");
+        let mut job = machine.start(&["-D", "state.backend.type=rocksdb", "-D", &option]);
+        good(machine.tidemill(&["cancel", "Counting"]));
+        job.ended();
+        let said = job.said();
+        assert_eq!(said.contains(&format!("{key} has no effect")), noted, "{said}");
+    }
+}
+
+/// All files in a folder, with what is in them.
+fn contents(folder: &std::path::Path) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(contents(&path)),
+            false => drop(found.insert(path.clone(), std::fs::read(path).unwrap())),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_job_that_claims_nothing_is_another_job_and_leaves_the_earlier_run_alone() {
+    let machine = Machine::new();
+    let folder = format!("execution.checkpointing.dir={}", machine.text("checkpoints"));
+    let options = [
+        "-D",
+        &folder,
+        "-D",
+        "execution.checkpointing.interval=365 d",
+        "-D",
+        "execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION",
+    ];
+    let mut first = machine.start(&options);
+    until_counting(&first);
+    let taken = json(machine.tidemill(&["checkpoint", "Counting", "--json"]));
+    good(machine.tidemill(&["cancel", "Counting"]));
+    first.ended();
+    let of_first = machine.path("checkpoints").join(&first.id);
+    let before = contents(&of_first);
+    assert!(before.len() >= 2, "metadata, and state: {:?}", before.keys());
+
+    let no_claim = ["--resume", "--run", "2", "-D", "execution.state-recovery.claim-mode=NO_CLAIM"];
+    let mut second = machine.start(&[&options[..], &no_claim].concat());
+    assert_ne!(second.id, first.id, "it is another job");
+    let restored = second.get("/checkpoints");
+    assert_eq!(restored["latest"]["restored"]["external_path"], taken["path"], "{restored}");
+    until_counting(&second);
+    for _ in 0..2 {
+        let own = json(machine.tidemill(&["checkpoint", "Counting", "--json"]));
+        assert!(own["path"].as_str().unwrap().contains(&second.id), "{own}");
+    }
+    good(machine.tidemill(&["stop", "Counting", "--drain", "-p", &machine.text("last")]));
+    assert!(second.ended().success());
+    let (count, by_first_run) = tallies(&second.printed());
+    assert!(by_first_run > 0 && by_first_run < count, "{by_first_run} of {count} are of the first run");
+    assert!(contents(&of_first) == before, "{:?}", contents(&of_first).keys());
+}
+
+#[test]
 fn a_running_job_is_rescaled_up_and_down() {
     let machine = Machine::new();
     let folder = format!("execution.checkpointing.savepoint-dir={}", machine.text("s"));

@@ -15,6 +15,9 @@ struct Arguments {
     /// Which run this is
     #[arg(long, default_value_t = 1)]
     run: u64,
+    /// The uid of what counts
+    #[arg(long, default_value = "by-digit")]
+    uid: String,
 }
 
 /// What has come of the numbers with one last digit.
@@ -28,7 +31,7 @@ struct Tally {
 }
 
 fn main() -> tidemill::Result<()> {
-    let (env, Arguments { name, run }) = tidemill::environment_with()?;
+    let (env, Arguments { name, run, uid }) = tidemill::environment_with()?;
     let make = move |number: u64| Tally {
         digit: number % 10,
         count: 1,
@@ -51,7 +54,7 @@ fn main() -> tidemill::Result<()> {
         all.by_first_run += next.by_first_run;
     })
     .name("by digit")
-    .uid("by-digit")
+    .uid(&uid)
     .map(|tally: Tally| format!("{} {} {} {}", tally.digit, tally.count, tally.last, tally.by_first_run))
     .sink_to("print", PrintSink::display::<String>());
     env.execute(&name)?;

@@ -59,6 +59,23 @@ config_enum! {
 }
 
 config_enum! {
+    /// Where timers lie when keyed state is in RocksDB.
+    ///
+    /// ```
+    /// use tidemill_core::config::OptionType;
+    /// use tidemill_core::config::options::TimerServiceFactory;
+    ///
+    /// assert_eq!(TimerServiceFactory::parse("heap"), Ok(TimerServiceFactory::Heap));
+    /// ```
+    TimerServiceFactory {
+        /// In memory, counted against the task heap.
+        Heap = "HEAP",
+        /// The earliest in memory, and those that are too many in RocksDB.
+        RocksDb = "ROCKSDB",
+    }
+}
+
+config_enum! {
     /// Settings of RocksDB for a kind of disk, which explicit options override.
     ///
     /// ```
@@ -221,6 +238,15 @@ declare_options! {
 
     /// Folders for RocksDB's files, separated by commas or colons; one for each disk spreads the load.
     ROCKSDB_LOCAL_DIR: String = ConfigOption::new("state.backend.rocksdb.localdir").job();
+
+    /// Where timers lie when keyed state is in RocksDB.
+    ROCKSDB_TIMER_SERVICE: TimerServiceFactory =
+        ConfigOption::new("state.backend.rocksdb.timer-service.factory").default("ROCKSDB").job();
+
+    /// With timers in RocksDB: how many there are in memory of each operator and time domain, for each key group of a subtask,
+    /// but at least 65536 for each subtask. The earliest are; when they have fired the next ones are read, half as many at once.
+    ROCKSDB_TIMER_CACHE_SIZE: u32 =
+        ConfigOption::new("state.backend.rocksdb.timer-service.cache-size").default("128").job().check(at_least_one).expected(AT_LEAST_ONE);
 
     /// Settings for a kind of disk, which the options above override.
     ROCKSDB_PREDEFINED: PredefinedOptions =

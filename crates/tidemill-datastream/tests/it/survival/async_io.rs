@@ -1,5 +1,8 @@
 //! Asynchronous calls: what is under way when a checkpoint is taken is called again.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
+
 use tidemill_testkit::survival::Brake;
 
 use super::*;
@@ -71,4 +74,33 @@ fn asynchronous_calls() {
             )
         })
     });
+}
+
+/// Each third call fails the first time that it is made, and each seventh finds nothing; what waits to be tried again when a
+/// checkpoint is taken is called again from the beginning.
+#[test]
+fn calls_that_are_made_again() {
+    let case = |ordered: bool| {
+        calls(EVENTS as usize, move |events, brake| {
+            let failed: Arc<Mutex<HashSet<u64>>> = Arc::default();
+            let function = move |event: Event| {
+                let (brake, failed) = (brake.clone(), failed.clone());
+                async move {
+                    let is_first = failed.lock().unwrap().insert(event.1);
+                    match event.1 {
+                        number if is_first && number.is_multiple_of(3) => Err("it fails at first".into()),
+                        number if is_first && number.is_multiple_of(7) => Ok(None),
+                        _ => call(event, brake).await.map(Some),
+                    }
+                }
+            };
+            let retry = RetryStrategy::fixed_delay(1, ms(5)).if_result(Option::is_none);
+            match ordered {
+                true => events.ordered_wait_with_retry(function, options(), retry),
+                false => events.unordered_wait_with_retry(function, options(), retry),
+            }
+        })
+    };
+    survives("ordered, again", || case(true));
+    survives("unordered, again", || case(false));
 }

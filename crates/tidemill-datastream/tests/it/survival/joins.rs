@@ -45,6 +45,18 @@ fn window_join() {
                 .apply(|left, right| (*left, right.1))
         })
     });
+    survives("window join with a trigger", || {
+        of_two(900, |first, second| {
+            first
+                .join(second)
+                .where_key(|event| event.0)
+                .equal_to(|event| event.0)
+                .window(TumblingEventTimeWindows::of(ms(200)))
+                .trigger(PurgingTrigger::of(EventTimeTrigger))
+                .allowed_lateness(ms(100))
+                .apply(|left, right| (*left, right.1))
+        })
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_core::budget::MemoryBudget;
 use tidemill_core::config::{Configuration, Origin};
 use tidemill_core::time::Watermark;
 use tidemill_datastream::windows::*;
@@ -22,7 +23,8 @@ use tidemill_runtime::BoxError;
 use tidemill_serialization::{Data, RoutingHash};
 use tidemill_state::{
     AggregateFunction, HashMapStateBackend, KeyedStateBackend, ListState, ListStateDescriptor, MapState,
-    MapStateDescriptor, StateTtlConfig, ValueState, ValueStateDescriptor,
+    MapStateDescriptor, StateBackend, StateBackendFactory, StateError, StateTtlConfig, Storage,
+    SubtaskContext, TimerPlacement, ValueState, ValueStateDescriptor,
 };
 use tidemill_testkit::survival::{Backend, Case, Input, Stage, Survived, survive};
 
@@ -109,7 +111,33 @@ fn over<U: Data + Debug>(
     .input(&input)
 }
 
-/// Both state backends. RocksDB writes what it has all the time: little fits into its memory.
+/// RocksDB with next to no room for timers in memory.
+struct FewTimers(RocksDbStateBackends);
+
+impl StateBackendFactory for FewTimers {
+    fn of_slot(&self, managed: &MemoryBudget) -> Result<Arc<dyn StateBackend>, StateError> {
+        Ok(Arc::new(OfFewTimers(self.0.of_slot(managed)?)))
+    }
+}
+
+struct OfFewTimers(Arc<dyn StateBackend>);
+
+impl StateBackend for OfFewTimers {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn open(&self, subtask: &SubtaskContext) -> Result<Storage, StateError> {
+        self.0.open(subtask)
+    }
+
+    fn timers(&self, subtask: &SubtaskContext) -> TimerPlacement {
+        assert_ne!(self.0.timers(subtask), TimerPlacement::Heap);
+        TimerPlacement::Store { in_memory: 4 }
+    }
+}
+
+/// Both state backends. RocksDB writes what it has all the time, timers too: little fits into its memory.
 fn backends() -> Vec<Backend> {
     let mut configuration = Configuration::new();
     configuration.set_raw("state.backend.rocksdb.writebuffer.size", "64 kb", Origin::Api);
@@ -118,7 +146,7 @@ fn backends() -> Vec<Backend> {
         Backend { name: "hashmap", factory: Arc::new(HashMapStateBackend) },
         Backend {
             name: "rocksdb",
-            factory: Arc::new(RocksDbStateBackends::new(settings, vec![std::env::temp_dir()])),
+            factory: Arc::new(FewTimers(RocksDbStateBackends::new(settings, vec![std::env::temp_dir()]))),
         },
     ]
 }

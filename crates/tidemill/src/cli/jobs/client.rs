@@ -1,11 +1,13 @@
 //! Asking the REST interface of a job, or of a Flink cluster.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
 
+use super::printable;
 use crate::Error;
 
 /// No answer is longer.
@@ -13,6 +15,8 @@ const MAX_ANSWER: u64 = 64 << 20;
 /// How long one answer may take: what takes longer is asked for again and again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many questions in a row may be lost while something is waited for.
+const LOST_QUESTIONS: u32 = 5;
 /// The pauses between two questions grow up to this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The port of an address that has none.
@@ -21,8 +25,10 @@ const DEFAULT_PORT: u16 = 8081;
 /// Why something could not be asked for.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// Nobody answers.
-    Unreachable(String),
+    /// Nobody listens there.
+    Gone(String),
+    /// A question was lost, or its answer.
+    Lost(String),
     /// What was answered instead.
     Refused { status: u16, message: String },
     /// What no such interface answers.
@@ -33,7 +39,9 @@ impl Problem {
     /// What the user is told; `what` completes "cannot".
     pub(super) fn error(self, what: &str, address: &str) -> Error {
         match self {
-            Problem::Unreachable(reason) => Error::Unreachable { address: address.to_owned(), reason },
+            Problem::Gone(reason) | Problem::Lost(reason) => {
+                Error::Unreachable { address: address.to_owned(), reason }
+            }
             Problem::Refused { status, message } => {
                 Error::Refused { what: what.to_owned(), address: address.to_owned(), status, message }
             }
@@ -114,7 +122,8 @@ impl Client {
         read(self.agent.patch(self.url(path)).send_empty())
     }
 
-    /// Asks again and again until `read` finds what it waits for; `None` when `limit` is over first. `tick` is called between.
+    /// Asks again and again until `read` finds what it waits for; `None` when `limit` is over first. `tick` is called between. A few
+    /// answers may be lost.
     pub(super) fn poll<T>(
         &self,
         path: &str,
@@ -124,9 +133,15 @@ impl Client {
     ) -> Result<Option<T>, Problem> {
         let deadline = Instant::now() + limit;
         let mut pause = Duration::from_millis(20);
+        let mut lost = 0;
         loop {
-            if let Some(found) = read(&self.get(path)?) {
-                return Ok(Some(found));
+            match self.get(path) {
+                Ok(answer) => match read(&answer) {
+                    Some(found) => return Ok(Some(found)),
+                    None => lost = 0,
+                },
+                Err(Problem::Lost(_)) if lost < LOST_QUESTIONS => lost += 1,
+                Err(problem) => return Err(problem),
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -140,11 +155,17 @@ impl Client {
 }
 
 fn read(response: Result<Response<ureq::Body>, ureq::Error>) -> Result<Answered, Problem> {
-    let mut response = response.map_err(|error| Problem::Unreachable(error.to_string()))?;
+    let mut response = response.map_err(|error| match &error {
+        ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => Problem::Gone(error.to_string()),
+        ureq::Error::Io(reason) if reason.kind() == ErrorKind::ConnectionRefused => {
+            Problem::Gone(error.to_string())
+        }
+        _ => Problem::Lost(error.to_string()),
+    })?;
     let status = response.status();
     let location = response.headers().get("location").and_then(|path| path.to_str().ok()).map(str::to_owned);
     let text = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string();
-    let text = text.map_err(|error| Problem::Unreachable(error.to_string()))?;
+    let text = text.map_err(|error| Problem::Lost(error.to_string()))?;
     let body: Option<Value> = serde_json::from_str(&text).ok();
     if status.is_success() {
         return match body {
@@ -156,7 +177,7 @@ fn read(response: Result<Response<ureq::Body>, ureq::Error>) -> Result<Answered,
     match errors {
         Some(errors) => {
             let texts: Vec<&str> = errors.iter().filter_map(Value::as_str).collect();
-            Err(Problem::Refused { status: status.as_u16(), message: texts.join("; ") })
+            Err(Problem::Refused { status: status.as_u16(), message: printable(&texts.join("; ")) })
         }
         None => Err(Problem::Nonsense(format!("it answers {status}"))),
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::Problem;
 use super::find::{self, Found, WhereArgs};
-use super::{Asked, WaitArgs, Waiting, whole};
+use super::{Asked, WaitArgs, Waiting, printable, whole};
 use crate::Error;
 use crate::cli::Outcome;
 
@@ -111,8 +111,8 @@ fn request(
     Ok((job, operation))
 }
 
-fn location(operation: &Value) -> &str {
-    operation.get("location").and_then(Value::as_str).unwrap_or_default()
+fn location(operation: &Value) -> String {
+    printable(operation.get("location").and_then(Value::as_str).unwrap_or_default())
 }
 
 pub(in crate::cli) fn savepoint(command: &SavepointCommand, out: &mut dyn Write) -> Result<Outcome, Error> {
@@ -157,7 +157,7 @@ pub(in crate::cli) fn checkpoint(command: &CheckpointCommand, out: &mut dyn Writ
     let number = operation.get("checkpointId").and_then(Value::as_u64).unwrap_or(0);
     // A job that ends meanwhile takes this knowledge with it.
     let details = job.client.get(&format!("/jobs/{}/checkpoints/details/{number}", job.id)).ok();
-    let path = details.as_ref().and_then(|details| details.get("external_path")?.as_str());
+    let path = details.as_ref().and_then(|details| details.get("external_path")?.as_str().map(printable));
     if command.job.json {
         writeln!(out, "{:#}", json!({ "id": job.id, "name": job.name, "checkpoint": number, "path": path }))?;
     } else {
@@ -185,8 +185,18 @@ pub(in crate::cli) fn cancel(command: &CancelCommand, out: &mut dyn Write) -> Re
         Ok(None) => {
             return Err(Error::StillWaiting { what: asked.what.to_owned(), seconds: wait.timeout.as_secs() });
         }
-        // The interface has ended with its job, which ends with nothing else once it was told to.
-        Err(Problem::Unreachable(_)) => "CANCELED".to_owned(),
+        // The interface has ended with its job, which ends with nothing else once it was told to; or another job's has its place.
+        Err(Problem::Gone(_) | Problem::Refused { status: 404, .. }) => "CANCELED".to_owned(),
+        // What is between here and a machine that has gone may say anything, or nothing.
+        Err(Problem::Lost(reason)) => {
+            if *as_json {
+                let state = Value::Null;
+                writeln!(out, "{:#}", json!({ "id": job.id, "name": job.name, "state": state }))?;
+            } else {
+                writeln!(out, "'{}' was told to end, and does not answer any more ({reason})", job.name)?;
+            }
+            return Ok(Outcome::Good);
+        }
         Err(problem) => return Err(asked.problem(problem)),
     };
     if *as_json {

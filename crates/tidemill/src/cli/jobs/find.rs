@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::{Client, Problem};
+use super::printable;
 use crate::Error;
 use crate::running_jobs::{self, RunningJob};
 
@@ -19,6 +20,7 @@ pub(super) struct WhereArgs {
 pub(super) struct Found {
     pub(super) client: Client,
     pub(super) id: String,
+    /// Its name, as it may be shown.
     pub(super) name: String,
     pub(super) state: String,
     /// All that `/jobs/overview` says of it.
@@ -42,12 +44,15 @@ pub(super) fn all(place: &WhereArgs) -> Result<(Vec<Found>, Vec<String>), Error>
             Err(problem) => {
                 job.forget_if_gone();
                 let reason = match problem {
-                    Problem::Unreachable(reason) | Problem::Nonsense(reason) => reason,
+                    Problem::Gone(reason) | Problem::Lost(reason) | Problem::Nonsense(reason) => reason,
                     Problem::Refused { message, .. } => message,
                 };
                 silent.push(format!(
                     "the job '{}' ({}, process {}) does not answer at {}: {reason}",
-                    job.name, job.id, job.pid, job.address
+                    printable(&job.name),
+                    job.id,
+                    job.pid,
+                    job.address
                 ));
             }
         }
@@ -65,7 +70,8 @@ fn at(address: &str, expected: Option<&RunningJob>) -> Result<Vec<Found>, Proble
     for fields in jobs {
         let text =
             |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(nonsense);
-        let (id, name, state) = (text("jid")?, text("name")?, text("state")?);
+        let shown = |name: &str| text(name).map(|text| printable(&text));
+        let (id, name, state) = (shown("jid")?, shown("name")?, shown("state")?);
         if expected.is_none_or(|job| job.id == id) {
             let pid = expected.map(|job| job.pid);
             found.push(Found { client: client(address)?, id, name, state, fields: fields.clone(), pid });
@@ -82,7 +88,7 @@ pub(super) fn one(text: &str, place: &WhereArgs) -> Result<Found, Error> {
     let lower = text.trim().to_ascii_lowercase();
     let matches: Vec<usize> = [
         &(|job: &Found| job.id == lower) as &dyn Fn(&Found) -> bool,
-        &|job| !is_over(job) && job.name == text,
+        &|job| !is_over(job) && job.name == printable(text),
         &|job| !is_over(job) && !lower.is_empty() && job.id.starts_with(&lower),
     ]
     .iter()

@@ -89,7 +89,7 @@ impl Asked<'_> {
                 let text =
                     |name: &str| cause.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
                 let message = text("stack-trace").or_else(|| text("class")).unwrap_or("it says no reason");
-                Err(Error::JobRequest { what: self.what.to_owned(), message: message.trim_end().to_owned() })
+                Err(Error::JobRequest { what: self.what.to_owned(), message: printable(message.trim_end()) })
             }
         }
     }
@@ -97,6 +97,9 @@ impl Asked<'_> {
 
 /// A folder by its whole path or URI.
 pub(super) fn whole(folder: &str) -> Result<String, Error> {
+    if folder.trim().is_empty() {
+        return Err(Error::Argument("a folder is expected, and the text is empty".to_owned()));
+    }
     if folder.contains(':') {
         return Ok(folder.to_owned());
     }
@@ -104,6 +107,12 @@ pub(super) fn whole(folder: &str) -> Result<String, Error> {
     path.into_string().map_err(|path| {
         Error::Argument(format!("{} is not Unicode, which a folder of savepoints must be", path.display()))
     })
+}
+
+/// A text that others have written, without what a terminal would take for commands.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 /// A time in words: `850 ms`, `12.3 s`, `4 min 5 s`, `3 h 12 min`, `2 d 4 h`.
@@ -121,6 +130,11 @@ fn in_words(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terminals_get_no_commands_from_others() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\u{9b}c\n\td"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\n\td");
+    }
 
     #[test]
     fn times_in_words() {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::find::{self, WhereArgs};
-use super::{Asked, WaitArgs, Waiting, in_words};
+use super::{Asked, WaitArgs, Waiting, in_words, printable};
 use crate::Error;
 use crate::cli::Outcome;
 use crate::cli::style::note_tag;
@@ -57,7 +57,7 @@ fn vertices(details: &Value) -> Option<Vec<Vertex>> {
     let vertices = details.get("vertices")?.as_array()?.iter().map(|vertex| {
         Some(Vertex {
             id: vertex.get("id")?.as_str()?.to_owned(),
-            name: vertex.get("name")?.as_str()?.to_owned(),
+            name: printable(vertex.get("name")?.as_str()?),
             parallelism: number(vertex, "parallelism")?,
             max_parallelism: number(vertex, "maxParallelism")?,
         })

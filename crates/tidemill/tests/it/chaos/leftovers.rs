@@ -25,8 +25,21 @@ fn run_of(path: &Path) -> Option<String> {
     name.strip_prefix("part-")?.split('-').next().map(str::to_owned)
 }
 
-/// Checks what is left in the folder of a program that has come to its end.
-pub(super) fn check(folder: &Path, history: &[String]) {
+/// Everything in a folder, folders included.
+fn all(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in entries(folder) {
+        if path.is_dir() {
+            found.extend(all(&path));
+        }
+        found.push(path);
+    }
+    found
+}
+
+/// Checks what is left in the folder of a program that has come to its end; `ended_well` says that the last process was not killed, even
+/// behind its job.
+pub(super) fn check(folder: &Path, ended_well: bool, history: &[String]) {
     let mut files = Vec::new();
     all_files(&folder.join("output"), &mut files);
     let (hidden, visible): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_hidden(path));
@@ -36,12 +49,10 @@ pub(super) fn check(folder: &Path, history: &[String]) {
         hidden.iter().filter(|path| run_of(path).is_none_or(|run| known.contains(&run))).collect();
     assert!(wrong.is_empty(), "hidden files are left: {wrong:?}: {history:#?}");
 
-    // It has ended well, so nothing can go on from its checkpoints.
-    let mut left = Vec::new();
-    all_files(&folder.join("checkpoints"), &mut left);
-    let complete: Vec<_> = left.iter().filter(|path| path.ends_with("_metadata")).collect();
+    let left = [all(&folder.join("checkpoints")), all(&folder.join("temporary"))].concat();
     if std::env::var_os("CHAOS_SHOW_LEFT").is_some() {
-        super::show(&format!("left: {} hidden parts, {left:?}", hidden.len()));
+        super::show(&format!("left: {} hidden parts, ended well: {ended_well}, {left:?}", hidden.len()));
     }
-    let _ = complete;
+    // Nothing can go on from its checkpoints, and nobody lives who could need anything else.
+    assert!(!ended_well || left.is_empty(), "files are left: {left:?}: {history:#?}");
 }

@@ -108,7 +108,7 @@ impl Subject<'_> {
         let checkpoints = folder.path().join("checkpoints");
         let mut history = vec![format!("{:?}", manner.options())];
         let (mut killed, mut had_checkpoints) = (0, false);
-        loop {
+        let ended_well = loop {
             let parallelism = 1 + random.below(3) as u32;
             let moment = if killed == most { Moment::Never } else { Moment::choose(random) };
             history.push(format!("parallelism {parallelism}, {moment:?}"));
@@ -121,14 +121,14 @@ impl Subject<'_> {
                     // A job that has ended well keeps no checkpoint; one that is killed always has one, once it had any.
                     let has_checkpoints = victim::has_complete(&checkpoints);
                     if had_checkpoints && !has_checkpoints {
-                        break;
+                        break false;
                     }
                     had_checkpoints |= has_checkpoints;
                 }
-                victim::Came::End(true) => break,
+                victim::Came::End(true) => break true,
                 victim::Came::End(false) => panic!("{}\n{}", tell("it fails"), victim.said()),
             }
-        }
+        };
         let found = (self.output)(&folder.path().join("output"));
         for (name, lines) in expected {
             let found = found.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -136,7 +136,7 @@ impl Subject<'_> {
                 panic!("{}, CHAOS_SEED={seed}: {name}: {difference}; {history:#?}", self.program);
             }
         }
-        leftovers::check(folder.path(), &history);
+        leftovers::check(folder.path(), ended_well, &history);
         killed
     }
 }
