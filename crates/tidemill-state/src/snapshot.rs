@@ -447,6 +447,18 @@ impl SubtaskSnapshot {
         container::encode(self).unwrap_or_default()
     }
 
+    /// As [`encode`](Self::encode), or compressed, with an error where that has no bytes.
+    ///
+    /// # Errors
+    /// When the snapshot is not complete, or its temporary file cannot be read.
+    pub fn try_encode(&self, compressed: bool) -> Result<Vec<u8>, StateError> {
+        if !self.pending.is_empty() {
+            return Err(StateError::SnapshotGivenUp);
+        }
+        let bytes = container::encode(self)?;
+        Ok(if compressed { compression::compress(&bytes) } else { bytes })
+    }
+
     /// As [`encode`](Self::encode), compressed by Snappy, as `execution.checkpointing.snapshot-compression` wants it.
     /// [`decode`](Self::decode) reads both.
     ///

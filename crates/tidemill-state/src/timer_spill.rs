@@ -21,13 +21,31 @@ impl<K: Key, N: Key> TimerService<K, N> {
         let Some(stored) = &self.stored else { return added };
         let (limit, count) = (stored.limit, self.count[domain as usize]);
         match added {
-            Ok(()) if count > limit => self.spill(domain, limit / 2),
+            Ok(()) if count > limit => self.moving(|timers| timers.spill(domain, limit / 2)),
             Err(StateError::OutOfMemory { .. }) if count > 1 => {
-                self.spill(domain, count / 2)?;
+                self.moving(|timers| timers.spill(domain, count / 2))?;
                 self.queues.account.change(0, 0)
             }
             added => added,
         }
+    }
+
+    /// An error once timers were lost on their way to the store or back.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), StateError> {
+        self.stored.as_ref().map_or(Ok(()), |stored| stored.check())
+    }
+
+    /// Moves timers between memory and rows. When that fails half-way nothing is to be believed any more.
+    fn moving(&mut self, work: impl FnOnce(&mut Self) -> Result<(), StateError>) -> Result<(), StateError> {
+        self.check()?;
+        let moved = work(self);
+        if moved.is_err()
+            && let Some(stored) = &mut self.stored
+        {
+            stored.set_lost();
+        }
+        moved
     }
 
     /// Makes rows of all timers of a domain but the first `keep`, or fewer where the times then are whole.
@@ -86,7 +104,11 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// earliest of all.
     #[inline]
     pub(crate) fn refill(&mut self, domain: TimeDomain) -> Result<(), StateError> {
-        if self.stored.is_none() || self.count[domain as usize] > 0 { Ok(()) } else { self.load(domain) }
+        if self.stored.is_none() || self.count[domain as usize] > 0 {
+            Ok(())
+        } else {
+            self.moving(|timers| timers.load(domain))
+        }
     }
 
     #[cold]
@@ -148,7 +170,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
             if let Some(stored) = &mut self.stored {
                 stored.horizons[domain as usize] = Some(Place::before(Timestamp::MIN));
             }
-            self.load(domain)?;
+            self.moving(|timers| timers.load(domain))?;
         }
         Ok(())
     }

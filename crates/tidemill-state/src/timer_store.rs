@@ -194,6 +194,8 @@ pub(crate) struct StoredTimers {
     pub(crate) horizons: [Option<Place>; 2],
     /// Changes to be written.
     writes: WriteBatch,
+    /// Whether timers were on their way between memory and rows when the store failed.
+    lost: bool,
     address: Vec<u8>,
 }
 
@@ -210,8 +212,31 @@ impl StoredTimers {
             table: None,
             horizons: [None, None],
             writes: WriteBatch::default(),
+            lost: false,
             address: Vec::new(),
         })
+    }
+
+    /// An error once it is not known where all timers are: any of them might be missing, or be there twice, from then on.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), StateError> {
+        if self.lost { Err(self.lost_error()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn lost_error(&self) -> StateError {
+        StateError::Store {
+            action: "keep timers",
+            reason: format!(
+                "the store failed when timers of '{}' went there, restart from a checkpoint",
+                self.name
+            ),
+            retryable: false,
+        }
+    }
+
+    pub(crate) fn set_lost(&mut self) {
+        self.lost = true;
     }
 
     fn store(&self) -> Result<&Arc<dyn OrderedStore>, StateError> {
@@ -298,6 +323,7 @@ impl StoredTimers {
 
     /// Writes the changes that were gathered.
     pub(crate) fn write(&mut self) -> Result<(), StateError> {
+        self.check()?;
         if self.writes.is_empty() {
             return Ok(());
         }

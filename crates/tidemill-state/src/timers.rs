@@ -143,6 +143,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<(), StateError> {
         self.scope.check_hash(hash)?;
+        self.check()?;
         if let Some(stored) = &mut self.stored
             && stored.is_beyond((domain, timestamp), (key, hash), namespace)
         {
@@ -185,6 +186,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
         namespace: &N,
     ) -> Result<(), StateError> {
         self.scope.check_hash(hash)?;
+        self.check()?;
         if let Some(stored) = &mut self.stored
             && stored.is_beyond((domain, timestamp), (key, hash), namespace)
         {
@@ -255,6 +257,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
         (key, hash): (&K, u64),
         namespace: &N,
     ) -> Result<(), StateError> {
+        self.check()?;
         if let Some(stored) = &mut self.stored
             && stored.is_beyond((domain, timestamp), (key, hash), namespace)
         {
@@ -304,12 +307,13 @@ impl<K: Key, N: Key> TimerService<K, N> {
     /// ```
     ///
     /// # Errors
-    /// When the store fails. The timer is lost then.
+    /// When the store fails. The timer is lost then, and each further call fails.
     pub fn pop_due(
         &mut self,
         domain: TimeDomain,
         up_to: Timestamp,
     ) -> Result<Option<Timer<K, N>>, StateError> {
+        self.check()?;
         let next = self.next_timestamp(domain).filter(|timestamp| *timestamp <= up_to);
         let Some(timestamp) = next else { return Ok(None) };
         // What is copied for this is counted, and the next timer that is registered says if it was too much.
@@ -483,10 +487,13 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
     }
 
     fn snapshot_memory(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
+        self.check()?;
         TimeDomain::ALL.into_iter().try_for_each(|domain| encode(domain, self.queues.buckets(domain), out))
     }
 
     fn freeze(&mut self, snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
+        // Whoever encodes them now hears why not.
+        self.check().ok()?;
         Some(Box::new(FrozenTimers(self.queues.freeze(snapshot)?)))
     }
 

@@ -60,6 +60,13 @@ pub(super) fn deal(
             let channels = channels_of(subtask).max(1);
             let (serializer, mut gate) =
                 (snapshot.serializer, vec![InputChannelSnapshot::default(); channels]);
+            // So much the subtask had reached, whoever its senders are now.
+            let reached = snapshot.channels.iter().map(|channel| match channel.queued.first() {
+                Some(InFlight::Event(Event::Watermark(reached))) => *reached,
+                _ => Watermark::MIN,
+            });
+            let reached = InFlight::Event(Event::Watermark(reached.min().unwrap_or(Watermark::MIN)));
+            gate.iter_mut().for_each(|channel| channel.queued.push(reached.clone()));
             for (old_channel, channel) in snapshot.channels.into_iter().enumerate() {
                 let records = channel.queued.into_iter().filter(|item| matches!(item, InFlight::Buffer(_)));
                 gate[old_channel % channels].queued.extend(records);
@@ -126,6 +133,10 @@ impl Queue {
                 }
                 InFlight::Event(_) => {}
             }
+        }
+        // What the channel had reached stands first.
+        if segments.len() > 1 && segments.first().is_some_and(|(_, records)| records.is_empty()) {
+            segments.remove(0);
         }
         Self { reader, segments }
     }

@@ -67,8 +67,7 @@ fn encode(
         state.write_file(&file, how.compress, cancelled)?;
         Some(Encoded::File(file))
     } else {
-        let bytes = if how.compress { state.encode_compressed() } else { state.encode() };
-        Some(Encoded::Memory(bytes.into()))
+        Some(Encoded::Memory(state.try_encode(how.compress)?.into()))
     };
     // It is there twice otherwise until all is stored.
     (state.keyed, state.timers, state.operator) = Default::default();

@@ -347,8 +347,8 @@ impl Source<'_> {
         if self.backup.is_some_and(|backup| backup.fetch(handle, file.path())) {
             match SubtaskSnapshot::open(file, &spill) {
                 // The storage has it whole.
-                Err(StateError::Snapshot(what)) => {
-                    tracing::warn!("a copy on this machine is not used: {what}")
+                Err(error @ (StateError::Snapshot(_) | StateError::Spill { .. })) => {
+                    tracing::warn!("a copy on this machine is not used: {error}");
                 }
                 opened => return opened.map_err(of_operator),
             }
