@@ -1,6 +1,6 @@
 //! What a job goes on from: state dealt out to the subtasks that there are now.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +21,7 @@ use crate::checkpoint::in_flight;
 use crate::checkpoint::local_backup::LocalBackup;
 use crate::checkpoint::service::{CheckpointEnvironment, Completed, Restored};
 use crate::error::JobError;
-use crate::graph::{ExecutionPlan, NodeKind};
+use crate::graph::{ChainingStrategy, ExecutionPlan, NodeKind};
 use crate::source::SourceSplit;
 use crate::task::Task;
 
@@ -165,7 +165,7 @@ impl RestoreSettings {
 }
 
 /// Has the job keep the numbers of key groups that its state was written with, where it does not say how many it wants.
-pub(crate) fn adopt_max_parallelism(plan: &mut ExecutionPlan, metadata: &CheckpointMetadata) {
+fn adopt_max_parallelism(plan: &mut ExecutionPlan, metadata: &CheckpointMetadata) {
     let stored: HashMap<OperatorId, u32> =
         metadata.operators.iter().map(|state| (state.id, state.max_parallelism)).collect();
     let job = Arc::make_mut(&mut plan.job);
@@ -178,6 +178,35 @@ pub(crate) fn adopt_max_parallelism(plan: &mut ExecutionPlan, metadata: &Checkpo
             vertex.max_parallelism = *known;
         }
     }
+}
+
+/// Has a plan fit what a checkpoint holds: operators that records were on their way to are not chained behind others, whatever their
+/// parallelism is now, and max parallelism is what state was divided by.
+fn adopt(plan: &mut ExecutionPlan, metadata: &CheckpointMetadata) -> Result<(), JobError> {
+    let holds = metadata
+        .operators
+        .iter()
+        .filter(|state| state.subtasks.iter().any(|subtask| !subtask.input_channels.is_empty()));
+    let holds: HashSet<OperatorId> = holds.map(|state| state.id).collect();
+    let ids = plan.operator_ids();
+    let behind = plan.vertices.iter().flat_map(|vertex| vertex.nodes.iter().skip(1).copied());
+    let apart: Vec<usize> =
+        behind.filter(|node| ids.get(*node).is_some_and(|id| holds.contains(id))).collect();
+    if !apart.is_empty() {
+        let mut graph = plan.graph.clone();
+        for index in apart {
+            let Some(node) = graph.nodes.get_mut(index) else { continue };
+            tracing::info!(
+                job = plan.job.name,
+                "'{}' is not chained: records were on their way to it",
+                node.name
+            );
+            node.chaining = ChainingStrategy::Head;
+        }
+        *plan = ExecutionPlan::new(graph, &plan.settings)?;
+    }
+    adopt_max_parallelism(plan, metadata);
+    Ok(())
 }
 
 impl RestoredJob {
@@ -434,7 +463,7 @@ pub(crate) fn from_settings(
     plan: &mut ExecutionPlan,
 ) -> Result<(RestoredJob, Origin), JobError> {
     let (folder, metadata) = settings.read(&environment.storage, plan)?;
-    adopt_max_parallelism(plan, &metadata);
+    adopt(plan, &metadata)?;
     let strict = !settings.allow_non_restored_state;
     let source = Source { environment, folder: &folder, metadata: &metadata, backup: None };
     let job = RestoredJob::load(&source, plan, None, strict)?;
@@ -461,7 +490,7 @@ pub(crate) fn from_run(
     let mut checkpoints = run.checkpoints.into_iter();
     for (folder, metadata) in checkpoints.by_ref() {
         let mut fitting = plan.clone();
-        adopt_max_parallelism(&mut fitting, &metadata);
+        adopt(&mut fitting, &metadata)?;
         let source = Source { environment, folder: &folder, metadata: &metadata, backup: None };
         match RestoredJob::load(&source, &fitting, None, !allow_non_restored_state) {
             Ok(job) => {

@@ -212,14 +212,12 @@ fn windows_of_all() {
         // Which event comes first is not known.
         of_events(30, |events| {
             let numbers = events.map(|event| (0, event.1));
-            // At another parallelism what follows would be chained, with records on their way to it.
-            numbers.window_all(TumblingEventTimeWindows::of(ms(300))).reduce(add).disable_chaining()
+            // With one subtask what follows would be chained, but for the records that are on their way to it.
+            numbers.window_all(TumblingEventTimeWindows::of(ms(300))).reduce(add)
         })
     });
     survives("counted windows of all", || {
-        of_events(EVENTS as usize / 10, |events| {
-            events.map(|_| (0, 1)).count_window_all(10).reduce(add).disable_chaining()
-        })
+        of_events(EVENTS as usize / 10, |events| events.map(|_| (0, 1)).count_window_all(10).reduce(add))
     });
 }
 
