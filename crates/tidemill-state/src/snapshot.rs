@@ -441,13 +441,22 @@ impl SubtaskSnapshot {
     /// # Ok::<(), tidemill_state::StateError>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        if !self.pending.is_empty() {
-            return Vec::new();
-        }
-        container::encode(self).unwrap_or_default()
+        self.try_encode(false).unwrap_or_default()
     }
 
-    /// As [`encode`](Self::encode), or compressed, with an error where that has no bytes.
+    /// As [`encode`](Self::encode), but that it says why there are no bytes; compressed by Snappy if that is wanted, as
+    /// `execution.checkpointing.snapshot-compression` does. [`decode`](Self::decode) reads both.
+    ///
+    /// ```
+    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
+    ///
+    /// let open = OperatorSnapshot::of("open", OperatorStateMode::Split, &vec!["the same again".to_owned(); 1_000]);
+    /// let snapshot = SubtaskSnapshot { operator: vec![open], ..SubtaskSnapshot::default() };
+    /// let bytes = snapshot.try_encode(true)?;
+    /// assert!(bytes.len() < snapshot.try_encode(false)?.len() / 5);
+    /// assert_eq!(SubtaskSnapshot::decode(&bytes)?, snapshot);
+    /// # Ok::<(), tidemill_state::StateError>(())
+    /// ```
     ///
     /// # Errors
     /// When the snapshot is not complete, or its temporary file cannot be read.
@@ -459,29 +468,12 @@ impl SubtaskSnapshot {
         Ok(if compressed { compression::compress(&bytes) } else { bytes })
     }
 
-    /// As [`encode`](Self::encode), compressed by Snappy, as `execution.checkpointing.snapshot-compression` wants it.
-    /// [`decode`](Self::decode) reads both.
-    ///
-    /// ```
-    /// use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
-    ///
-    /// let open = OperatorSnapshot::of("open", OperatorStateMode::Split, &vec!["the same again".to_owned(); 1_000]);
-    /// let snapshot = SubtaskSnapshot { operator: vec![open], ..SubtaskSnapshot::default() };
-    /// let bytes = snapshot.encode_compressed();
-    /// assert!(bytes.len() < snapshot.encode().len() / 5);
-    /// assert_eq!(SubtaskSnapshot::decode(&bytes)?, snapshot);
-    /// # Ok::<(), tidemill_state::StateError>(())
-    /// ```
-    pub fn encode_compressed(&self) -> Vec<u8> {
-        compression::compress(&self.encode())
-    }
-
     /// How many bytes [`encode`](Self::encode) makes, but for names and lengths.
     pub fn canonical_size(&self) -> u64 {
         self.canonical_bytes() as u64
     }
 
-    /// Writes what [`encode`](Self::encode) makes, or [`encode_compressed`](Self::encode_compressed), into a file, without having it in
+    /// Writes what [`try_encode`](Self::try_encode) makes, compressed or not, into a file, without having it in
     /// memory. Ends with an error soon when `cancelled` is set meanwhile.
     ///
     /// ```

@@ -124,7 +124,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
             let added = self.add(domain, time, (&key, hash), &namespace, |_| true);
             taken += 1;
             if pulled.and(added).is_err() {
-                // So many are enough for now: those that were read are in memory, the others stay where they are.
+                // There is room for no more: those that were read are in memory, the others stay where they are.
                 break;
             }
         }

@@ -150,9 +150,20 @@ pub(super) async fn savepoint(
     let (folder, cancel) = (body.text("target-directory")?, body.flag("cancel-job")?);
     let (format, id) = (body.format()?, body.trigger()?);
     body.end()?;
+    begin_savepoint(&shared, id, folder, format, AfterSavepoint::GoOn, cancel)
+}
+
+fn begin_savepoint(
+    shared: &Arc<Shared>,
+    id: u128,
+    folder: Option<String>,
+    format: SavepointFormat,
+    after: AfterSavepoint,
+    cancel: bool,
+) -> Result<Answer, Refusal> {
     shared.check_lasting(folder.as_deref())?;
-    begin(&shared, Kind::Savepoint, id, move |shared| {
-        let complete = shared.job.savepoint(format, AfterSavepoint::GoOn, folder.as_deref());
+    begin(shared, Kind::Savepoint, id, move |shared| {
+        let complete = shared.job.savepoint(format, after, folder.as_deref());
         let complete = complete.map_err(|error| failed(&error))?;
         if cancel {
             shared.job.cancel();
@@ -179,13 +190,8 @@ pub(super) async fn stop(
     let (folder, drain) = (body.text("targetDirectory")?, body.flag("drain")?);
     let (format, id) = (body.format()?, body.trigger()?);
     body.end()?;
-    shared.check_lasting(folder.as_deref())?;
     let after = if drain { AfterSavepoint::Drain } else { AfterSavepoint::Stop };
-    begin(&shared, Kind::Savepoint, id, move |shared| {
-        let complete = shared.job.savepoint(format, after, folder.as_deref());
-        let complete = complete.map_err(|error| failed(&error))?;
-        Ok(json!({ "location": complete.external_path }))
-    })
+    begin_savepoint(&shared, id, folder, format, after, false)
 }
 
 pub(super) async fn checkpoint(

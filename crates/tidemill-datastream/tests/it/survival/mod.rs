@@ -1,4 +1,4 @@
-//! Every operator that keeps state, in whole jobs that fail, are stopped and go on elsewhere: see
+//! The operators that keep state, sources and sinks of files aside, in whole jobs that fail, are stopped and go on elsewhere: see
 //! [`tidemill_testkit::survival`]. One function a family, so that what is broken is soon found.
 
 mod async_io;
