@@ -7,7 +7,7 @@ use tidemill_checkpoint::metadata::{
 };
 use tidemill_checkpoint::{CheckpointMetadata, FileLocation, StateHandle};
 use tidemill_core::{JobId, KeyGroupRange, OperatorId, hash};
-use tidemill_state::{NativeFile, NativeFolder, NativeSnapshot};
+use tidemill_state::{HotRows, NativeFile, NativeFolder, NativeSnapshot, Write};
 
 use crate::{choice, meter};
 
@@ -93,6 +93,34 @@ pub fn checkpoint_metadata(bytes: &[u8]) {
         Err(error) => assert!(error.to_string().contains("/checkpoints/_metadata"), "{error}"),
     }
 }
+
+/// The rows beside the files of a state backend: a whole file, or what is in a block of one.
+pub fn hot_rows(bytes: &[u8]) {
+    let (which, rest) = choice(bytes);
+    let file = if which == 0 { rest.to_vec() } else { in_a_block(rest) };
+    let mut changes = 0;
+    let read = meter::within(FACTOR, file.len(), || {
+        HotRows::read(&mut &*file, &mut |table, change| {
+            let (Write::Put(key, _) | Write::Append(key, _) | Write::Delete(key)) = change;
+            changes += 1;
+            assert!(table.len() + key.len() <= rest.len());
+            Ok(())
+        })
+    });
+    assert!(changes <= rest.len());
+    assert!(read.is_ok() || !read.unwrap_err().to_string().is_empty());
+}
+
+pub(crate) fn in_a_block(changes: &[u8]) -> Vec<u8> {
+    let blocks = [changes, &[]].map(|block| {
+        [&(block.len() as u32).to_le_bytes()[..], &hash::bytes(block).to_le_bytes(), block].concat()
+    });
+    [&b"TMHR\x01"[..], &blocks[0], &blocks[1]].concat()
+}
+
+/// A table's name and changes of each kind.
+pub(crate) const HOT_BLOCK: &[u8] =
+    b"\x0cstate/visits\x01\x05\0\x05JFK\x01\x07\x02\x05\0\x06LAX\x04list\x03\x05\0\x07SFO";
 
 /// What describes the files of a state backend.
 pub fn native_snapshots(bytes: &[u8]) {

@@ -29,7 +29,7 @@ pub mod values;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("values", values::values),
     ("batches", values::batches),
     ("migrated_batches", values::migrated_batches),
@@ -41,6 +41,7 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("channels", channels::channels),
     ("checkpoint_metadata", checkpoints::checkpoint_metadata),
     ("native_snapshots", checkpoints::native_snapshots),
+    ("hot_rows", checkpoints::hot_rows),
     ("configuration", configuration::configuration),
     ("avro_schemas", avro::avro_schemas),
     ("avro_values", avro::avro_values),

@@ -441,6 +441,12 @@ fn checkpoints(seeds: &mut Vec<Seed>) {
         add(seeds, target, "too-many", 1, &[&body[..5], &[0xff; 9], &[1]].concat());
         add(seeds, target, "another-version", 1, &[&body[..4], &[9], &body[5..]].concat());
     }
+    let whole = checkpoints::in_a_block(checkpoints::HOT_BLOCK);
+    add(seeds, "hot_rows", "whole", 0, &whole);
+    add(seeds, "hot_rows", "cut", 0, &whole[..whole.len() / 2]);
+    add(seeds, "hot_rows", "too-long", 0, &[&whole[..5], &[0xff; 12], &whole[17..]].concat());
+    add(seeds, "hot_rows", "block", 1, checkpoints::HOT_BLOCK);
+    add(seeds, "hot_rows", "another-kind", 1, &[checkpoints::HOT_BLOCK, &[9, 1, 1]].concat());
 }
 
 fn avro(seeds: &mut Vec<Seed>) {

@@ -181,7 +181,7 @@ impl OrderedStore for Buffered {
     }
 }
 
-/// How long a barrier waits: for what is dirty to be written, and for the files to be linked. The cache is full, and a tenth or all
+/// How long a barrier waits where nothing changes from checkpoint to checkpoint: for what is dirty to be written, and for the files to be linked. The cache is full, and a tenth or all
 /// of its entries were changed since the last checkpoint; with and without the trickle, and with all that is written going by way of
 /// RocksDB's write buffers.
 fn barrier() {

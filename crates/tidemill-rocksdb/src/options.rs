@@ -75,7 +75,6 @@ fn blocks(settings: &RocksDbSettings, memory: Option<&SlotMemory>) -> BlockBased
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_size(usize::try_from(settings.block_size).unwrap_or(usize::MAX));
     blocks.set_metadata_block_size(usize::try_from(settings.metadata_block_size).unwrap_or(usize::MAX));
-    let mut bits = settings.bloom_bits_per_key;
     match memory {
         Some(_) => {
             // They would not be within the limit otherwise.
@@ -86,7 +85,6 @@ fn blocks(settings: &RocksDbSettings, memory: Option<&SlotMemory>) -> BlockBased
                 blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
                 blocks.set_partition_filters(true);
                 blocks.set_pin_top_level_index_and_filter(true);
-                bits = bits.or(settings.bloom_block_based.then_some(10.0));
             }
         }
         None => {
@@ -94,7 +92,7 @@ fn blocks(settings: &RocksDbSettings, memory: Option<&SlotMemory>) -> BlockBased
             blocks.set_block_cache(&Cache::new_lru_cache(bytes));
         }
     }
-    if let Some(bits) = bits {
+    if let Some(bits) = settings.bloom_bits_per_key {
         blocks.set_bloom_filter(bits, false);
     }
     blocks

@@ -1,20 +1,24 @@
 //! Restoring from native snapshots: one of them is taken over as files, and cut to the key groups that are owned; from the
-//! others what is owned is copied.
+//! others what is owned is copied. The rows beside the files of each are written over these.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
 use rust_rocksdb::{
     BoundColumnFamily, Error, IngestExternalFileOptions, ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
 };
-use tidemill_core::KeyGroupRange;
-use tidemill_state::{NativeSnapshot, NativeTable, RestoredTable, StateError, TableId};
+use tidemill_core::{KeyGroup, KeyGroupRange};
+use tidemill_state::{HotRows, NativeSnapshot, NativeTable, RestoredTable, StateError, TableId, Write};
 
 use crate::database::{Database, Family, Opened, Setup, StoreFolder};
 use crate::options;
 use crate::store::failed;
+
+/// How many bytes of restored rows are written at once, about.
+const AT_ONCE: usize = 1 << 20;
 
 /// The snapshot whose files are worth being taken over, if there is one.
 pub(crate) fn base<'a>(
@@ -32,7 +36,7 @@ pub(crate) fn base<'a>(
 /// Links what never changes and copies the rest.
 fn link(source: &NativeSnapshot, to: &Path) -> Result<(), StateError> {
     source.check_files()?;
-    for file in &source.files {
+    for file in source.files.iter().filter(|file| file.name != HotRows::FILE_NAME) {
         let target = to.join(&file.name);
         let linked = file.shared_id.is_some() && fs::hard_link(&file.path, &target).is_ok();
         if !linked {
@@ -76,7 +80,49 @@ pub(crate) fn open_base(
     for table in &tables {
         clip(&opened, &setup.settings, table.table, source.key_groups, owned)?;
     }
+    let ids = source.tables.iter().zip(&tables).map(|(from, to)| (from.family.as_str(), to.table)).collect();
+    add_hot_rows(&opened, source, owned, &ids)?;
     Ok((opened, tables))
+}
+
+/// Writes the rows of the key groups that are owned which lie beside the files of a snapshot, into tables that have what was in the files.
+fn add_hot_rows(
+    opened: &Opened,
+    source: &NativeSnapshot,
+    owned: KeyGroupRange,
+    tables: &HashMap<&str, TableId>,
+) -> Result<(), StateError> {
+    let Some(file) = source.files.iter().find(|file| file.name == HotRows::FILE_NAME) else { return Ok(()) };
+    let bad = |reason: String| StateError::NativeFile { path: file.path.clone(), reason };
+    let mut rows = BufReader::new(File::open(&file.path).map_err(|error| bad(error.to_string()))?);
+    let mut writes = WriteOptions::default();
+    writes.disable_wal(true);
+    let mut batch = WriteBatch::default();
+    let write = |batch: &mut WriteBatch| {
+        let written = opened.db.write_opt(batch, &writes);
+        batch.clear();
+        written.map_err(|error| failed("write restored rows", &error))
+    };
+    let read = HotRows::read(&mut rows, &mut |table, change| {
+        let id = tables.get(table).ok_or_else(|| bad(format!("there is no table {table}")))?;
+        let (Write::Put(key, _) | Write::Append(key, _) | Write::Delete(key)) = change;
+        let group = key.first_chunk().ok_or_else(|| bad("the key of a row is too short".to_owned()))?;
+        if !owned.contains(KeyGroup::from_be_bytes(*group)) {
+            return Ok(());
+        }
+        let family = opened.family(*id)?;
+        match change {
+            Write::Put(key, value) => batch.put_cf(&family, key, value),
+            Write::Append(key, value) => batch.merge_cf(&family, key, value),
+            Write::Delete(key) => batch.delete_cf(&family, key),
+        }
+        if batch.size_in_bytes() < AT_ONCE { Ok(()) } else { write(&mut batch) }
+    });
+    read.map_err(|error| match error {
+        StateError::Snapshot(reason) => bad(reason),
+        error => error,
+    })?;
+    write(&mut batch)
 }
 
 fn restored(table: &NativeTable, id: TableId) -> RestoredTable {
@@ -140,6 +186,7 @@ pub(crate) fn copy(
         families(source).into_iter().map(|family| Family::new(family.name, false).descriptor(setup));
     let from_db = Database::open_cf_descriptors_read_only(&of_database, &workplace.path, descriptors, false);
     let from_db = from_db.map_err(|error| unreadable(source, &error))?;
+    let mut ids = HashMap::new();
     for table in &source.tables {
         let same = |known: &&RestoredTable| {
             (&known.state, &known.schema, known.stamped) == (&table.state, &table.schema, table.stamped)
@@ -152,6 +199,7 @@ pub(crate) fn copy(
                 id
             }
         };
+        ids.insert(table.family.as_str(), id);
         let family = from_db.cf_handle(&table.family).ok_or_else(|| StateError::NativeFile {
             path: source.folder.path().to_path_buf(),
             reason: format!("there is no table {}", table.family),
@@ -171,7 +219,7 @@ pub(crate) fn copy(
         rows.status().map_err(|error| unreadable(source, &error))?;
         sink.finish()?;
     }
-    Ok(())
+    add_hot_rows(opened, source, owned, &ids)
 }
 
 /// Where the rows of the key groups in both ranges begin, and where they end.

@@ -1,14 +1,14 @@
-//! Native snapshots: the files of a RocksDB, linked into a folder of their own.
+//! Native snapshots: the files of a RocksDB, linked into a folder of their own, and beside them the rows that are kept back from it.
 
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use rust_rocksdb::checkpoint::Checkpoint;
 use rust_rocksdb::{ErrorKind, FlushOptions};
-use tidemill_core::ScratchFolder;
-use tidemill_state::{NativeFile, NativeFiles, NativeFolder, StateError};
+use tidemill_state::{HotRows, NativeFile, NativeFiles, NativeFolder, StateError};
 
 use crate::database::Opened;
 use crate::store::failed;
@@ -25,12 +25,12 @@ fn is_table(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "sst")
 }
 
-/// Writes what is in memory to disk and links all files into `folder`, which must not exist and may be in `scratch`.
+/// Writes what is in memory to disk and links all files into `folder`, which must not exist; beside them go the rows that `hot` adds.
 pub(crate) fn checkpoint(
     opened: &Opened,
     store_id: &str,
-    folder: PathBuf,
-    scratch: Option<ScratchFolder>,
+    folder: Arc<NativeFolder>,
+    hot: &mut dyn FnMut(&mut HotRows) -> Result<(), StateError>,
 ) -> Result<NativeFiles, StateError> {
     // All tables at once, by all threads; making the checkpoint waits for them.
     let mut at_once = FlushOptions::default();
@@ -44,9 +44,11 @@ pub(crate) fn checkpoint(
             }
         }
     }
-    let folder = NativeFolder::temporary_in(scratch, folder);
     let made = Checkpoint::new(&opened.db).and_then(|checkpoint| checkpoint.create_checkpoint(folder.path()));
     made.map_err(|error| failed("link the files of a RocksDB", &error))?;
+    let mut rows = HotRows::new(&folder.path().join(HotRows::FILE_NAME));
+    hot(&mut rows)?;
+    rows.finish()?;
     let unlisted = |error: std::io::Error| StateError::NativeFile {
         path: folder.path().to_path_buf(),
         reason: error.to_string(),

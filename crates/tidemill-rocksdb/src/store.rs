@@ -12,8 +12,8 @@ use rust_rocksdb::{
 };
 use tidemill_core::{KeyGroupRange, ScratchFolder};
 use tidemill_state::{
-    NativeFiles, NativeMetrics, NativeSnapshot, NativeStore, OrderedStore, RestoredTable, RowFilter, RowKeys,
-    StateError, TableId, TableView, Write, WriteBatch,
+    HotRows, NativeFiles, NativeFolder, NativeMetrics, NativeSnapshot, NativeStore, OrderedStore,
+    RestoredTable, RowFilter, RowKeys, StateError, TableId, TableView, Write, WriteBatch,
 };
 
 use crate::bulk;
@@ -205,9 +205,13 @@ impl NativeStore for RocksDbStore {
         self.opened()?.family_name(table)
     }
 
-    fn checkpoint(&self) -> Result<NativeFiles, StateError> {
+    fn checkpoint(
+        &self,
+        hot: &mut dyn FnMut(&mut HotRows) -> Result<(), StateError>,
+    ) -> Result<NativeFiles, StateError> {
         let scratch = self.folder.scratch.clone();
-        snapshot::checkpoint(self.opened()?, &self.id, self.beside("checkpoint"), scratch)
+        let folder = NativeFolder::temporary_in(scratch, self.beside("checkpoint"));
+        snapshot::checkpoint(self.opened()?, &self.id, folder, hot)
     }
 
     fn restore(

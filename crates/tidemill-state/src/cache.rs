@@ -40,7 +40,7 @@ impl StateCache {
     }
 
     /// As [`new`](Self::new). Without the trickle changes are written only when there is no more room, and at
-    /// [`KeyedStateBackend::flush`](crate::KeyedStateBackend::flush): for measuring what the trickle is good for.
+    /// [`KeyedStateBackend::flush`](crate::KeyedStateBackend::flush) or a snapshot: for measuring what the trickle is good for.
     ///
     /// ```
     /// use tidemill_state::StateCache;

@@ -10,6 +10,7 @@ use crate::batch::{Address, KeyBatch, NO_SLOT};
 use crate::cache::{Share, StateCache};
 use crate::error::StateError;
 use crate::heap::{BLOCK, HeapTable, Weight};
+use crate::hot_rows::HotRows;
 use crate::stored::StoredRows;
 
 /// The store does not have it as it is here.
@@ -20,6 +21,12 @@ pub(crate) const STORED: u8 = 2;
 const USED: u8 = 4;
 /// It is about to go.
 const VICTIM: u8 = 8;
+/// It has changed since the last checkpoint of the store's files: set with [`DIRTY`], four places above it.
+const CHANGED: u8 = DIRTY << 4;
+/// It had changed between the two checkpoints before.
+const CHANGED_BEFORE: u8 = CHANGED << 1;
+/// It is left to the rows beside the files of the checkpoint that is being made.
+const HOT: u8 = CHANGED << 2;
 
 /// How many changes are written at once, so that writing takes little memory.
 const WRITE_AT_ONCE: usize = 32 * 1024;
@@ -58,6 +65,8 @@ pub(crate) struct CacheTable<K, N, C> {
     published: usize,
     /// How many changes the trickle is behind.
     due: usize,
+    /// Whether the trickle has written anything since the last checkpoint.
+    trickled: bool,
     /// What the trickle goes through.
     plan: Plan,
 }
@@ -89,6 +98,7 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
             soiled: 0,
             published: 0,
             due: 0,
+            trickled: false,
             plan: Plan::default(),
         }
     }
@@ -113,17 +123,18 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
     pub(crate) fn mark(&mut self, slot: usize, marks: u8) {
         let mark = &mut self.marks[slot];
         self.soiled += usize::from(marks & !*mark & DIRTY);
-        *mark |= marks;
+        *mark |= marks | (marks & DIRTY) << 4;
     }
 
     /// Takes the entries that the last batch lookup found for used, and marks them.
     #[inline]
     pub(crate) fn mark_found(&mut self, marks: u8) {
         let Self { rows, marks: all, soiled, .. } = self;
+        let also = marks | (marks & DIRTY) << 4 | USED;
         for slot in rows.found().0 {
             if let Some(mark) = all.get_mut(*slot as usize) {
                 *soiled += usize::from(marks & !*mark & DIRTY);
-                *mark |= marks | USED;
+                *mark |= also;
             }
         }
     }
@@ -167,7 +178,7 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
         if marks & DIRTY != 0 {
             self.soiled += added;
         }
-        self.marks.resize(self.rows.len(), marks | USED);
+        self.marks.resize(self.rows.len(), marks | (marks & DIRTY) << 4 | USED);
     }
 
     /// Removes an entry: its address, what it held, its marks. The last one moves to its place.
@@ -313,19 +324,29 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
 
     /// As [`emit`](Self::emit), and leaves it to the caller to have the changes written.
     fn add_change(&mut self, slot: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        self.gather(slot, store);
+        self.marks[slot] = self.marks[slot] & !DIRTY | STORED;
+        self.dirty -= 1;
+        self.rows.reweigh(slot)
+    }
+
+    /// Adds the change of one entry to those to be written.
+    fn gather(&mut self, slot: usize, store: &mut StoredRows<K, N>) {
         let hash = self.rows.hash(slot);
         if let Some((key, namespace, cell, stamp)) = self.rows.entry_mut(slot) {
             // Without a namespace the hash of the address is that of the key.
             let hash = if size_of::<N>() == 0 { hash } else { key.routing_hash() };
             (self.emit)(store, Address { hash, key, namespace }, cell, stamp);
         }
-        self.marks[slot] = self.marks[slot] & !DIRTY | STORED;
-        self.dirty -= 1;
-        self.rows.reweigh(slot)
     }
 
-    /// Writes some of the changes, those first that have waited longest, about.
-    fn clean_some(&mut self, count: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+    /// Writes some of the changes but for those of entries with the marks `spared`, those first that have waited longest, about.
+    fn clean_some(
+        &mut self,
+        count: usize,
+        spared: u8,
+        store: &mut StoredRows<K, N>,
+    ) -> Result<(), StateError> {
         let mut chosen = Vec::with_capacity(count.min(self.dirty));
         for _ in 0..self.marks.len() {
             if chosen.len() == chosen.capacity() {
@@ -335,7 +356,7 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
                 self.cleaner = self.marks.len();
             }
             self.cleaner -= 1;
-            if self.marks[self.cleaner] & DIRTY != 0 {
+            if self.marks[self.cleaner] & (DIRTY | spared) == DIRTY {
                 chosen.push(self.cleaner as u32);
             }
         }
@@ -350,12 +371,61 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
 
     /// Writes all changes: many in the order of their rows, past what the store keeps in memory, if it can.
     pub(crate) fn flush(&mut self, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
-        store.check()?;
         self.count_soiled();
-        if self.dirty < WRITE_AT_ONCE {
-            return self.clean_some(self.dirty, store);
+        self.flush_but(self.dirty, 0, store)
+    }
+
+    /// Writes the changes of entries that are not hot, for a checkpoint of the store's files. Hot are those that have changed since the
+    /// last one and between that and the one before: written to the store they would only be merged away again, so they stay dirty and
+    /// are left to [`write_hot`](Self::write_hot). Where more changes than may be dirty none is, or the trickle would write all the same.
+    pub(crate) fn flush_cold(&mut self, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        self.count_soiled();
+        let (mut cold, too_many) = (0, std::mem::take(&mut self.trickled));
+        for mark in &mut self.marks {
+            let always = *mark & (DIRTY | CHANGED | CHANGED_BEFORE) == DIRTY | CHANGED | CHANGED_BEFORE;
+            let hot = always && !too_many;
+            cold += usize::from(*mark & DIRTY != 0 && !hot);
+            let changed = (*mark & CHANGED) << 1;
+            *mark = *mark & !(CHANGED | CHANGED_BEFORE | HOT) | changed | if hot { HOT } else { 0 };
         }
-        let (slots, ends) = self.dirty_by_group(store.scope.max_parallelism);
+        self.flush_but(cold, HOT, store)
+    }
+
+    /// Writes all that is dirty beside the files of a checkpoint. It stays dirty.
+    pub(crate) fn write_hot(
+        &mut self,
+        store: &mut StoredRows<K, N>,
+        out: &mut HotRows,
+    ) -> Result<(), StateError> {
+        let mut next = 0;
+        let mut block = Vec::with_capacity(BLOCK);
+        while next < self.marks.len() {
+            block.clear();
+            while block.len() < BLOCK && next < self.marks.len() {
+                if self.marks[next] & DIRTY != 0 {
+                    block.push(next as u32);
+                }
+                next += 1;
+            }
+            self.rows.touch_slots(&block);
+            block.iter().for_each(|slot| self.gather(*slot as usize, store));
+            store.give_to(out)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the `dirty` changes of entries without the marks `spared`.
+    fn flush_but(
+        &mut self,
+        dirty: usize,
+        spared: u8,
+        store: &mut StoredRows<K, N>,
+    ) -> Result<(), StateError> {
+        store.check()?;
+        if dirty < WRITE_AT_ONCE {
+            return self.clean_some(dirty, spared, store);
+        }
+        let (slots, ends) = self.dirty_by_group(store.scope.max_parallelism, spared);
         let (mut begin, mut ends) = (0, ends.into_iter());
         store.write_many(|store| {
             // Whole key groups, whose rows come before those of the next.
@@ -378,8 +448,9 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
     /// Writes about as many changes as it has been asked for since the last time, once these are worth it: those of some key groups,
     /// and round and round those of all.
     fn trickle(&mut self, count: usize, store: &mut StoredRows<K, N>) -> Result<(), StateError> {
+        self.trickled = true;
         if self.dirty < 2 * TRICKLE_AT_ONCE {
-            return self.clean_some(count.min(WRITE_AT_ONCE), store);
+            return self.clean_some(count.min(WRITE_AT_ONCE), 0, store);
         }
         self.due += count;
         if self.due < TRICKLE_AT_ONCE {
@@ -389,7 +460,7 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
         store.check()?;
         let parallelism = store.scope.max_parallelism;
         if self.plan.group >= self.plan.ends.len() {
-            let (slots, ends) = self.dirty_by_group(parallelism);
+            let (slots, ends) = self.dirty_by_group(parallelism, 0);
             self.plan = Plan { slots, ends, group: 0 };
         }
         let mut plan = std::mem::take(&mut self.plan);
@@ -435,12 +506,12 @@ impl<K: Key, N: Key, C: Weight> CacheTable<K, N, C> {
         key_group::key_group(hash, parallelism)
     }
 
-    /// The slots of all dirty entries by key group, and where those of each key group end.
-    fn dirty_by_group(&mut self, parallelism: u32) -> (Vec<u32>, Vec<usize>) {
+    /// The slots of all dirty entries without the marks `spared` by key group, and where those of each key group end.
+    fn dirty_by_group(&mut self, parallelism: u32, spared: u8) -> (Vec<u32>, Vec<usize>) {
         let mut dirty: Vec<(u32, u16)> = Vec::with_capacity(self.dirty);
         let mut ends = vec![0; parallelism as usize + 1];
         for slot in 0..self.marks.len() {
-            if self.marks[slot] & DIRTY == 0 {
+            if self.marks[slot] & (DIRTY | spared) != DIRTY {
                 continue;
             }
             let group = self.group_of(slot, parallelism);

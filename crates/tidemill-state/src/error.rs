@@ -189,7 +189,7 @@ pub enum StateError {
         /// The backend that is to read them; `None` for one in memory.
         now: Option<String>,
     },
-    /// A file of a snapshot is missing or damaged.
+    /// A file of a snapshot is missing or damaged, or cannot be written.
     #[error("the file {} of a snapshot of state cannot be used: {reason}", path.display())]
     NativeFile {
         /// Where it should be.

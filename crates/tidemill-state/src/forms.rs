@@ -14,6 +14,7 @@ use crate::error::StateError;
 use crate::heap_lists::HeapLists;
 use crate::heap_maps::{HeapMaps, Range};
 use crate::heap_values::HeapValues;
+use crate::hot_rows::HotRows;
 use crate::pending::{FrozenTable, PendingState};
 use crate::row_filter::{by_element, by_stamp};
 use crate::snapshot::GroupWriter;
@@ -55,6 +56,14 @@ macro_rules! forms {
         impl<$($t: $bound),*> Table<K> for $name<$($t),*> {
             fn flush(&mut self) -> Result<(), StateError> {
                 on_form!(self, table => table.flush())
+            }
+
+            fn flush_cold(&mut self) -> Result<(), StateError> {
+                on_form!(self, table => table.flush_cold())
+            }
+
+            fn write_hot(&mut self, out: &mut HotRows) -> Result<(), StateError> {
+                on_form!(self, table => table.write_hot(out))
             }
 
             fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {

@@ -555,8 +555,9 @@ impl<K: Key> KeyedStateBackend<K> {
         Ok(keys)
     }
 
-    /// Has the store of the backend, if it has one, hold all states as they are. Snapshots of both kinds begin with it. A backend
-    /// that keeps states in memory does nothing.
+    /// Has the store of the backend, if it has one, hold all states as they are. Canonical snapshots begin with it; native ones
+    /// leave what changes from one to the next in the cache, and have it beside the files. A backend that keeps states in memory
+    /// does nothing.
     ///
     /// ```
     /// # use std::sync::Arc;

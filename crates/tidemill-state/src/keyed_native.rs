@@ -15,7 +15,7 @@ use crate::native_rows::{FrozenPart, RowReader};
 use crate::native_store::{NativeMetrics, NativeStore, RestoredTable};
 use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::{KeyedSnapshot, StateKind, StateSchema, SubtaskSnapshot};
-use crate::store::OrderedStore;
+use crate::store::{OrderedStore, Storage};
 use crate::table::Table;
 use crate::timer_store::{key_of, table_name};
 
@@ -25,18 +25,23 @@ const SAMPLE: usize = 8;
 /// What was restored as tables and not yet asked for, by what the store is to call the table of the state.
 pub(crate) type NativeParts = BTreeMap<String, Vec<RestoredTable>>;
 
+fn native_of(storage: &Storage) -> Option<(&dyn OrderedStore, &dyn NativeStore)> {
+    let store = storage.store()?;
+    Some((store, store.native()?))
+}
+
 impl<K: Key> KeyedStateBackend<K> {
     /// The store of the subtask, where it has one that can do native snapshots.
     fn native_store(&self) -> Option<(&dyn OrderedStore, &dyn NativeStore)> {
-        let store = self.scope.storage.store()?;
-        Some((store, store.native()?))
+        native_of(&self.scope.storage)
     }
 
     /// All states and timers as they are now; those that lie in a store that can do it as its files, of which most are in
-    /// earlier snapshots, too. The others are canonical, as in [`snapshot`](Self::snapshot), so that in memory both are the
-    /// same. So are timers in memory, and what was restored from a canonical snapshot and not declared since.
+    /// earlier snapshots, too; values that change from snapshot to snapshot are rows in a file of this one alone. The others are
+    /// canonical, as in [`snapshot`](Self::snapshot), so that in memory both are the same. So are timers in memory, and what was
+    /// restored from a canonical snapshot and not declared since.
     ///
-    /// This takes about as long as writing what the store has in memory to disk; it does not depend on how much there is.
+    /// This takes about as long as writing what has changed in memory to disk; it does not depend on how much there is.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -73,25 +78,31 @@ impl<K: Key> KeyedStateBackend<K> {
         }
         let max_parallelism = self.scope.max_parallelism;
         let mut snapshot = SubtaskSnapshot { max_parallelism, ..Default::default() };
-        // The files are to have what is only in a cache so far.
-        self.flush()?;
+        // The files are to have what is only in a cache so far, but for what will have changed again by the next time.
+        self.states.iter_mut().try_for_each(|entry| entry.state.table().flush_cold())?;
         for entry in self.states.iter_mut().filter(|entry| entry.schema.kind == StateKind::Timers) {
             entry.begin_snapshot(&self.scope, &mut snapshot, false)?;
         }
         self.add_restored(&mut snapshot)?;
-        let Some((store, native)) = self.native_store() else { return Ok(snapshot) };
-        let mut tables = Vec::new();
+        let storage = Arc::clone(&self.scope.storage);
+        let Some((store, native)) = native_of(&storage) else { return Ok(snapshot) };
+        let (mut tables, mut families) = (Vec::new(), Vec::new());
         for entry in &self.states {
             let table = match (entry.schema.kind, entry.state.table_ref().rows()) {
-                (StateKind::Timers, None) => continue,
+                (StateKind::Timers, None) => {
+                    families.push(None);
+                    continue;
+                }
                 (_, Some(table)) => table,
                 (_, None) => store.open_table(&entry.name)?,
             };
+            let family = native.family(table)?;
+            families.push(Some(family.clone()));
             tables.push(NativeTable {
                 state: entry.name.clone(),
                 schema: entry.schema.clone(),
                 stamped: entry.state.table_ref().is_stamped(),
-                family: native.family(table)?,
+                family,
             });
         }
         for part in self.native.values().flatten() {
@@ -105,7 +116,15 @@ impl<K: Key> KeyedStateBackend<K> {
         if !tables.is_empty() {
             tables.sort_by(|a, b| (&a.state, &a.family).cmp(&(&b.state, &b.family)));
             let (backend, key_groups) = (native.backend().to_owned(), self.scope.owned);
-            let files = native.checkpoint()?;
+            let files = native.checkpoint(&mut |hot| {
+                for (entry, family) in self.states.iter_mut().zip(&families) {
+                    if let Some(family) = family {
+                        hot.begin(family)?;
+                        entry.state.table().write_hot(hot)?;
+                    }
+                }
+                Ok(())
+            })?;
             let (files, folder) = (files.files, files.folder);
             snapshot.native.push(NativeSnapshot {
                 backend,

@@ -6,12 +6,26 @@ use tidemill_serialization::Key;
 
 use crate::error::StateError;
 use crate::keyed::{Entry, KeyedStateBackend};
-use crate::pending::PendingState;
-use crate::snapshot::{KeyedSnapshot, StateKind, SubtaskSnapshot};
+use crate::pending::{FrozenTable, PendingState};
+use crate::snapshot::{GroupWriter, KeyedSnapshot, StateKind, SubtaskSnapshot};
 use crate::table::Scope;
 
 /// States in memory of fewer bytes are encoded as soon as a snapshot of them is taken.
 const FROZEN: usize = 64 * 1024;
+
+/// What is in memory, and behind it what is in rows.
+struct WithRows {
+    memory: Box<dyn FrozenTable>,
+    rows: Box<dyn FrozenTable>,
+}
+
+impl FrozenTable for WithRows {
+    fn encode(self: Box<Self>, out: &mut GroupWriter) -> Result<(), StateError> {
+        // The task does not copy any more what it accesses in memory once that is written.
+        self.memory.encode(out)?;
+        self.rows.encode(out)
+    }
+}
 
 impl<K: 'static> Entry<K> {
     /// Leaves what is in it now to a snapshot, or encodes it where that is not worth it or not possible. Without `rows`, what it
@@ -25,10 +39,18 @@ impl<K: 'static> Entry<K> {
         let timers = self.schema.kind == StateKind::Timers;
         let groups = (scope.owned, scope.max_parallelism);
         let table = self.state.table();
-        let is_frozen = table.is_stored() || table.bytes() >= FROZEN;
-        if is_frozen && !(rows && table.has_rows()) {
+        let with_rows = rows && table.has_rows();
+        let is_frozen = with_rows || table.is_stored() || table.bytes() >= FROZEN;
+        let frozen_rows = if with_rows { table.freeze_rows()? } else { None };
+        if is_frozen && with_rows == frozen_rows.is_some() {
             let stamped = table.is_stamped();
-            let freeze = |pending: &Weak<PendingState>| table.freeze(pending);
+            let freeze = |pending: &Weak<PendingState>| {
+                let memory = table.freeze(pending)?;
+                Some(match frozen_rows {
+                    Some(rows) => Box::new(WithRows { memory, rows }),
+                    None => memory,
+                })
+            };
             if let Some(state) = PendingState::of(&self.name, &self.schema, stamped, groups, freeze) {
                 let pending = &mut snapshot.pending;
                 if timers { &mut pending.timers } else { &mut pending.keyed }.push(state);

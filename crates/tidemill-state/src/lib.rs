@@ -53,6 +53,7 @@ mod heap_cells;
 mod heap_lists;
 mod heap_maps;
 mod heap_values;
+mod hot_rows;
 mod keyed;
 mod keyed_native;
 mod keyed_snapshot;
@@ -94,6 +95,7 @@ pub use descriptor::{
 };
 pub use error::StateError;
 pub use function::{AggregateFunction, ReduceFunction};
+pub use hot_rows::HotRows;
 pub use keyed::KeyedStateBackend;
 pub use list_state::ListState;
 pub use map_state::MapState;

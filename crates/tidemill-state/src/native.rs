@@ -13,10 +13,12 @@ use tidemill_serialization::{DecodeError, Input};
 use crate::codec::{get_bytes, get_count, get_text, get_varint, put_bytes, put_varint};
 use crate::container::{decode_schema, encode_schema};
 use crate::error::StateError;
+use crate::hot_rows::HotRows;
 use crate::snapshot::StateSchema;
 
 const MAGIC: &[u8; 4] = b"TMSN";
-const VERSION: u8 = 1;
+/// Of descriptions without, and with, a file that releases before it would leave out: [`HotRows::FILE_NAME`].
+const VERSIONS: [u8; 2] = [1, 2];
 /// Magic, version and checksum.
 const FRAME: usize = 4 + 1 + 8;
 
@@ -90,8 +92,8 @@ pub struct NativeFile {
     /// How long it is.
     pub bytes: u64,
     /// Of a file that never changes: what tells it from all others of any store. A file with the same id that was
-    /// uploaded before, by whichever subtask or attempt, need not be uploaded again. `None` for small files that differ
-    /// from snapshot to snapshot.
+    /// uploaded before, by whichever subtask or attempt, need not be uploaded again. `None` for files that are others in each
+    /// snapshot: small ones, and [`HotRows`].
     pub shared_id: Option<String>,
 }
 
@@ -186,7 +188,8 @@ impl NativeSnapshot {
     pub fn descriptor(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + 64 * self.files.len());
         out.extend_from_slice(MAGIC);
-        out.push(VERSION);
+        let has_hot_rows = self.files.iter().any(|file| file.name == HotRows::FILE_NAME);
+        out.push(VERSIONS[usize::from(has_hot_rows)]);
         put_bytes(&mut out, self.backend.as_bytes());
         put_varint(&mut out, u64::from(self.max_parallelism));
         let start = self.key_groups.bounds().map_or(0, |bounds| *bounds.start());
@@ -231,10 +234,10 @@ impl NativeSnapshot {
         if &bytes[..4] != MAGIC {
             return unreadable("it does not start as a description does");
         }
-        if bytes[4] != VERSION {
-            let version = bytes[4];
+        if !VERSIONS.contains(&bytes[4]) {
+            let (version, [from, to]) = (bytes[4], VERSIONS);
             return unreadable(&format!(
-                "the description has version {version}, this release reads version {VERSION}"
+                "the description has version {version}, this release reads versions {from} to {to}"
             ));
         }
         let (body, checksum) = bytes.split_at(bytes.len() - 8);
@@ -376,6 +379,17 @@ mod tests {
         assert_eq!(read, sample);
         assert_eq!(read.files[1].path, Path::new("/elsewhere/CURRENT"));
         assert_eq!((read.byte_size(), read.overlap(KeyGroupRange::new(120, 127))), (14_000, 8));
+    }
+
+    /// Releases that do not know the file would restore without what is in it.
+    #[test]
+    fn rows_beside_the_files_are_of_another_version() {
+        let mut with = sample();
+        assert_eq!(with.descriptor()[4], 1);
+        HotRows::FILE_NAME.clone_into(&mut with.files[1].name);
+        let descriptor = with.descriptor();
+        assert_eq!(descriptor[4], 2);
+        assert_eq!(NativeSnapshot::decode(&descriptor, with.folder.clone()).unwrap(), with);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidemill_core::{KeyGroupRange, Timestamp};
 
 use crate::error::StateError;
+use crate::hot_rows::HotRows;
 use crate::native::{NativeFile, NativeFolder, NativeSnapshot};
 use crate::snapshot::StateSchema;
 use crate::store::TableId;
@@ -124,12 +125,16 @@ pub trait NativeStore {
     /// When there is no such table.
     fn family(&self, table: TableId) -> Result<String, StateError>;
 
-    /// The files with all that has been written so far. Short enough to be waited for: nothing is gone through, what is
-    /// only in memory is written, and the rest is linked.
+    /// The files with all that has been written so far. Short enough to be waited for: no table is gone through, what is
+    /// only in memory is written, and the rest is linked. Beside them is a file with the rows that `hot` adds, if there are any:
+    /// restored, these stand for what the other files have of the same keys.
     ///
     /// # Errors
-    /// When the store fails.
-    fn checkpoint(&self) -> Result<NativeFiles, StateError>;
+    /// When the store fails, or `hot` does.
+    fn checkpoint(
+        &self,
+        hot: &mut dyn FnMut(&mut HotRows) -> Result<(), StateError>,
+    ) -> Result<NativeFiles, StateError>;
 
     /// Takes over the key groups `owned` from snapshots of other stores, which stay as they are. At best before any table
     /// is opened: then one of them is taken over as files.

@@ -15,6 +15,7 @@ use crate::cache::StateCache;
 use crate::codec::in_state;
 use crate::error::StateError;
 use crate::frozen_rows::{EncodeRows, FrozenRows, LiveTable};
+use crate::hot_rows::HotRows;
 use crate::pending::FrozenTable;
 use crate::snapshot::check_owned;
 use crate::store::{OrderedStore, RowKeys, TableId, WriteBatch};
@@ -216,6 +217,13 @@ impl<K: Key, N: Key> StoredRows<K, N> {
         self.writes.clear();
         self.lost = result.is_err();
         result
+    }
+
+    /// Adds what has gathered in [`writes`](Self::writes) to the rows beside the files of a checkpoint.
+    pub(crate) fn give_to(&mut self, out: &mut HotRows) -> Result<(), StateError> {
+        let added = out.add(&self.writes);
+        self.writes.clear();
+        added
     }
 
     /// Writes what has gathered in [`writes`](Self::writes).

@@ -15,6 +15,7 @@ use crate::codec::{get_entry, get_stamp, in_state, put_raw_entry, put_stamp};
 use crate::error::StateError;
 use crate::frozen_rows::FrozenRows;
 use crate::heap::HeapTable;
+use crate::hot_rows::HotRows;
 use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::GroupWriter;
 use crate::store::OrderedStore;
@@ -496,6 +497,16 @@ impl<K: Key, N: Key, V: Data> StoredValues<K, N, V> {
 impl<K: Key, N: Key, V: Data> Table<K> for StoredValues<K, N, V> {
     fn flush(&mut self) -> Result<(), StateError> {
         self.flush_cache()
+    }
+
+    fn flush_cold(&mut self) -> Result<(), StateError> {
+        self.present.flush_cold(&mut self.rows)?;
+        // What is absent is not removed again.
+        self.absent.flush(&mut self.rows)
+    }
+
+    fn write_hot(&mut self, out: &mut HotRows) -> Result<(), StateError> {
+        self.present.write_hot(&mut self.rows, out)
     }
 
     fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {

@@ -9,6 +9,7 @@ use tidemill_core::{KeyGroup, KeyGroupRange, key_group};
 use crate::batch::KeyBatch;
 use crate::clock::Clock;
 use crate::error::StateError;
+use crate::hot_rows::HotRows;
 use crate::pending::{FrozenTable, PendingState};
 use crate::snapshot::{GroupWriter, check_owned};
 use crate::store::{Storage, TableId, TimerPlacement};
@@ -61,8 +62,18 @@ impl Scope {
 /// The operations of a table that do not depend on what it holds.
 pub(crate) trait Table<K>: Send + 'static {
     /// Writes what it holds back in memory into its store, if there is one, so that the store has all entries as they are:
-    /// before a snapshot of the store's files, among others.
+    /// before a canonical snapshot, among others; for the store's files see [`flush_cold`](Self::flush_cold).
     fn flush(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    /// As [`flush`](Self::flush), but what changes from checkpoint to checkpoint may be left to [`write_hot`](Self::write_hot).
+    fn flush_cold(&mut self) -> Result<(), StateError> {
+        self.flush()
+    }
+
+    /// Writes the rows that [`flush_cold`](Self::flush_cold) has left.
+    fn write_hot(&mut self, _out: &mut HotRows) -> Result<(), StateError> {
         Ok(())
     }
 
@@ -98,6 +109,12 @@ pub(crate) trait Table<K>: Send + 'static {
     /// in [`rows`](Self::rows) is left out.
     fn freeze(&mut self, _snapshot: &Weak<PendingState>) -> Option<Box<dyn FrozenTable>> {
         None
+    }
+
+    /// Leaves what is in [`rows`](Self::rows) now to a snapshot as well, to be written behind what [`freeze`](Self::freeze) has left;
+    /// `None` when it has to be written now.
+    fn freeze_rows(&mut self) -> Result<Option<Box<dyn FrozenTable>>, StateError> {
+        Ok(None)
     }
 
     /// Adds the entries of one key group of a snapshot.

@@ -13,8 +13,9 @@ use tidemill_serialization::{DecodeError, Input, Key};
 
 use crate::codec::{in_state, put_raw_entry, put_varint};
 use crate::error::StateError;
+use crate::pending::FrozenTable;
 use crate::snapshot::{GroupWriter, StateKind};
-use crate::store::{OrderedStore, Storage, TableId, TimerPlacement, WriteBatch};
+use crate::store::{OrderedStore, Storage, TableId, TableView, TimerPlacement, WriteBatch};
 use crate::table::Scope;
 use crate::timers::TimeDomain;
 
@@ -428,6 +429,15 @@ impl StoredTimers {
         Ok(count)
     }
 
+    /// All rows as they are now, to be written into a canonical snapshot beside the task, if the store can show them.
+    pub(crate) fn freeze(&mut self) -> Result<Option<Box<dyn FrozenTable>>, StateError> {
+        self.write()?;
+        let Some(table) = self.table else { return Ok(None) };
+        let rows = self.store()?.view(table)?;
+        let name = self.name.clone();
+        Ok(rows.map(|rows| Box::new(TimerRows { name, rows }) as Box<dyn FrozenTable>))
+    }
+
     /// Writes all rows into a canonical snapshot.
     pub(crate) fn snapshot(&mut self, out: &mut GroupWriter) -> Result<(), StateError> {
         self.write()?;
@@ -444,6 +454,28 @@ impl StoredTimers {
             in_state(&self.name, damaged.map_or(Ok(()), Err))?;
         }
         Ok(())
+    }
+}
+
+/// Rows of timers at one moment.
+struct TimerRows {
+    name: String,
+    rows: Box<dyn TableView>,
+}
+
+impl FrozenTable for TimerRows {
+    fn encode(self: Box<Self>, out: &mut GroupWriter) -> Result<(), StateError> {
+        let mut failure = None;
+        self.rows.scan(&[], None, &mut |row_key, _| {
+            let group = Input::new(row_key).array("key group of a timer");
+            let written = in_state(&self.name, group).and_then(|group| {
+                let bytes = out.of_group(KeyGroup::from_be_bytes(group))?;
+                in_state(&self.name, put_canonical(row_key, bytes))
+            });
+            failure = written.err();
+            failure.is_none()
+        })?;
+        failure.map_or(Ok(()), Err)
     }
 }
 

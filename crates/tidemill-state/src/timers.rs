@@ -497,6 +497,10 @@ impl<K: Key, N: Key> Table<K> for TimerService<K, N> {
         Some(Box::new(FrozenTimers(self.queues.freeze(snapshot)?)))
     }
 
+    fn freeze_rows(&mut self) -> Result<Option<Box<dyn FrozenTable>>, StateError> {
+        self.stored.as_mut().map_or(Ok(None), |stored| stored.freeze())
+    }
+
     fn restore_group(&mut self, group: KeyGroup, bytes: &[u8], _stamped: bool) -> Result<(), StateError> {
         let mut input = Input::new(bytes);
         while input.remaining() > 0 {

@@ -95,6 +95,8 @@ struct Subtask {
     list: ListState<u32>,
     map: MapState<String, i64>,
     touched: MapState<u8, i64>,
+    /// The same once more, as a value.
+    seen: ValueState<i64>,
     due: Timers,
 }
 
@@ -107,12 +109,13 @@ impl Subtask {
         let list = backend.register_list(ListStateDescriptor::new("list")).unwrap();
         let map = backend.register_map(MapStateDescriptor::new("map")).unwrap();
         let touched = backend.register_map(MapStateDescriptor::new("touched").with_ttl(lives)).unwrap();
+        let seen = backend.register_value(ValueStateDescriptor::new("seen").with_ttl(lives)).unwrap();
         let due = backend.register_timers("due").unwrap();
-        Self { backend, count, list, map, touched, due }
+        Self { backend, count, list, map, touched, seen, due }
     }
 
     fn act(&mut self, key: u64, now: i64, action: &Action) {
-        let Self { backend, count, list, map, touched, due } = self;
+        let Self { backend, count, list, map, touched, seen, due } = self;
         backend.set_current_key(&key, key.routing_hash()).unwrap();
         match action {
             Action::Count(_) => count.modify(backend, || 0, |count| *count += 1),
@@ -121,12 +124,14 @@ impl Subtask {
             Action::Remove(_, at) => map.remove(backend, at),
             Action::Touch(_) => {
                 due.register(backend, TimeDomain::Event, now, &()).unwrap();
+                seen.update(backend, now).unwrap();
                 touched.put(backend, 1, now)
             }
             _ => {
                 count.clear(backend).unwrap();
                 list.clear(backend).unwrap();
                 touched.clear(backend).unwrap();
+                seen.clear(backend).unwrap();
                 map.clear(backend)
             }
         }
@@ -134,12 +139,13 @@ impl Subtask {
     }
 
     fn add_to(&mut self, found: &mut Model, now: i64) {
-        let Self { backend, count, list, map, touched, .. } = self;
+        let Self { backend, count, list, map, touched, seen, .. } = self;
         for key in 0..40u64 {
             if backend.set_current_key(&key, key.routing_hash()).is_ok() {
                 let entries = map.entries(backend).unwrap().into_iter().collect::<BTreeMap<_, _>>();
                 let at = touched.get(backend, &1).unwrap();
                 assert!(at.is_none_or(|at| at + LIVES > now));
+                assert_eq!(seen.get(backend).unwrap(), at);
                 found.insert(key, (count.get(backend).unwrap(), list.get(backend).unwrap(), entries, at));
             }
         }
@@ -222,6 +228,7 @@ proptest! {
         cache in prop::sample::select(vec![0, 1000, 1 << 20]),
         // Whether all is in the cache, or nothing, before anything is changed.
         look_first: bool,
+        parts in 1..6usize,
     ) {
         let folder = tempfile::tempdir().unwrap();
         let storage = tempfile::tempdir().unwrap();
@@ -245,15 +252,19 @@ proptest! {
             if look_first {
                 prop_assert_eq!(all(&mut subtasks, now), expected(&model, now));
             }
-            let half = actions.len() / 2;
-            run(&mut subtasks, &mut model, &mut now, &clock, &actions[..half]);
-            // A checkpoint that nobody restores from.
-            subtasks.iter_mut().for_each(|subtask| drop(subtask.backend.snapshot_native().unwrap()));
-            run(&mut subtasks, &mut model, &mut now, &clock, &actions[half..]);
+            let mut last: &[Action] = &[];
+            for (number, part) in actions.chunks(actions.len().div_ceil(parts).max(1)).enumerate() {
+                // Checkpoints that nobody restores from: what changes before each of them is kept out of the files.
+                if number > 0 {
+                    subtasks.iter_mut().for_each(|subtask| drop(subtask.backend.snapshot_native().unwrap()));
+                }
+                run(&mut subtasks, &mut model, &mut now, &clock, part);
+                last = part;
+            }
             let changes = |action: &Action| {
                 matches!(action, Action::Count(_) | Action::Append(..) | Action::Put(..) | Action::Clear(_))
             };
-            if cache == 1 << 20 && actions[half..].iter().any(changes) {
+            if cache == 1 << 20 && last.iter().any(changes) {
                 prop_assert!(values.dirty() > 0);
             }
             for subtask in &mut subtasks {
@@ -343,6 +354,66 @@ fn files_have_what_was_only_in_the_cache() {
     }
 }
 
+fn has_hot_rows(snapshot: &SubtaskSnapshot) -> bool {
+    snapshot.native[0].files.iter().any(|file| file.name == HotRows::FILE_NAME)
+}
+
+/// Counts that change before every checkpoint.
+fn counted(subtask: &mut Subtask, checkpoints: usize) -> SubtaskSnapshot {
+    (0..checkpoints).for_each(|_| drop(counted_once(subtask)));
+    counted_once(subtask)
+}
+
+fn counted_once(subtask: &mut Subtask) -> SubtaskSnapshot {
+    (0..20).for_each(|key| subtask.act(key, 0, &Action::Count(key)));
+    subtask.backend.snapshot_native().unwrap()
+}
+
+#[test]
+fn what_changes_from_checkpoint_to_checkpoint_lies_beside_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for threshold in ["0.0", "1.0"] {
+        let values = StateCache::new(1 << 20);
+        let options = [("restore-overlap-fraction-threshold", threshold)];
+        let backend = Behind(rocksdb(folder.path(), &options), values.clone());
+        let clock = ManualClock::at(0);
+        let mut subtask = filled(&backend, 0..40);
+        // Nothing is known to change always yet.
+        let first = counted_once(&mut subtask);
+        assert!(!has_hot_rows(&first) && values.dirty() == 0);
+        let second = counted_once(&mut subtask);
+        assert!(has_hot_rows(&second) && values.dirty() > 0);
+        assert_eq!(ids(&second), ids(&first), "the database has got nothing new");
+        // An entry that goes, and one that does not change any more.
+        (2..20).for_each(|key| subtask.act(key, 0, &Action::Count(key)));
+        subtask.act(0, 0, &Action::Clear(0));
+        let third = subtask.backend.snapshot_native().unwrap();
+        assert!(has_hot_rows(&third));
+        let fourth = subtask.backend.snapshot_native().unwrap();
+        assert!(!has_hot_rows(&fourth) && values.dirty() == 0, "nothing has changed since");
+        let counts = |key: u64| match key {
+            0 => [Some(1), Some(2), None, None],
+            1 => [Some(1), Some(2), Some(2), Some(2)],
+            2..20 => [Some(1), Some(2), Some(3), Some(3)],
+            _ => [None; 4],
+        };
+        for (number, snapshot) in [first, second, third, fourth].into_iter().enumerate() {
+            for parallelism in [1, 3] {
+                let dealt = redistribute(vec![snapshot.clone()], GROUPS, parallelism).unwrap();
+                let restored = dealt.iter().zip(0..);
+                let mut subtasks: Vec<_> = restored
+                    .map(|(from, subtask)| {
+                        Subtask::open(&backend, context(subtask, parallelism, &clock), Some(from))
+                    })
+                    .collect();
+                for (key, (count, ..)) in all(&mut subtasks, 0) {
+                    assert_eq!(count, counts(key)[number], "{threshold} {number} {parallelism} {key}");
+                }
+            }
+        }
+    }
+}
+
 fn ids(snapshot: &SubtaskSnapshot) -> HashSet<String> {
     snapshot.native[0].files.iter().filter_map(|file| file.shared_id.clone()).collect()
 }
@@ -404,7 +475,7 @@ fn a_file_that_is_missing_or_damaged_is_named() {
     let storage = tempfile::tempdir().unwrap();
     let backend = rocksdb(folder.path(), &[]);
     let mut subtask = filled(&backend, 0..40);
-    let native = subtask.backend.snapshot_native().unwrap();
+    let native = counted(&mut subtask, 2);
     let broken = |how: &dyn Fn(&Path), which: &str, parallelism: u32| {
         let snapshot = stored(&native, storage.path());
         let file = snapshot.native[0].files.iter().find(|file| file.name.contains(which)).unwrap();
@@ -424,7 +495,7 @@ fn a_file_that_is_missing_or_damaged_is_named() {
             fs::write(path, bytes).unwrap();
         }
     };
-    for which in [".sst", "MANIFEST", "CURRENT"] {
+    for which in [".sst", "MANIFEST", "CURRENT", HotRows::FILE_NAME] {
         for how in [missing, shorter] {
             let (error, name) = broken(how, which, 1);
             assert!(error.code() == "TM-STATE-NATIVE-FILE" && error.to_string().contains(&name), "{error}");
@@ -435,6 +506,12 @@ fn a_file_that_is_missing_or_damaged_is_named() {
         for parallelism in [1, 2] {
             let (error, name) = broken(how, ".sst", parallelism);
             assert!(error.to_string().contains(&name), "{error}");
+        }
+    }
+    for at in [|_| 2, |_| 4, |_| 7, |bytes| bytes / 2, |bytes| bytes - 1] {
+        for parallelism in [1, 2] {
+            let (error, name) = broken(&flip(at), HotRows::FILE_NAME, parallelism);
+            assert!(error.code() == "TM-STATE-NATIVE-FILE" && error.to_string().contains(&name), "{error}");
         }
     }
     let (error, name) = broken(&flip(|bytes| bytes / 2), "MANIFEST", 1);
@@ -507,7 +584,7 @@ fn states_that_nobody_asks_for_are_kept() {
             })
             .collect();
     }
-    assert_eq!(snapshots[0].native[0].tables.len(), 5);
+    assert_eq!(snapshots[0].native[0].tables.len(), 6);
     let mut last = Subtask::open(&backend, context(0, 1, &clock), Some(&snapshots[0]));
     assert_eq!(all(std::slice::from_mut(&mut last), 0), expected);
 }
@@ -522,7 +599,7 @@ fn states_declared_before_the_restore_get_what_was_stored() {
     let mut late = Subtask::open(&backend, context(0, 1, &ManualClock::at(0)), None);
     late.backend.restore([&native]).unwrap();
     assert_eq!(all(std::slice::from_mut(&mut late), 0), expected);
-    assert_eq!(late.backend.snapshot_native().unwrap().native[0].tables.len(), 4);
+    assert_eq!(late.backend.snapshot_native().unwrap().native[0].tables.len(), 5);
 }
 
 /// Types that have grown, time to live that came or went: rows are rewritten; what cannot be is refused as ever.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, io};
 
@@ -72,6 +73,13 @@ impl LocalBackup {
                 folder.parent().display()
             ),
         }
+    }
+
+    /// Does what blocks on a thread that may be blocked.
+    pub(super) async fn beside(backup: &Arc<Self>, work: impl FnOnce(&Self) + Send + 'static) {
+        let backup = Arc::clone(backup);
+        // What was not kept is read from the checkpoint.
+        let _ = tokio::task::spawn_blocking(move || work(&backup)).await;
     }
 
     /// Keeps bytes that were stored for checkpoint `id`. Blocks.

@@ -122,9 +122,12 @@ pub(super) async fn store(how: Storing, part: Part) -> Result<StoredPart, Checkp
     let pieces: Vec<Bytes> = in_memory.chain(in_flight.into_iter().map(|(_, bytes)| bytes.into())).collect();
     let handles = how.writer.write_all(pieces.iter().cloned()).await?;
     if let Some(backup) = &backup {
-        handles.iter().zip(&pieces).for_each(|(handle, piece)| backup.keep_bytes(barrier.id, handle, piece));
+        let kept: Vec<_> = handles.iter().cloned().zip(pieces).collect();
+        let keep = move |backup: &LocalBackup| {
+            kept.iter().for_each(|(handle, piece)| backup.keep_bytes(barrier.id, handle, piece));
+        };
+        LocalBackup::beside(backup, keep).await;
     }
-    drop(pieces);
     let mut handles = handles.into_iter();
     let mut managed = Vec::with_capacity(states.len());
     for encoded in encoded {
@@ -134,7 +137,9 @@ pub(super) async fn store(how: Storing, part: Part) -> Result<StoredPart, Checkp
             Some(Encoded::File(file)) => {
                 let handle = how.writer.upload_file(file.path(), Placement::Exclusive).await?;
                 if let Some(backup) = &backup {
-                    backup.keep_file(barrier.id, &handle, file.path());
+                    let kept = handle.clone();
+                    let keep = move |backup: &LocalBackup| backup.keep_file(barrier.id, &kept, file.path());
+                    LocalBackup::beside(backup, keep).await;
                 }
                 Some(handle)
             }
@@ -161,10 +166,15 @@ pub(super) async fn store(how: Storing, part: Part) -> Result<StoredPart, Checkp
             let mut files = Vec::with_capacity(native.files.len());
             for file in &native.files {
                 let Some(handle) = known(file).or_else(|| uploaded.next()) else { continue };
-                if let Some(backup) = &backup {
-                    backup.keep_file(barrier.id, &handle, &file.path);
-                }
                 files.push(NativeFileHandle { name: file.name.clone(), handle });
+            }
+            if let Some(backup) = &backup {
+                let kept: Vec<_> =
+                    files.iter().map(|file| file.handle.clone()).zip(native.files.clone()).collect();
+                let keep = move |backup: &LocalBackup| {
+                    kept.iter().for_each(|(handle, file)| backup.keep_file(barrier.id, handle, &file.path));
+                };
+                LocalBackup::beside(backup, keep).await;
             }
             subtask_state.native.push(NativeState { descriptor: native.descriptor(), files });
         }

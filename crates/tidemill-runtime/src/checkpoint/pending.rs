@@ -10,6 +10,7 @@ use tidemill_checkpoint::{CheckpointError, CheckpointFolder, CheckpointMetadata,
 use tidemill_core::{AfterSavepoint, CheckpointBarrier, JobId, OperatorId, SavepointFormat, SnapshotKind};
 use tokio::task::JoinHandle;
 
+use crate::checkpoint::local_backup::LocalBackup;
 use crate::checkpoint::parts::{self, Part, StoredPart, Storing};
 use crate::checkpoint::restore;
 use crate::checkpoint::service::Completed;
@@ -175,7 +176,8 @@ impl Pending {
                 let bytes = Bytes::from(restore::encode_splits(&splits));
                 let handle = writer.write(bytes.clone()).await?;
                 if let Some(backup) = &backup {
-                    backup.keep_bytes(metadata.checkpoint_id, &handle, &bytes);
+                    let (id, kept) = (metadata.checkpoint_id, handle.clone());
+                    LocalBackup::beside(backup, move |backup| backup.keep_bytes(id, &kept, &bytes)).await;
                 }
                 if let Some(state) = metadata.operators.iter_mut().find(|state| state.id == operator) {
                     state.coordinator = Some(handle);

@@ -218,3 +218,33 @@ fn keys_are_where_they_were() {
         assert!(state.groups.iter().map(|(group, _)| *group).eq(groups.iter().copied()));
     }
 }
+
+#[test]
+fn rows_beside_the_files_of_the_first_version_are_read_for_ever() {
+    let write = || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(HotRows::FILE_NAME);
+        let mut rows = HotRows::new(&path);
+        let mut batch = WriteBatch::default();
+        batch.put(&[0, 5], |out| out.push(7));
+        batch.append(&[0, 6], |out| out.extend_from_slice(&[8, 9]));
+        batch.delete(&[0, 7]);
+        for table in ["state/a", "state/b"] {
+            rows.begin(table).unwrap();
+            rows.add(&batch).unwrap();
+        }
+        assert!(rows.finish().unwrap());
+        std::fs::read(path).unwrap()
+    };
+    let frozen = golden("hot-rows-1", write);
+    assert_eq!(frozen, write());
+    let mut read = Vec::new();
+    HotRows::read(&mut &*frozen, &mut |table, change| {
+        read.push(format!("{table} {change:?}"));
+        Ok(())
+    })
+    .unwrap();
+    let rows = ["Put([0, 5], [7])", "Append([0, 6], [8, 9])", "Delete([0, 7])"];
+    let expected = ["state/a", "state/b"].map(|table| rows.map(|row| format!("{table} {row}")));
+    assert_eq!(read, expected.concat());
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tidemill_core::budget::MemoryBudget;
@@ -14,6 +15,8 @@ type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Default)]
 pub(crate) struct TreeStore {
     tables: Mutex<Vec<(String, Rows)>>,
+    /// Whether it takes no more changes.
+    pub(crate) broken: AtomicBool,
 }
 
 impl TreeStore {
@@ -49,6 +52,10 @@ impl OrderedStore for TreeStore {
     }
 
     fn write(&self, table: TableId, batch: &WriteBatch) -> Result<(), StateError> {
+        if self.broken.load(Ordering::Relaxed) {
+            let reason = "no space left on device".to_owned();
+            return Err(StateError::Store { action: "write rows", reason, retryable: false });
+        }
         let mut tables = self.tables.lock().unwrap();
         let rows = &mut tables[table.0 as usize].1;
         for change in batch.iter() {

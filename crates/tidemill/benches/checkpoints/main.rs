@@ -1,4 +1,4 @@
-//! What checkpoints cost, and what their settings change. `cargo bench --bench checkpoints [incremental [MB]|throughput|alignment]`.
+//! What checkpoints cost, and what their settings change. `cargo bench --bench checkpoints [incremental [MB]|throughput [hashmap|rocksdb]|alignment]`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -19,7 +19,8 @@ fn main() {
         incremental::run(megabytes.unwrap_or(1_000));
     }
     if wants("throughput") {
-        throughput::run();
+        let states = ["hashmap", "rocksdb"].map(str::to_owned).into_iter();
+        throughput::run(&states.filter(|state| chosen.contains(state)).collect::<Vec<_>>());
     }
     if wants("alignment") {
         alignment::run();
