@@ -1,4 +1,4 @@
-//! What checkpoints cost, and what their settings change. `cargo bench --bench checkpoints [incremental [MB]|throughput [hashmap|rocksdb]|alignment]`.
+//! What checkpoints cost, and what their settings change. `cargo bench --bench checkpoints [incremental [MB] [universal]|throughput [hashmap|rocksdb]|alignment]`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -16,7 +16,8 @@ fn main() {
     };
     let megabytes = chosen.iter().find_map(|arg| arg.parse().ok());
     if wants("incremental") {
-        incremental::run(megabytes.unwrap_or(1_000));
+        let style = if chosen.iter().any(|arg| arg == "universal") { "UNIVERSAL" } else { "LEVEL" };
+        incremental::run(megabytes.unwrap_or(1_000), style);
     }
     if wants("throughput") {
         let states = ["hashmap", "rocksdb"].map(str::to_owned).into_iter();
