@@ -114,9 +114,9 @@ pub enum ConnectorError {
         option: Option<&'static str>,
     },
     /// The first line does not name a column of the schema.
-    #[error("the header of '{file}' has no column '{column}': it has {present}")]
+    #[error("{file} has no column '{column}': it has {present}")]
     MissingColumn {
-        /// The file.
+        /// The file's header, or the option that stands for it.
         file: String,
         /// The column that the schema has.
         column: String,
@@ -124,11 +124,9 @@ pub enum ConnectorError {
         present: String,
     },
     /// The header has a column twice.
-    #[error(
-        "the header of '{file}' has two columns '{column}': rename one, or skip the header and go by position"
-    )]
+    #[error("{file} has two columns '{column}': rename one, or skip the header and go by position")]
     DuplicateColumn {
-        /// The file.
+        /// The file's header, or the option that stands for it.
         file: String,
         /// The column.
         column: String,
@@ -188,6 +186,12 @@ pub enum ConnectorError {
         /// The sink.
         sink: &'static str,
         /// What is wrong.
+        reason: String,
+    },
+    /// Columns that were made do not make rows.
+    #[error("columns do not make a batch: {reason}")]
+    Columns {
+        /// Why.
         reason: String,
     },
     /// The terminal, or what standard output goes to, does not take any more.
@@ -271,6 +275,7 @@ impl Classified for ConnectorError {
             Self::State { .. } => "TM-CONNECTOR-STATE",
             Self::BadTarget { .. } => "TM-CONNECTOR-BAD-TARGET",
             Self::WrongInput { .. } => "TM-CONNECTOR-WRONG-INPUT",
+            Self::Columns { .. } => "TM-CONNECTOR-COLUMNS",
             Self::Stream { .. } => "TM-CONNECTOR-STREAM",
             Self::StreamClosed { .. } => "TM-CONNECTOR-STREAM-CLOSED",
         }
@@ -281,7 +286,7 @@ impl Classified for ConnectorError {
             Self::DiskFull { .. } | Self::Io { .. } | Self::Stream { .. } | Self::StreamClosed { .. } => {
                 Fault::External
             }
-            Self::WrongInput { .. } => Fault::Internal,
+            Self::WrongInput { .. } | Self::Columns { .. } => Fault::Internal,
             _ => Fault::User,
         }
     }

@@ -4,11 +4,12 @@
 //! |---|---|---|
 //! | `filesystem` | [`FileSource`]: CSV and JSON lines, plain, gzip or zstd | [`FileSink`]: rolling parts or one file, CSV and JSON lines |
 //! | `generator` | [`GeneratorSource`], [`SequenceSource`], [`CollectionSource`] | |
-//! | `nexmark` | [`NexmarkSource`] | |
+//! | `datagen` | [`DataGenSource`] | |
+//! | `nexmark` | [`NexmarkSource`], [`NexmarkColumns`] | |
 //! | `print` | | [`PrintSink`] |
 //! | `table` | | [`TableSink`] |
 //! | `blackhole` | | [`BlackholeSink`] |
-//! | `collect` | | [`CollectSink`] |
+//! | `collect` | | [`CollectSink`], [`CollectRowsSink`] |
 
 #[cfg(feature = "blackhole")]
 mod blackhole;
@@ -16,6 +17,10 @@ mod blackhole;
 mod cells;
 #[cfg(feature = "collect")]
 mod collect;
+#[cfg(feature = "datagen")]
+mod datagen;
+#[cfg(any(feature = "filesystem", feature = "print", feature = "datagen"))]
+mod decimal;
 mod error;
 #[cfg(feature = "filesystem")]
 mod file;
@@ -31,6 +36,8 @@ mod nexmark;
 mod print;
 #[cfg(feature = "print")]
 mod printer;
+#[cfg(any(feature = "datagen", feature = "nexmark"))]
+mod random;
 #[cfg(any(feature = "filesystem", feature = "generator"))]
 mod rate;
 #[cfg(feature = "table")]
@@ -41,10 +48,15 @@ pub use blackhole::BlackholeSink;
 #[cfg(any(feature = "filesystem", feature = "print"))]
 pub use cells::{FloatFormat, InstantFormat};
 #[cfg(feature = "collect")]
-pub use collect::{CollectSink, Collected};
+pub use collect::{CollectRowsSink, CollectSink, Collected, CollectedRows};
+#[cfg(feature = "datagen")]
+pub use datagen::{DEFAULT_ROWS_PER_SECOND, DataGenField, DataGenSource};
 pub use error::ConnectorError;
 #[cfg(feature = "filesystem")]
-pub use file::{Compression, DEFAULT_SPLIT_BYTES, FileSource, ParseErrors, RECORDS_IN_ERRORS};
+pub use file::{
+    Compression, DEFAULT_SPLIT_BYTES, FileSource, ParseErrors, RECORDS_IN_ERRORS, infer_csv_schema,
+    infer_csv_schema_with, infer_json_schema, infer_json_schema_with,
+};
 #[cfg(feature = "filesystem")]
 pub use file_sink::{FileSink, RollingPolicy};
 #[cfg(feature = "filesystem")]
@@ -54,7 +66,9 @@ pub use format::{
 #[cfg(feature = "generator")]
 pub use generator::{CollectionSource, GeneratorSource, SequenceSource};
 #[cfg(feature = "nexmark")]
-pub use nexmark::{Auction, Bid, NexmarkEvent, NexmarkSource, Person};
+pub use nexmark::{
+    Auction, Bid, NexmarkColumns, NexmarkEvent, NexmarkKind, NexmarkSettings, NexmarkSource, Person,
+};
 #[cfg(feature = "print")]
 pub use print::{PrintSink, PrintTarget};
 #[cfg(feature = "table")]

@@ -4,6 +4,7 @@ use std::fmt::{Debug, Display, Write as _};
 use std::io::Write;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 use tidemill_core::batch::RowKind;
 use tidemill_core::{ArrowBatch, Batch, TypedBatch};
@@ -13,7 +14,7 @@ use tidemill_runtime::{
 use tidemill_serialization::Data;
 use tidemill_state::{OperatorSnapshot, OperatorStateMode, SubtaskSnapshot};
 
-use crate::cells::{Cell, CellStyle, Cells};
+use crate::cells::{Dialect, Tree, print};
 use crate::error::ConnectorError;
 use crate::printer::Printer;
 
@@ -139,7 +140,7 @@ impl PrintSink {
         })
     }
 
-    /// Prints rows of columns, as Flink does: `+I[JFK, 12, NULL]`.
+    /// Prints rows of columns with the kind of their change, in the words of SQL: `+I[JFK, 12, NULL]`.
     ///
     /// ```
     /// use tidemill_connectors::{PrintSink, PrintTarget};
@@ -148,12 +149,47 @@ impl PrintSink {
     /// # let _ = sink;
     /// ```
     pub fn rows() -> Self {
-        Self::new(print_rows)
+        Self::new(|batch, prefix, text| print_rows(batch, prefix, Dialect::Sql, text))
+    }
+
+    /// Prints rows of columns to the letter as Flink's connector `print` does, which has the objects of Java
+    /// print themselves: `+I[JFK, 12, null, 2013-01-01T05:15]`, with rows in rows as `+I[…]`, arrays as
+    /// `[a, b]`, maps as `{k=v}`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidemill_runtime::{OperatorContext, OperatorFactory, Output};
+    /// # use tidemill_state::SystemClock;
+    /// use arrow_array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
+    /// # use parking_lot::Mutex;
+    /// use tidemill_connectors::{PrintSink, PrintTarget};
+    /// use tidemill_core::{ArrowBatch, Batch};
+    ///
+    /// let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![Some(1_357_017_300_000), None]));
+    /// let rows = RecordBatch::try_from_iter([("at", times)]).unwrap();
+    /// # let written = Arc::new(Mutex::new(Vec::new()));
+    /// let sink = PrintSink::flink_rows().name("times").target(PrintTarget::Writer(written.clone()));
+    /// # let mut sink = sink.create(0)?;
+    /// # sink.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None)?;
+    /// # let out = &mut Output::default();
+    /// # sink.process(0, Batch::new(ArrowBatch::inserts(rows)), out)?;
+    /// # sink.finish(out)?;
+    /// assert_eq!(*written.lock(), b"times> +I[2013-01-01T05:15]\ntimes> +I[null]\n");
+    /// # Ok::<(), tidemill_runtime::OperatorError>(())
+    /// ```
+    pub fn flink_rows() -> Self {
+        Self::new(|batch, prefix, text| print_rows(batch, prefix, Dialect::Java, text))
     }
 
     /// Something that stands before each record, to tell sinks apart.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// Whether to print to standard error instead of standard output (`standard-error`).
+    pub fn standard_error(mut self, yes: bool) -> Self {
+        self.target = if yes { PrintTarget::Stderr } else { PrintTarget::Stdout };
         self
     }
 
@@ -164,23 +200,32 @@ impl PrintSink {
     }
 }
 
-fn print_rows(batch: &Batch, prefix: &str, text: &mut String) -> Result<(), OperatorError> {
+fn print_rows(batch: &Batch, prefix: &str, dialect: Dialect, text: &mut String) -> Result<(), OperatorError> {
     let rows = batch.downcast_ref::<ArrowBatch>()?;
-    let columns: Vec<_> =
-        rows.records.columns().iter().map(|array| (array, Cells::of(array.as_ref()))).collect();
-    let mut cell = Vec::new();
+    each_row(rows, dialect, |kind, row| {
+        let _ = writeln!(text, "{prefix}{kind}[{row}]");
+    });
+    Ok(())
+}
+
+/// Calls `each` with the kind and the text of every row.
+pub(crate) fn each_row(rows: &ArrowBatch, dialect: Dialect, mut each: impl FnMut(&str, &str)) {
+    let columns: Vec<_> = trees(&rows.records);
+    let (mut text, mut scratch) = (String::new(), Vec::new());
     for row in 0..rows.records.num_rows() {
         let kind = rows.kinds.as_ref().and_then(|kinds| kinds.get(row)).copied().unwrap_or(RowKind::Insert);
-        let _ = write!(text, "{prefix}{}[", kind_text(kind));
-        for (index, (array, cells)) in columns.iter().enumerate() {
-            if index > 0 {
-                text.push_str(", ");
-            }
-            cell_text(array.is_null(row), cells.as_ref(), row, &mut cell, text);
+        text.clear();
+        for (index, column) in columns.iter().enumerate() {
+            text.push_str(if index > 0 { ", " } else { "" });
+            cell_text(column.as_ref(), row, dialect, &mut scratch, &mut text);
         }
-        text.push_str("]\n");
+        each(kind_text(kind), &text);
     }
-    Ok(())
+}
+
+/// The columns of rows, downcast.
+pub(crate) fn trees(records: &RecordBatch) -> Vec<Option<Tree<'_>>> {
+    records.columns().iter().map(|array| Tree::of(array.as_ref(), &|_| Vec::new())).collect()
 }
 
 pub(crate) fn kind_text(kind: RowKind) -> &'static str {
@@ -194,31 +239,16 @@ pub(crate) fn kind_text(kind: RowKind) -> &'static str {
 
 /// Appends a value for people to read.
 pub(crate) fn cell_text(
-    is_null: bool,
-    cells: Option<&Cells<'_>>,
+    column: Option<&Tree<'_>>,
     row: usize,
+    dialect: Dialect,
     scratch: &mut Vec<u8>,
     text: &mut String,
 ) {
-    let Some(cells) = cells else {
-        text.push('?');
-        return;
-    };
-    if is_null || matches!(cells, Cells::Null) {
-        text.push_str("NULL");
-        return;
-    }
-    scratch.clear();
-    match cells.write(row, CellStyle::default(), scratch) {
-        Cell::Text(value) => text.push_str(value),
-        Cell::Binary(bytes) => {
-            text.push_str("x'");
-            for byte in bytes {
-                let _ = write!(text, "{byte:02X}");
-            }
-            text.push('\'');
-        }
-        Cell::Number | Cell::Boolean | Cell::Plain => text.push_str(&String::from_utf8_lossy(scratch)),
+    match column {
+        Some(column) => print(column, row, dialect, scratch, text),
+        // A type that no table of SQL has.
+        None => text.push('?'),
     }
 }
 

@@ -14,9 +14,9 @@ use tidemill_runtime::{
 use tidemill_serialization::Record;
 use tidemill_state::{OperatorSnapshot, OperatorStateMode, StateError, SubtaskSnapshot};
 
-use crate::cells::Cells;
+use crate::cells::{Cells, Dialect, Node};
 use crate::error::ConnectorError;
-use crate::print::{PrintTarget, cell_text, kind_text};
+use crate::print::{PrintTarget, cell_text, kind_text, trees};
 use crate::printer::Printer;
 
 /// How many rows a table shows when nothing else is said.
@@ -291,22 +291,23 @@ fn headings(batch: &RecordBatch) -> Vec<Heading> {
 
 /// Appends the rows of a batch as texts, numbered from `first`.
 fn append(batch: &RecordBatch, kinds: Option<&[RowKind]>, first: u64, rows: &mut Vec<Row>) {
-    let columns: Vec<_> = batch.columns().iter().map(|array| (array, Cells::of(array.as_ref()))).collect();
+    let columns = trees(batch);
     let mut scratch = Vec::new();
     for row in 0..batch.num_rows() {
         let kind = kinds.and_then(|kinds| kinds.get(row)).filter(|kind| **kind != RowKind::Insert);
         let mut texts = Vec::with_capacity(columns.len());
-        for (array, cells) in &columns {
-            let number = match cells {
-                Some(Cells::Float64(values)) => Some(values[row]),
-                Some(Cells::Float32(values)) => Some(f64::from(values[row])),
-                _ => None,
-            };
-            texts.push(match number.filter(|number| !array.is_null(row) && number.is_normal()) {
+        for column in &columns {
+            let number =
+                match column.as_ref().filter(|column| !column.is_null(row)).map(|column| &column.node) {
+                    Some(Node::Single(Cells::Float64(values))) => Some(values[row]),
+                    Some(Node::Single(Cells::Float32(values))) => Some(f64::from(values[row])),
+                    _ => None,
+                };
+            texts.push(match number.filter(|number| number.is_normal()) {
                 Some(number) => rounded(number),
                 None => {
                     let mut text = String::new();
-                    cell_text(array.is_null(row), cells.as_ref(), row, &mut scratch, &mut text);
+                    cell_text(column.as_ref(), row, Dialect::Sql, &mut scratch, &mut text);
                     printable(&text)
                 }
             });

@@ -66,6 +66,15 @@ pub enum Error {
     /// An argument that cannot be used.
     #[error("{0}")]
     Argument(String),
+    /// A script that is wrong.
+    #[error(transparent)]
+    Sql(#[from] tidemill_sql::SqlError),
+    /// A job of a script that failed.
+    #[error(transparent)]
+    Job(#[from] tidemill_runtime::JobError),
+    /// A result that cannot be read.
+    #[error("{0}")]
+    Result(tidemill_runtime::OperatorError),
     /// Keys or values that are wrong: all of them.
     #[error("{}", lines(.0))]
     Configuration(Vec<ConfigError>),
@@ -197,6 +206,9 @@ impl Classified for Error {
             Error::NoFileInFolder { .. } => "TM-CONFIG-NO-FILE",
             Error::Syntax { .. } => "TM-CONFIG-SYNTAX",
             Error::Argument(_) => "TM-ARGUMENT",
+            Error::Sql(error) => error.code(),
+            Error::Job(error) => error.code(),
+            Error::Result(error) => error.code(),
             Error::Configuration(errors) => errors.first().map_or("TM-CONFIG", Classified::code),
             Error::Memory(error) => error.code(),
             Error::MachineMemory { .. } => "TM-MEMORY-MACHINE",
@@ -225,6 +237,9 @@ impl Classified for Error {
             | Error::StillWaiting { .. }
             | Error::RunningJobs(_) => Fault::External,
             Error::Checkpoint { fault, .. } => *fault,
+            Error::Sql(error) => error.fault(),
+            Error::Job(error) => error.fault(),
+            Error::Result(error) => error.fault(),
             _ => Fault::User,
         }
     }

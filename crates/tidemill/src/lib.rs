@@ -22,6 +22,7 @@ mod failure;
 pub mod memory;
 mod rest;
 mod running_jobs;
+mod sql;
 
 pub use embedded::{environment, environment_from, environment_with, job_help};
 pub use error::Error;

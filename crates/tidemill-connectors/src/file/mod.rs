@@ -4,6 +4,7 @@
 //! ranges, so that several subtasks can read it. How far a split has been read is a place between two records:
 //! a reader that goes on there sees each of the others once.
 
+mod infer;
 pub(crate) mod input;
 mod listing;
 mod reader;
@@ -19,6 +20,7 @@ use parking_lot::Mutex;
 use tidemill_runtime::source::{Source, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator};
 use tidemill_runtime::{OperatorContext, OperatorError};
 
+pub use infer::{infer_csv_schema, infer_csv_schema_with, infer_json_schema, infer_json_schema_with};
 pub use input::Compression;
 
 use crate::error::ConnectorError;
@@ -102,7 +104,7 @@ impl FileSource {
     ) -> Result<Self, ConnectorError> {
         let format = format.into();
         format.validate()?;
-        Columns::new(&schema, format.name())?;
+        Columns::new(&schema, format.name(), format.nesting())?;
         Ok(Self {
             inner: Arc::new(FileSourceInner {
                 path: path.into(),

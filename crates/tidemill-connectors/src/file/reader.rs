@@ -54,7 +54,7 @@ impl FileReader {
         counter: Arc<Counter>,
         rate: Option<RateLimit>,
     ) -> Result<Self, ConnectorError> {
-        let columns = Columns::new(&source.schema, source.format.name())?;
+        let columns = Columns::new(&source.schema, source.format.name(), source.format.nesting())?;
         Ok(Self {
             source,
             columns,

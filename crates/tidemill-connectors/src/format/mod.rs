@@ -10,15 +10,17 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
+pub(crate) use csv::{CsvDecoder, CsvFields};
 pub use csv::{CsvHeader, CsvOptions};
 pub use json::JsonOptions;
+pub(crate) use json::describe as describe_json_error;
 pub use text::TimestampFormat;
 pub(crate) use write::RowEncoder;
 pub use write::{CsvOutput, JsonOutput, OutputFormat};
 
 use crate::error::ConnectorError;
 use crate::file::input::ByteInput;
-use crate::format::columns::Columns;
+use crate::format::columns::{Columns, Nesting};
 
 /// What the records of a file look like.
 ///
@@ -125,10 +127,18 @@ impl FileFormat {
         }
     }
 
+    /// What types a file may have.
+    pub(crate) fn nesting(&self) -> Nesting {
+        match self {
+            FileFormat::Csv(_) => Nesting::OneLevel,
+            FileFormat::Json(_) => Nesting::Any,
+        }
+    }
+
     /// Checks the options.
     pub(crate) fn validate(&self) -> Result<(), ConnectorError> {
         match self {
-            FileFormat::Csv(options) => options.reader().map(drop),
+            FileFormat::Csv(options) => options.validate(),
             FileFormat::Json(_) => Ok(()),
         }
     }
@@ -136,7 +146,7 @@ impl FileFormat {
     pub(crate) fn decoder(&self, schema: &SchemaRef) -> Result<Box<dyn Decoder>, ConnectorError> {
         Ok(match self {
             FileFormat::Csv(options) => Box::new(csv::CsvDecoder::new(options, schema)?),
-            FileFormat::Json(options) => Box::new(json::JsonDecoder::new(options, schema)),
+            FileFormat::Json(options) => Box::new(json::JsonDecoder::new(options)),
         })
     }
 }

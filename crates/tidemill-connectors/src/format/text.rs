@@ -1,5 +1,6 @@
 //! Values as text: what a field of a file says.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use tidemill_core::time::days_from_civil;
@@ -10,14 +11,14 @@ pub(crate) struct BadValue {
     /// The text as it stands in the file, shortened.
     pub(crate) text: String,
     /// What it is not.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Cow<'static, str>,
     /// Whether it has a NUL byte.
     has_nul: bool,
 }
 
 impl BadValue {
-    pub(crate) fn new(text: &[u8], reason: &'static str) -> Self {
-        Self { text: shorten(text), reason, has_nul: text.contains(&0) }
+    pub(crate) fn new(text: &[u8], reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { text: shorten(text), reason: reason.into(), has_nul: text.contains(&0) }
     }
 }
 
@@ -148,6 +149,34 @@ pub(crate) fn date(text: &[u8]) -> Option<i32> {
     i32::try_from(days_from_civil(year, month, day)).ok()
 }
 
+/// Nanoseconds of a fraction of a second that begins with its point, and what comes after it; 0 when there is
+/// none.
+fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
+    let [b'.', rest @ ..] = text else { return Some((0, text)) };
+    let count = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    if count == 0 || count > 9 {
+        return None;
+    }
+    Some((digits(&rest[..count])? * 10u32.pow(9 - count as u32), &rest[count..]))
+}
+
+/// Milliseconds since midnight of `14:05:00.123`, `14:05:00` or `14:05`. What is finer than a millisecond is
+/// cut off.
+pub(crate) fn time(text: &[u8]) -> Option<i32> {
+    let &[h0, h1, b':', m0, m1, ref rest @ ..] = text else { return None };
+    let (hour, minute) = (digits(&[h0, h1])?, digits(&[m0, m1])?);
+    let (second, rest) = match rest {
+        [b':', s0, s1, rest @ ..] => (digits(&[*s0, *s1])?, rest),
+        [] => (0, rest),
+        _ => return None,
+    };
+    let (nanos, rest) = fraction(rest)?;
+    if hour > 23 || minute > 59 || second > 59 || !rest.is_empty() {
+        return None;
+    }
+    i32::try_from((hour * 3600 + minute * 60 + second) * 1000 + nanos / 1_000_000).ok()
+}
+
 /// How instants are written.
 ///
 /// ```
@@ -195,16 +224,7 @@ pub(crate) fn instant(text: &[u8], only: Option<TimestampFormat>) -> Option<(i64
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let (nanos, rest) = match rest {
-        [b'.', rest @ ..] => {
-            let count = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-            if count == 0 || count > 9 {
-                return None;
-            }
-            (digits(&rest[..count])? * 10u32.pow(9 - count as u32), &rest[count..])
-        }
-        rest => (0, rest),
-    };
+    let (nanos, rest) = fraction(rest)?;
     let offset_minutes = match rest {
         [] | [b'Z'] => 0,
         [sign @ (b'+' | b'-'), h0, h1, b':', m0, m1] => {
@@ -254,6 +274,19 @@ mod tests {
     }
 
     #[test]
+    fn times_have_seconds_or_none() {
+        assert_eq!(time(b"00:00:00"), Some(0));
+        assert_eq!(time(b"14:05"), Some(50_700_000));
+        assert_eq!(time(b"23:59:59.999999999"), Some(86_399_999));
+        assert_eq!(time(b"01:02:03.5"), Some(3_723_500));
+        for bad in
+            ["", "1:00", "24:00:00", "10:60:00", "10:00:60", "10:00:00.", "10:00:00Z", "10:00:00.1234567890"]
+        {
+            assert_eq!(time(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn numbers_at_their_bounds() {
         assert_eq!(integer(b"-9223372036854775808"), Some(i64::MIN));
         assert_eq!(integer(b"9223372036854775808"), None);
@@ -295,6 +328,7 @@ mod tests {
         #[test]
         fn any_bytes_are_taken(text in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = (instant(&text, None), integer(&text), unsigned(&text), date(&text), boolean(&text));
+            let _ = time(&text);
             let _ = (float::<f64>(&text), shorten(&text));
         }
     }

@@ -4,7 +4,7 @@ pub(crate) mod numbers;
 
 use std::sync::Arc;
 
-use tidemill_core::TypedBatch;
+use tidemill_core::{Batch, TypedBatch};
 use tidemill_runtime::source::{Source, SourceReader, SourceSplit, SplitEnumerator};
 use tidemill_runtime::{OperatorContext, OperatorError};
 use tidemill_serialization::Data;
@@ -85,16 +85,14 @@ impl<F> GeneratorSource<F> {
 struct ByFunction<F>(F);
 
 impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> Numbered for ByFunction<F> {
-    type Item = T;
-
-    fn make(&mut self, first: u64, step: u64, count: usize) -> TypedBatch<T> {
+    fn make(&mut self, first: u64, step: u64, count: usize) -> Result<Option<Batch>, OperatorError> {
         let function = &self.0;
-        let values = if step == 1 {
+        let values: Vec<T> = if step == 1 {
             (first..first + count as u64).map(function).collect()
         } else {
             (0..count as u64).map(|index| function(first + index * step)).collect()
         };
-        TypedBatch::from_values(values)
+        Ok(Some(Batch::new(TypedBatch::from_values(values))))
     }
 }
 
@@ -201,12 +199,10 @@ impl<T: Data> CollectionSource<T> {
 }
 
 impl<T: Data> Numbered for CollectionSource<T> {
-    type Item = T;
-
-    fn make(&mut self, first: u64, _step: u64, count: usize) -> TypedBatch<T> {
+    fn make(&mut self, first: u64, _step: u64, count: usize) -> Result<Option<Batch>, OperatorError> {
         let first = usize::try_from(first).unwrap_or(usize::MAX);
         let some = self.records.get(first..first.saturating_add(count)).unwrap_or_default();
-        TypedBatch::from_values(some.to_vec())
+        Ok(Some(Batch::new(TypedBatch::from_values(some.to_vec()))))
     }
 }
 

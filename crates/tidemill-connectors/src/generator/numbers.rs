@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidemill_core::{Batch, Element, TypedBatch};
+use tidemill_core::Batch;
 use tidemill_runtime::source::{
     ReaderStatus, SourceOutput, SourceProgress, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator,
 };
@@ -16,11 +16,14 @@ use crate::rate::RateLimit;
 
 /// Makes records of their numbers.
 pub(crate) trait Numbered: Clone + Send + 'static {
-    /// The record.
-    type Item: Element;
+    /// The records with the numbers `first`, `first + step`, …, `count` of them; `None` when there is no
+    /// record for any of them.
+    fn make(&mut self, first: u64, step: u64, count: usize) -> Result<Option<Batch>, OperatorError>;
 
-    /// The records with the numbers `first`, `first + step`, …, `count` of them.
-    fn make(&mut self, first: u64, step: u64, count: usize) -> TypedBatch<Self::Item>;
+    /// How many numbers make about so many records.
+    fn numbers(&self, records: usize) -> u64 {
+        records as u64
+    }
 }
 
 /// Numbers from `next` on, each `step` after the one before, below `end`.
@@ -42,6 +45,10 @@ pub(crate) enum Deal {
     Ranges,
     /// By turns, so that all subtasks are about as far.
     Turns,
+    /// By turns, so many numbers one after the other at a time. The step of a split is that from a block to
+    /// its next one.
+    #[cfg_attr(not(feature = "nexmark"), allow(dead_code))]
+    Blocks(u64),
 }
 
 impl NumberSplit {
@@ -57,16 +64,40 @@ impl NumberSplit {
                 };
                 let (next, step, end) = match deal {
                     Deal::Turns => (part, parts, count),
+                    Deal::Blocks(block) => (part.saturating_mul(block), parts.saturating_mul(block), count),
                     Deal::Ranges => (bound(part), 1, bound(part + 1)),
                 };
                 Self { index, next, step, end }
             })
-            .filter(|split| split.left() > 0)
+            .filter(|split| split.left(deal) > 0)
             .collect()
     }
 
-    fn left(&self) -> u64 {
-        self.end.saturating_sub(self.next).div_ceil(self.step)
+    /// How many numbers follow that can be made at once; none at the end.
+    fn left(&self, deal: Deal) -> u64 {
+        let left = self.end.saturating_sub(self.next);
+        match deal {
+            Deal::Ranges | Deal::Turns => left.div_ceil(self.step),
+            Deal::Blocks(block) if self.step > block => left.min(block - self.next % block),
+            // The only split has all blocks.
+            Deal::Blocks(_) => left,
+        }
+    }
+
+    /// The step between the numbers that can be made at once.
+    fn step(&self, deal: Deal) -> u64 {
+        if matches!(deal, Deal::Blocks(_)) { 1 } else { self.step }
+    }
+
+    /// Goes on behind so many numbers.
+    fn advance(&mut self, count: u64, deal: Deal) {
+        self.next = self.next.saturating_add(count.saturating_mul(self.step(deal)));
+        if let Deal::Blocks(block) = deal
+            && self.step > block
+            && self.next.is_multiple_of(block)
+        {
+            self.next = self.next.saturating_add(self.step - block);
+        }
     }
 
     fn to_split(&self) -> SourceSplit {
@@ -101,7 +132,7 @@ impl NumberEnumerator {
             NumberSplit::deal(deal, count, parallelism).iter().map(NumberSplit::to_split).collect()
         });
         let subtasks =
-            (0..parallelism.max(1)).cycle().map(|subtask| (deal == Deal::Turns).then_some(subtask));
+            (0..parallelism.max(1)).cycle().map(|subtask| (deal != Deal::Ranges).then_some(subtask));
         Box::new(Self { splits: subtasks.zip(splits).collect() })
     }
 }
@@ -157,7 +188,7 @@ impl<N: Numbered> NumberReader<N> {
     fn next(&self) -> usize {
         match self.deal {
             Deal::Ranges => 0,
-            Deal::Turns => {
+            Deal::Turns | Deal::Blocks(_) => {
                 let by_number = self.splits.iter().enumerate().min_by_key(|(_, (_, split))| split.next);
                 by_number.map_or(0, |(place, _)| place)
             }
@@ -177,14 +208,14 @@ impl<N: Numbered> SourceReader for NumberReader<N> {
     }
 
     fn poll(&mut self, out: &mut SourceOutput) -> Result<ReaderStatus, OperatorError> {
-        if self.deal == Deal::Turns && !self.no_more {
+        if self.deal != Deal::Ranges && !self.no_more {
             return Ok(ReaderStatus::NeedsSplit);
         }
         let place = self.next();
         let Some((id, split)) = self.splits.get_mut(place) else {
             return Ok(if self.no_more { ReaderStatus::End } else { ReaderStatus::NeedsSplit });
         };
-        let mut count = split.left().min(out.max_records() as u64);
+        let mut count = split.left(self.deal).min(self.make.numbers(out.max_records()).max(1));
         if let (Some(rate), true) = (&mut self.rate, count > 0) {
             let now = Instant::now();
             let start = *self.start.get_or_insert(now);
@@ -196,13 +227,14 @@ impl<N: Numbered> SourceReader for NumberReader<N> {
             rate.emit(count);
         }
         if count > 0 {
-            let records =
-                self.make.make(split.next, split.step, usize::try_from(count).unwrap_or(usize::MAX));
-            out.emit(id, Batch::new(records));
-            split.next = split.next.saturating_add(count.saturating_mul(split.step));
+            let numbers = usize::try_from(count).unwrap_or(usize::MAX);
+            if let Some(records) = self.make.make(split.next, split.step(self.deal), numbers)? {
+                out.emit(id, records);
+            }
+            split.advance(count, self.deal);
             self.done += count;
         }
-        if split.left() == 0 {
+        if split.left(self.deal) == 0 {
             out.finish_split(id);
             self.splits.remove(place);
         }
@@ -226,15 +258,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_number_is_dealt_once(count in 0u64..500, parallelism in 1u32..9, turns: bool) {
-            let deal = if turns { Deal::Turns } else { Deal::Ranges };
+        fn every_number_is_dealt_once(
+            count in 0u64..500,
+            parallelism in 1u32..9,
+            deal in prop_oneof![Just(Deal::Ranges), Just(Deal::Turns), (1u64..70).prop_map(Deal::Blocks)],
+            most in 1u64..40,
+        ) {
             let mut all = Vec::new();
-            for split in NumberSplit::deal(deal, count, parallelism) {
+            for mut split in NumberSplit::deal(deal, count, parallelism) {
                 prop_assert_eq!(NumberSplit::from_split(&split.to_split()).unwrap(), split.clone());
-                let numbers: Vec<u64> = (0..split.left()).map(|i| split.next + i * split.step).collect();
-                prop_assert!(numbers.iter().all(|number| *number < split.end));
-                all.extend(numbers);
+                while split.left(deal) > 0 {
+                    let some = split.left(deal).min(most);
+                    all.extend((0..some).map(|i| split.next + i * split.step(deal)));
+                    split.advance(some, deal);
+                }
             }
+            prop_assert!(all.iter().all(|number| *number < count));
             all.sort_unstable();
             prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
         }

@@ -7,6 +7,7 @@ mod config;
 mod explain;
 mod jobs;
 mod memory;
+mod run;
 mod state;
 pub(crate) mod style;
 pub(crate) mod table;
@@ -38,6 +39,7 @@ enum Command {
     /// Runs PROGRAM with --explain, which every job takes: it builds its job, and shows the plan where it would run it. What
     /// it does before that, it does.
     Explain(explain::ExplainCommand),
+    Run(run::RunCommand),
     /// List the jobs that run
     List(jobs::ListCommand),
     /// Take a savepoint of a job that goes on
@@ -100,6 +102,7 @@ fn run(command: Command, out: &mut dyn Write, err: &mut dyn Write) -> Result<Out
         Command::Config(command) => config::run(command, out, err),
         Command::Memory(command) => memory::run(command, out, err),
         Command::Explain(command) => explain::run(&command, out, err),
+        Command::Run(command) => run::run(&command, out),
         Command::List(command) => jobs::list(&command, out, err),
         Command::Savepoint(command) => jobs::savepoint(&command, out),
         Command::Stop(command) => jobs::stop(&command, out),

@@ -11,7 +11,7 @@ use crate::config::ConfigArgs;
 /// What every job takes from its command line.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of every job")]
-pub(super) struct JobArgs {
+pub(crate) struct JobArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
 

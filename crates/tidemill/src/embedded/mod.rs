@@ -26,6 +26,7 @@ use crate::config::{LoadedConfiguration, load, load_args};
 use crate::memory::prepare;
 use crate::{Error, cli, rest};
 
+pub(crate) use arguments::JobArgs;
 pub use arguments::job_help;
 use arguments::{Explain, NoArguments, RecoveryArgs};
 
@@ -145,6 +146,16 @@ fn start(
 }
 
 /// Runs jobs in this process, sized by the configuration, with a live line and with signals that cancel.
+/// What runs the jobs of a script with the arguments that every job takes.
+pub(crate) fn sql_executor(job: &JobArgs) -> Result<(Configuration, impl Executor + use<>), Error> {
+    let loaded = load_args(&job.config)?;
+    cli::show_remarks(&loaded, &mut anstream::stderr())?;
+    logging::start(&loaded.configuration)?;
+    let executor =
+        EmbeddedExecutor { explain: job.explain, summary: job.summary, recovery: job.recovery.clone() };
+    Ok((loaded.configuration, executor))
+}
+
 struct EmbeddedExecutor {
     explain: Option<Explain>,
     summary: bool,

@@ -23,11 +23,16 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("tidemill-runtime", runtime.clone()),
         ("tidemill-datastream", above.clone()),
         ("tidemill-connectors", above.clone()),
+        ("tidemill-sql", above.clone()),
         ("tidemill-testkit", above.clone()),
         ("tidemill-fuzz", runtime),
         (
             "tidemill",
-            [above.as_slice(), &["tidemill-datastream", "tidemill-connectors", "tidemill-rocksdb"]].concat(),
+            [
+                above.as_slice(),
+                &["tidemill-datastream", "tidemill-connectors", "tidemill-rocksdb", "tidemill-sql"],
+            ]
+            .concat(),
         ),
     ])
 }

@@ -19,6 +19,7 @@ mod native_metrics;
 mod rest;
 mod running;
 mod running_jobs;
+mod sql;
 mod state_command;
 
 use std::path::{Path, PathBuf};

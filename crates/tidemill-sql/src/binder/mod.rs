@@ -1,0 +1,78 @@
+//! From the syntax of a query to a plan: resolves names, types, functions and sub-queries.
+//!
+//! A select is bound in the order in which it is computed: `FROM`, `WHERE`, `GROUP BY`, `HAVING`, windows of `OVER`, the list,
+//! `DISTINCT`, `ORDER BY`. An expression that contains aggregates is bound over the input, with a
+//! [`Pending`](crate::expr::Pending) in the place of each aggregate; once the aggregates have columns these take their place.
+
+mod aggregates;
+mod calls;
+mod expressions;
+mod from;
+mod over;
+mod patterns;
+mod query;
+mod scope;
+mod select;
+mod subqueries;
+mod tables;
+mod windows;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::catalog::{Catalogs, ObjectPath};
+use crate::error::{SqlError, SqlResult};
+use crate::functions::kernel::FunctionContext;
+use crate::plan::Rel;
+
+pub(crate) use scope::Scope;
+pub(crate) use tables::{can_be_event_time, hinted_options};
+
+/// Binds the queries of a script against its catalogs.
+pub(crate) struct Binder<'a> {
+    catalogs: &'a Catalogs,
+    context: FunctionContext,
+    /// What has been bound already, so that whatever reads it twice reads it from one node.
+    shared: Rc<RefCell<Shared>>,
+    /// The common table expressions that are visible, the innermost last.
+    ctes: Vec<HashMap<String, Rel>>,
+    /// How deep queries are nested in queries and views.
+    depth: Rc<Cell<usize>>,
+}
+
+/// What several readers share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    tables: HashMap<(ObjectPath, String), Rel>,
+    views: HashMap<ObjectPath, Rel>,
+}
+
+/// Queries in queries, deeper than this, are refused.
+const MAX_DEPTH: usize = 64;
+
+impl<'a> Binder<'a> {
+    /// Binds against `catalogs`; `shared` is what the queries of one job have in common.
+    pub(crate) fn new(
+        catalogs: &'a Catalogs,
+        context: FunctionContext,
+        shared: &Rc<RefCell<Shared>>,
+    ) -> Self {
+        Self { catalogs, context, shared: Rc::clone(shared), ctes: Vec::new(), depth: Rc::default() }
+    }
+
+    /// Calls `f` one level deeper.
+    fn nested<T>(&mut self, f: impl FnOnce(&mut Self) -> SqlResult<T>) -> SqlResult<T> {
+        let depth = self.depth.get() + 1;
+        if depth > MAX_DEPTH {
+            return Err(SqlError::semantic(format!(
+                "queries and views are nested deeper than {MAX_DEPTH} levels"
+            ))
+            .hint("does a view read itself?"));
+        }
+        self.depth.set(depth);
+        let result = f(self);
+        self.depth.set(depth - 1);
+        result
+    }
+}

@@ -1,0 +1,242 @@
+//! How tables become sources and sinks: what a connector implements to be named in `WITH ('connector' = …)`.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use tidemill_runtime::OperatorFactory;
+use tidemill_runtime::source::Source;
+
+use crate::error::{SqlError, SqlResult, nearest};
+
+/// A connector.
+pub trait TableFactory: Send + Sync {
+    /// The name that `'connector'` says.
+    fn identifier(&self) -> &'static str;
+
+    /// Which options it has, besides `'connector'`.
+    fn options(&self) -> &'static [ConnectorOption];
+
+    /// A source of the table.
+    ///
+    /// # Errors
+    /// When an option is wrong, or the connector cannot be read from.
+    fn source(&self, request: &SourceRequest<'_>) -> SqlResult<TableSource>;
+
+    /// A sink of the table.
+    ///
+    /// # Errors
+    /// When an option is wrong, or the connector cannot be written to.
+    fn sink(&self, request: &SinkRequest<'_>) -> SqlResult<TableSink>;
+}
+
+/// An option of a connector. A key that ends in `.*` stands for all that begin so; `#` in it stands for the name of a column.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectorOption {
+    /// Its key.
+    pub key: &'static str,
+    /// Whether a table must have it.
+    pub required: bool,
+    /// What it does.
+    pub description: &'static str,
+}
+
+/// A source that is wanted.
+#[derive(Debug)]
+pub struct SourceRequest<'a> {
+    /// The full name of the table.
+    pub table: &'a str,
+    /// The columns that are read, in this order; rows may have lost fields that nobody reads.
+    pub schema: SchemaRef,
+    /// The names of all columns that the table stores, in the order of the table.
+    pub stored: &'a [&'a str],
+    /// The options of the table.
+    pub options: &'a TableOptions,
+}
+
+/// A source of a table.
+pub struct TableSource {
+    /// Emits batches of the columns that were asked for.
+    pub source: Arc<dyn Source>,
+}
+
+/// A sink that is wanted.
+#[derive(Debug)]
+pub struct SinkRequest<'a> {
+    /// The full name of the table.
+    pub table: &'a str,
+    /// The columns that are written.
+    pub schema: SchemaRef,
+    /// The options of the table.
+    pub options: &'a TableOptions,
+    /// The columns that the table is partitioned by.
+    pub partitioned_by: &'a [usize],
+    /// The columns of the primary key.
+    pub primary_key: &'a [usize],
+}
+
+/// A sink of a table.
+pub struct TableSink {
+    /// Takes batches of rows.
+    pub operator: Arc<dyn OperatorFactory>,
+    /// Which changes it takes.
+    pub changes: SinkChanges,
+}
+
+/// Which changes a sink takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkChanges {
+    /// Rows are added only.
+    Insert,
+    /// Any.
+    All,
+}
+
+/// The options of a table.
+#[derive(Debug)]
+pub struct TableOptions {
+    table: String,
+    options: BTreeMap<String, String>,
+    used: RefCell<BTreeSet<String>>,
+}
+
+impl TableOptions {
+    /// `options` of the table called `table`.
+    pub fn new(table: impl Into<String>, options: BTreeMap<String, String>) -> Self {
+        Self { table: table.into(), options, used: RefCell::default() }
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.used.borrow_mut().insert(key.to_owned());
+        self.options.get(key).map(String::as_str)
+    }
+
+    /// The value of `key`, which must be there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn required(&self, key: &str) -> SqlResult<&str> {
+        self.get(key).ok_or_else(|| {
+            SqlError::option(format!("the table '{}' needs the option '{key}'", self.table))
+                .hint(format!("add it: WITH ('{key}' = '…', …)"))
+        })
+    }
+
+    /// The value of `key` as a `T`.
+    ///
+    /// # Errors
+    /// When it is none; `expected` says what it should be.
+    pub fn parsed<T: FromStr>(&self, key: &str, expected: &str) -> SqlResult<Option<T>> {
+        let Some(text) = self.get(key) else { return Ok(None) };
+        match text.trim().parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(SqlError::option(format!(
+                "the option '{key}' of the table '{}' is '{text}', but {expected} is expected",
+                self.table
+            ))),
+        }
+    }
+
+    /// The value of `key` as a duration, such as `5 min`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn duration(&self, key: &str) -> SqlResult<Option<std::time::Duration>> {
+        let Some(text) = self.get(key) else { return Ok(None) };
+        tidemill_core::config::parse_duration(text).map(Some).map_err(|_| {
+            SqlError::option(format!(
+                "the option '{key}' of the table '{}' is '{text}', but a duration is expected, such as '5 min'",
+                self.table
+            ))
+        })
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.options.keys().map(String::as_str)
+    }
+
+    /// An error about the option `key`.
+    pub fn wrong(&self, key: &str, problem: &str) -> SqlError {
+        let value = self.options.get(key).map(String::as_str).unwrap_or_default();
+        SqlError::option(format!("the option '{key}' = '{value}' of the table '{}': {problem}", self.table))
+    }
+
+    /// That all keys are among `known`.
+    ///
+    /// # Errors
+    /// Names the first that is not, and the one that is most like it.
+    pub fn check(&self, connector: &str, known: &[ConnectorOption]) -> SqlResult<()> {
+        let matches = |option: &ConnectorOption, key: &str| match option.key.strip_suffix('*') {
+            Some(prefix) => key.starts_with(prefix),
+            None => match option.key.split_once('#') {
+                Some((before, after)) => {
+                    key.len() > before.len() + after.len() && key.starts_with(before) && key.ends_with(after)
+                }
+                None => option.key == key,
+            },
+        };
+        for key in self.options.keys().filter(|key| *key != "connector") {
+            if !known.iter().any(|option| matches(option, key)) {
+                let error = SqlError::option(format!(
+                    "the table '{}' has the option '{key}', which the connector '{connector}' does not know",
+                    self.table
+                ));
+                return Err(match nearest(key, known.iter().map(|option| option.key)) {
+                    Some(near) => error.hint(format!("did you mean '{near}'?")),
+                    None => {
+                        let all: Vec<&str> = known.iter().map(|option| option.key).collect();
+                        error.hint(format!("its options are: {}", all.join(", ")))
+                    }
+                });
+            }
+        }
+        for option in known.iter().filter(|option| option.required) {
+            self.required(option.key)?;
+        }
+        Ok(())
+    }
+}
+
+/// The connectors that there are.
+#[derive(Clone, Default)]
+pub struct Connectors(Vec<Arc<dyn TableFactory>>);
+
+impl std::fmt::Debug for Connectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|factory| factory.identifier())).finish()
+    }
+}
+
+impl Connectors {
+    /// Adds a connector.
+    pub fn add(&mut self, factory: impl TableFactory + 'static) {
+        self.0.push(Arc::new(factory));
+    }
+
+    /// The connector that `options` name.
+    ///
+    /// # Errors
+    /// When they name none, or one that there is not; or have options that it does not.
+    pub fn find(&self, table: &str, options: &TableOptions) -> SqlResult<&dyn TableFactory> {
+        let known: Vec<&str> = self.0.iter().map(|factory| factory.identifier()).collect();
+        let Some(name) = options.get("connector") else {
+            return Err(SqlError::option(format!("the table '{table}' says no connector"))
+                .hint(format!("write WITH ('connector' = '…'): there are {}", known.join(", "))));
+        };
+        let found = self.0.iter().find(|factory| factory.identifier() == name);
+        let Some(factory) = found else {
+            let error =
+                SqlError::option(format!("the table '{table}' has the connector '{name}', which is unknown"));
+            return Err(match nearest(name, known.iter().copied()) {
+                Some(near) => error.hint(format!("did you mean '{near}'?")),
+                None => error.hint(format!("there are: {}", known.join(", "))),
+            });
+        };
+        options.check(name, factory.options())?;
+        Ok(&**factory)
+    }
+}

@@ -1,0 +1,210 @@
+//! Results of aggregate functions: columns of what accumulators come to.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{
+    BooleanBuilder, Decimal128Builder, Float32Builder, Float64Builder, StringBuilder,
+};
+use arrow_array::{Array, ArrayRef, Int8Array, Int16Array, Int32Array, Int64Array, make_array};
+use tidemill_runtime::OperatorError;
+
+use super::accumulators::{Accumulators, Datum, Form, Functions, form, wrong_type};
+use super::row::RowReader;
+use crate::functions::aggregate::{AggregateCall, AggregateKind};
+use crate::types::arrow::data_type;
+use crate::types::{LogicalType, TypeRoot};
+
+/// Columns of results that are being built.
+pub(crate) struct Results(Vec<ResultBuilder>);
+
+struct ResultBuilder {
+    kind: AggregateKind,
+    returns: LogicalType,
+    argument_scale: u8,
+    column: ResultColumn,
+}
+
+enum ResultColumn {
+    Int(Vec<Option<i64>>),
+    Float(Vec<Option<f64>>),
+    Decimal(Vec<Option<i128>>),
+    Text(StringBuilder),
+    Rows(RowReader),
+}
+
+impl Results {
+    /// Builders for the results of `functions`.
+    pub(crate) fn new(functions: &Functions) -> Self {
+        Self(functions.all().iter().map(|function| ResultBuilder::new(&function.call)).collect())
+    }
+
+    /// Adds the results of a group.
+    pub(crate) fn push(
+        &mut self,
+        functions: &Functions,
+        accumulators: &Accumulators,
+    ) -> Result<(), OperatorError> {
+        for (builder, function) in self.0.iter_mut().zip(functions.all()) {
+            builder.push(&accumulators.0[function.at..])?;
+        }
+        Ok(())
+    }
+
+    /// The columns; the builders are empty then.
+    pub(crate) fn finish(&mut self) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.0.iter_mut().map(ResultBuilder::finish).collect()
+    }
+}
+
+impl ResultBuilder {
+    fn new(call: &AggregateCall) -> Self {
+        let argument_scale = match call.types.first().map(|logical| &logical.root) {
+            Some(TypeRoot::Decimal(_, scale)) => *scale,
+            _ => 0,
+        };
+        let column = if matches!(call.kind, AggregateKind::ListAgg { .. }) {
+            ResultColumn::Text(StringBuilder::new())
+        } else {
+            match form(&call.returns.root) {
+                Form::Int => ResultColumn::Int(Vec::new()),
+                Form::Float => ResultColumn::Float(Vec::new()),
+                Form::Decimal => ResultColumn::Decimal(Vec::new()),
+                Form::Bytes => ResultColumn::Rows(RowReader::of_types([&data_type(&call.returns.root)])),
+            }
+        };
+        Self { kind: call.kind.clone(), returns: call.returns.clone(), argument_scale, column }
+    }
+
+    fn push(&mut self, state: &[Datum]) -> Result<(), OperatorError> {
+        let value = match &self.kind {
+            AggregateKind::Sum | AggregateKind::Avg if state[1].int() == 0 => Datum::Null,
+            AggregateKind::Avg => {
+                let count = state[1].int();
+                match &state[0] {
+                    Datum::Int(sum) => Datum::Int(sum.wrapping_div(count)),
+                    Datum::Float(sum) => Datum::Float(sum / count as f64),
+                    sum => {
+                        let digits = match self.returns.root {
+                            TypeRoot::Decimal(_, scale) => scale.saturating_sub(self.argument_scale),
+                            _ => 0,
+                        };
+                        match sum.as_decimal().checked_mul(10i128.pow(u32::from(digits))) {
+                            Some(scaled) => Datum::decimal(rounded(scaled, i128::from(count))),
+                            None => Datum::Null,
+                        }
+                    }
+                }
+            }
+            AggregateKind::Variance { sample, root } => {
+                let (squares, sum, count) = (state[0].float(), state[1].float(), state[2].float());
+                let divisor = if *sample { count - 1.0 } else { count };
+                if divisor <= 0.0 {
+                    Datum::Null
+                } else {
+                    let variance = ((squares - sum * sum / count) / divisor).max(0.0);
+                    Datum::Float(if *root { variance.sqrt() } else { variance })
+                }
+            }
+            _ => state[0].clone(),
+        };
+        match &mut self.column {
+            ResultColumn::Int(values) => values.push(match value {
+                Datum::Null => None,
+                Datum::Float(value) => Some(value as i64),
+                other => Some(other.int()),
+            }),
+            ResultColumn::Float(values) => values.push(match value {
+                Datum::Null => None,
+                other => Some(other.float()),
+            }),
+            ResultColumn::Decimal(values) => {
+                let TypeRoot::Decimal(precision, scale) = self.returns.root else { return Err(wrong_type()) };
+                values.push(
+                    match value {
+                        Datum::Null => None,
+                        Datum::Float(value) => Some((value * 10f64.powi(i32::from(scale))).round() as i128),
+                        other => Some(other.as_decimal()),
+                    }
+                    // What does not fit is NULL, as in Flink.
+                    .filter(|value| value.unsigned_abs() < 10u128.pow(u32::from(precision))),
+                );
+            }
+            ResultColumn::Text(values) => match value {
+                Datum::Bytes(bytes) => values.append_value(String::from_utf8_lossy(&bytes)),
+                _ => values.append_null(),
+            },
+            ResultColumn::Rows(values) => match value {
+                Datum::Bytes(bytes) => values.push(&bytes)?,
+                _ => values.push_nulls(),
+            },
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, OperatorError> {
+        let wanted = data_type(&self.returns.root);
+        Ok(match &mut self.column {
+            ResultColumn::Int(values) => {
+                let values = std::mem::take(values);
+                match &self.returns.root {
+                    TypeRoot::Boolean => {
+                        let mut builder = BooleanBuilder::with_capacity(values.len());
+                        values
+                            .into_iter()
+                            .for_each(|value| builder.append_option(value.map(|value| value != 0)));
+                        Arc::new(builder.finish())
+                    }
+                    TypeRoot::TinyInt => {
+                        Arc::new(values.into_iter().map(|v| v.map(|v| v as i8)).collect::<Int8Array>())
+                    }
+                    TypeRoot::SmallInt => {
+                        Arc::new(values.into_iter().map(|v| v.map(|v| v as i16)).collect::<Int16Array>())
+                    }
+                    _ => {
+                        let array: ArrayRef = if wanted.primitive_width() == Some(4) {
+                            Arc::new(values.into_iter().map(|v| v.map(|v| v as i32)).collect::<Int32Array>())
+                        } else {
+                            Arc::new(values.into_iter().collect::<Int64Array>())
+                        };
+                        let data = array.to_data().into_builder().data_type(wanted).build();
+                        make_array(data.map_err(|_| wrong_type())?)
+                    }
+                }
+            }
+            ResultColumn::Float(values) => {
+                let values = std::mem::take(values);
+                if self.returns.root == TypeRoot::Float {
+                    let mut builder = Float32Builder::with_capacity(values.len());
+                    values
+                        .into_iter()
+                        .for_each(|value| builder.append_option(value.map(|value| value as f32)));
+                    Arc::new(builder.finish())
+                } else {
+                    let mut builder = Float64Builder::with_capacity(values.len());
+                    values.into_iter().for_each(|value| builder.append_option(value));
+                    Arc::new(builder.finish())
+                }
+            }
+            ResultColumn::Decimal(values) => {
+                let mut builder = Decimal128Builder::with_capacity(values.len()).with_data_type(wanted);
+                std::mem::take(values).into_iter().for_each(|value| builder.append_option(value));
+                Arc::new(builder.finish())
+            }
+            ResultColumn::Text(values) => Arc::new(values.finish()),
+            ResultColumn::Rows(values) => {
+                let mut columns = values.finish()?;
+                columns.pop().ok_or_else(wrong_type)?
+            }
+        })
+    }
+}
+
+/// The quotient, half away from zero.
+fn rounded(value: i128, by: i128) -> i128 {
+    let (quotient, rest) = (value / by, value % by);
+    if rest.unsigned_abs() * 2 >= by.unsigned_abs() {
+        quotient + value.signum() * by.signum()
+    } else {
+        quotient
+    }
+}

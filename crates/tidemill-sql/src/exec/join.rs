@@ -1,0 +1,401 @@
+//! Joins of two changelogs, every row of each kept.
+//!
+//! The rows of a side lie in state by their key. Where nothing depends on how often a row matched and no row is ever taken away,
+//! they are a list that is appended to without being read; else a map of rows to how often each is there and how many
+//! matches it has.
+
+use std::collections::HashMap;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow_schema::SchemaRef;
+use arrow_select::take::take;
+use tidemill_core::Fault;
+use tidemill_core::batch::{ArrowBatch, Batch, RowKind};
+use tidemill_runtime::{
+    Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
+};
+use tidemill_state::{
+    KeyBatch, KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
+    StateTtlConfig, SubtaskSnapshot,
+};
+
+use super::groups::Groups;
+use super::output::{changes, is_retraction, kind, not_open};
+use super::row::{Row, RowReader, RowWriter, column_data};
+use crate::expr::Expr;
+use crate::expr::compile::{Compiled, record_batch};
+use crate::plan::JoinKind;
+
+/// A join.
+#[derive(Clone, Debug)]
+pub(crate) struct JoinSpec {
+    pub(crate) kind: JoinKind,
+    /// The left and the right side.
+    pub(crate) sides: [JoinSide; 2],
+    /// What must hold besides the keys being equal, over the columns of both sides.
+    pub(crate) condition: Option<Expr>,
+    /// The columns of both sides.
+    pub(crate) both: SchemaRef,
+    pub(crate) output: SchemaRef,
+}
+
+/// A side of a join.
+#[derive(Clone, Debug)]
+pub(crate) struct JoinSide {
+    pub(crate) schema: SchemaRef,
+    pub(crate) keys: Vec<usize>,
+    /// For each key whether NULL equals NULL.
+    pub(crate) null_safe: Vec<bool>,
+    /// Whether rows are taken away or updated.
+    pub(crate) retracting: bool,
+    pub(crate) ttl: Option<StateTtlConfig>,
+}
+
+impl JoinSpec {
+    /// Whether it matters how many matches the rows of a side have.
+    fn counts_matches(&self, side: usize) -> bool {
+        match side {
+            0 => self.kind.keeps_left() || self.kind.is_semi(),
+            _ => self.kind.keeps_right(),
+        }
+    }
+}
+
+impl OperatorFactory for JoinSpec {
+    fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
+        let condition = self.condition.as_ref().map(|expr| Compiled::new(expr, &self.both)).transpose()?;
+        Ok(Box::new(Join { spec: self.clone(), condition, groups: Groups::default(), state: None }))
+    }
+
+    fn is_stateful(&self) -> bool {
+        true
+    }
+}
+
+/// How often a row is there, and how many rows of the other side it matches.
+type Counts = (i64, i64);
+
+#[derive(Clone, Copy)]
+enum Rows {
+    List(ListState<Row>),
+    Map(MapState<Row, Counts>),
+}
+
+struct State {
+    backend: KeyedStateBackend<Row>,
+    sides: [Rows; 2],
+}
+
+struct Join {
+    spec: JoinSpec,
+    condition: Option<Compiled>,
+    groups: Groups,
+    state: Option<State>,
+}
+
+/// Pairs of rows that are looked at in one call, about.
+const PAIRS_A_CALL: usize = 1 << 15;
+
+/// A row of the other side.
+struct Other {
+    group: u32,
+    row: Row,
+    count: i64,
+    matches: i64,
+    changed: bool,
+}
+
+/// Where a side of a row of the result comes from: a place, or nowhere.
+type Place = Option<u32>;
+
+impl Operator for Join {
+    fn open(
+        &mut self,
+        context: &OperatorContext,
+        restored: Option<SubtaskSnapshot>,
+    ) -> Result<(), OperatorError> {
+        let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
+        let mut open = |index: usize, name: &str| -> Result<Rows, OperatorError> {
+            let side = &self.spec.sides[index];
+            Ok(if side.retracting || self.spec.counts_matches(index) {
+                let mut descriptor = MapStateDescriptor::new(name);
+                if let Some(ttl) = &side.ttl {
+                    descriptor = descriptor.with_ttl(*ttl);
+                }
+                Rows::Map(backend.register_map(descriptor)?)
+            } else {
+                let mut descriptor = ListStateDescriptor::new(name);
+                if let Some(ttl) = &side.ttl {
+                    descriptor = descriptor.with_ttl(*ttl);
+                }
+                Rows::List(backend.register_list(descriptor)?)
+            })
+        };
+        let sides = [open(0, "left")?, open(1, "right")?];
+        self.state = Some(State { backend, sides });
+        Ok(())
+    }
+
+    fn process(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        let rows = batch.downcast_ref::<ArrowBatch>()?;
+        let (result, done) = self.join(input, rows)?;
+        out.emit(Batch::new(result));
+        let left = rows.records.num_rows() - done;
+        if left == 0 {
+            return Ok(Progress::Done);
+        }
+        out.keep(Batch::new(ArrowBatch {
+            records: rows.records.slice(done, left),
+            kinds: rows.kinds.as_ref().map(|kinds| kinds[done..].into()),
+            timestamps: Vec::new(),
+            hashes: Vec::new(),
+        }));
+        Ok(Progress::More)
+    }
+
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
+        match &mut self.state {
+            Some(state) => Ok(context.keyed(&mut state.backend)?),
+            None => Ok(SubtaskSnapshot::default()),
+        }
+    }
+}
+
+impl Join {
+    /// Joins the first rows of a batch of side `side`; answers how many.
+    fn join(&mut self, side: usize, batch: &ArrowBatch) -> Result<(ArrowBatch, usize), OperatorError> {
+        let Some(state) = &mut self.state else { return Err(not_open()) };
+        let spec = &self.spec;
+        let (own, other) = (&spec.sides[side], &spec.sides[1 - side]);
+        let columns = batch.records.columns();
+        let all = batch.records.num_rows();
+        self.groups.find(columns, &own.keys, all);
+        let groups = &self.groups;
+
+        // The rows of the other side that have one of the keys.
+        let mut others: Vec<Other> = Vec::new();
+        let mut of_group: Vec<(usize, usize)> = Vec::with_capacity(groups.len());
+        for group in 0..groups.len() {
+            let start = others.len();
+            let group_id = u32::try_from(group).unwrap_or(u32::MAX);
+            state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+            let mut push = |row: &Row, count, matches| {
+                others.push(Other { group: group_id, row: row.clone(), count, matches, changed: false });
+            };
+            match state.sides[1 - side] {
+                Rows::List(list) => {
+                    list.read(&mut state.backend, |rows| rows.iter().for_each(|row| push(row, 1, 0)))?;
+                }
+                Rows::Map(map) => {
+                    for (row, (count, matches)) in map.entries(&mut state.backend)? {
+                        push(&row, count, matches);
+                    }
+                }
+            }
+            of_group.push((start, others.len()));
+        }
+
+        // Which rows have a key at all, and how many of them are done in this call.
+        let keys = column_data(
+            columns,
+            own.keys.iter().zip(&own.null_safe).filter(|(_, safe)| !**safe).map(|(k, _)| k),
+        );
+        let key_writer = RowWriter::new(&keys, true);
+        let (mut pairs, mut done) = ((Vec::new(), Vec::new()), 0);
+        let mut pairs_of_row: Vec<(usize, usize)> = Vec::with_capacity(all);
+        while done < all && (done == 0 || pairs.0.len() < PAIRS_A_CALL) {
+            let first = pairs.0.len();
+            if !key_writer.has_null(done) {
+                let (start, end) = of_group[groups.of_row[done] as usize];
+                for other in start..end {
+                    pairs.0.push(u32::try_from(done).unwrap_or(u32::MAX));
+                    pairs.1.push(u32::try_from(other).unwrap_or(u32::MAX));
+                }
+            }
+            pairs_of_row.push((first, pairs.0.len()));
+            done += 1;
+        }
+
+        // The columns of the other side, and which of the pairs match.
+        let mut reader = RowReader::new(&other.schema);
+        for row in &others {
+            reader.push(row.row.bytes())?;
+        }
+        let other_columns = reader.finish()?;
+        let matches = match &self.condition {
+            None => None,
+            Some(_) if pairs.0.is_empty() => None,
+            Some(condition) => {
+                let own_part = taken(columns, &UInt32Array::from(pairs.0.clone()))?;
+                let other_part = taken(&other_columns, &UInt32Array::from(pairs.1.clone()))?;
+                let both =
+                    if side == 0 { [own_part, other_part].concat() } else { [other_part, own_part].concat() };
+                condition.matches(&record_batch(&spec.both, both, pairs.0.len())?)?
+            }
+        };
+        let is_match = |pair: usize| matches.as_ref().is_none_or(|matches| matches.value(pair));
+
+        let mut said = Said::default();
+        let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
+        let writer = RowWriter::new(&data, false);
+        let mut scratch = Vec::new();
+        let mut changed: HashMap<(u32, Row), Counts> = HashMap::new();
+        let mut appended: (Vec<u64>, Vec<Row>, Vec<Row>) = Default::default();
+        let own_counts = spec.counts_matches(side);
+        let other_counts = spec.counts_matches(1 - side);
+        for (row, (first, last)) in pairs_of_row.into_iter().enumerate() {
+            let kind = kind(batch, row);
+            let retract = is_retraction(kind);
+            let own_place = u32::try_from(row).ok();
+            let mut found = 0;
+            for pair in (first..last).filter(|pair| is_match(*pair)) {
+                let place = pairs.1[pair];
+                let matched = &mut others[place as usize];
+                found += matched.count;
+                if spec.kind.is_semi() {
+                    if side == 0 {
+                        continue;
+                    }
+                    // A row on the left has got its first match, or has lost its last one.
+                    let before = matched.matches;
+                    matched.matches += if retract { -1 } else { 1 };
+                    matched.changed = true;
+                    if (before > 0) != (matched.matches > 0) {
+                        let appears = (matched.matches > 0) == (spec.kind == JoinKind::Semi);
+                        let kind = if appears { RowKind::Insert } else { RowKind::Delete };
+                        said.say(matched.count, None, Some(place), kind);
+                    }
+                    continue;
+                }
+                if other_counts {
+                    let before = matched.matches;
+                    matched.matches += if retract { -1 } else { 1 };
+                    matched.changed = true;
+                    if before == 0 && !retract {
+                        said.say(matched.count, None, Some(place), RowKind::Delete);
+                    }
+                }
+                said.say(
+                    matched.count,
+                    own_place,
+                    Some(place),
+                    if retract { RowKind::Delete } else { RowKind::Insert },
+                );
+                if other_counts && matched.matches == 0 && retract {
+                    said.say(matched.count, None, Some(place), RowKind::Insert);
+                }
+            }
+            let alone = if retract { RowKind::Delete } else { RowKind::Insert };
+            match spec.kind {
+                JoinKind::Semi if side == 0 && found > 0 => said.say(1, own_place, None, alone),
+                JoinKind::Anti if side == 0 && found == 0 => said.say(1, own_place, None, alone),
+                JoinKind::Semi | JoinKind::Anti => {}
+                _ if own_counts && found == 0 => said.say(1, own_place, None, alone),
+                _ => {}
+            }
+            let group = groups.of_row[row];
+            if key_writer.has_null(row) && !own_counts {
+                // It will never match, and nobody asks for it otherwise.
+                continue;
+            }
+            match state.sides[side] {
+                Rows::List(_) => {
+                    appended.0.push(groups.hashes[group as usize]);
+                    appended.1.push(groups.keys[group as usize].clone());
+                    appended.2.push(writer.row(row, &mut scratch));
+                }
+                Rows::Map(map) => {
+                    let value = writer.row(row, &mut scratch);
+                    let counts = match changed.get(&(group, value.clone())) {
+                        Some(counts) => *counts,
+                        None => {
+                            let group = group as usize;
+                            state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+                            map.get(&mut state.backend, &value)?.unwrap_or((0, 0))
+                        }
+                    };
+                    let count = counts.0 + if retract { -1 } else { 1 };
+                    changed.insert((group, value), (count, if own_counts { found } else { 0 }));
+                }
+            }
+        }
+        // What has changed of both sides.
+        match state.sides[side] {
+            Rows::List(list) => {
+                let keys = KeyBatch::new(&appended.0, &appended.1)?;
+                list.append_batch(&mut state.backend, &keys, &mut appended.2)?;
+            }
+            Rows::Map(map) => {
+                for ((group, value), counts) in changed {
+                    let group = group as usize;
+                    state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+                    if counts.0 > 0 {
+                        map.put(&mut state.backend, value, counts)?;
+                    } else {
+                        map.remove(&mut state.backend, &value)?;
+                    }
+                }
+            }
+        }
+        if let Rows::Map(map) = state.sides[1 - side] {
+            for other in others.iter().filter(|other| other.changed) {
+                let group = other.group as usize;
+                state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+                map.put(&mut state.backend, other.row.clone(), (other.count, other.matches))?;
+            }
+        }
+        let result = said.batch(spec, side, &batch.records, &other_columns)?;
+        Ok((result, done))
+    }
+}
+
+fn taken(columns: &[ArrayRef], places: &UInt32Array) -> Result<Vec<ArrayRef>, OperatorError> {
+    columns.iter().map(|column| take(column, places, None).map_err(|error| failed(&error))).collect()
+}
+
+fn failed(error: &arrow_schema::ArrowError) -> OperatorError {
+    OperatorError::new("TM-SQL-EVALUATION", Fault::Internal, error.to_string())
+}
+
+/// The rows of a result: for each the place of the own and of the other side.
+#[derive(Default)]
+struct Said {
+    own: Vec<Place>,
+    other: Vec<Place>,
+    kinds: Vec<RowKind>,
+}
+
+impl Said {
+    fn say(&mut self, times: i64, own: Place, other: Place, kind: RowKind) {
+        for _ in 0..times {
+            self.own.push(own);
+            self.other.push(other);
+            self.kinds.push(kind);
+        }
+    }
+
+    fn batch(
+        self,
+        spec: &JoinSpec,
+        side: usize,
+        own: &RecordBatch,
+        other: &[ArrayRef],
+    ) -> Result<ArrowBatch, OperatorError> {
+        let rows = self.kinds.len();
+        let part = |columns: &[ArrayRef], places: Vec<Place>| -> Result<Vec<ArrayRef>, OperatorError> {
+            if places.iter().all(Option::is_none) {
+                return Ok(columns.iter().map(|column| new_null_array(column.data_type(), rows)).collect());
+            }
+            taken(columns, &UInt32Array::from(places))
+        };
+        let own_part = part(own.columns(), self.own);
+        let columns = if spec.kind.is_semi() {
+            // Only the left side comes out, whichever it is.
+            if side == 0 { own_part? } else { part(other, self.other)? }
+        } else {
+            let (own_part, other_part) = (own_part?, part(other, self.other)?);
+            if side == 0 { [own_part, other_part].concat() } else { [other_part, own_part].concat() }
+        };
+        changes(&spec.output, columns, self.kinds)
+    }
+}

@@ -1,0 +1,348 @@
+//! Aggregates of windows over time.
+//!
+//! Windows that overlap are made of slices, and each row goes into one slice; when a window ends its slices are merged. Values of
+//! `DISTINCT` cannot be merged by their accumulators, so with them each row goes into each of its windows.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMillisecondType;
+use arrow_array::{ArrayRef, TimestampMillisecondArray};
+use arrow_schema::SchemaRef;
+use std::sync::Arc;
+use tidemill_core::Fault;
+use tidemill_core::batch::{ArrowBatch, Batch};
+use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_runtime::metrics::Counter;
+use tidemill_runtime::{
+    Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
+};
+use tidemill_state::{
+    Clock, KeyBatch, KeyedStateBackend, Namespaces, SubtaskSnapshot, TimeDomain, Timers, ValueState,
+    ValueStateDescriptor,
+};
+
+use super::accumulators::{Accumulators, Argument, Functions};
+use super::distinct::{Distinct, RowOfGroup};
+use super::groups::Groups;
+use super::output::{changes, not_open};
+use super::row::{Row, RowReader, column_data};
+use crate::functions::aggregate::AggregateCall;
+use crate::plan::WindowKind;
+
+/// An aggregation of windows.
+#[derive(Clone, Debug)]
+pub(crate) struct WindowAggregateSpec {
+    pub(crate) input: SchemaRef,
+    pub(crate) window: WindowKind,
+    /// The column of time.
+    pub(crate) time: usize,
+    pub(crate) processing_time: bool,
+    /// The columns of the groups besides the window.
+    pub(crate) keys: Vec<usize>,
+    pub(crate) calls: Vec<AggregateCall>,
+    /// The groups' columns, the results, then start, end and time of the window, in milliseconds.
+    pub(crate) output: SchemaRef,
+}
+
+impl OperatorFactory for WindowAggregateSpec {
+    fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
+        Ok(Box::new(WindowAggregate {
+            functions: Functions::new(&self.calls),
+            by_window: self.calls.iter().any(|call| call.distinct),
+            spec: self.clone(),
+            groups: Groups::default(),
+            watermark: i64::MIN,
+            next_time: None,
+            state: None,
+        }))
+    }
+
+    fn is_stateful(&self) -> bool {
+        true
+    }
+}
+
+struct State {
+    backend: KeyedStateBackend<Row>,
+    /// By the end of the slice.
+    accumulators: ValueState<Accumulators, i64>,
+    distinct: Distinct,
+    /// By the end of the window.
+    timers: Timers<i64>,
+    clock: Arc<dyn Clock>,
+    late: Arc<Counter>,
+}
+
+struct WindowAggregate {
+    spec: WindowAggregateSpec,
+    functions: Functions,
+    /// Whether rows go into windows instead of slices.
+    by_window: bool,
+    groups: Groups,
+    watermark: i64,
+    /// When the next window of processing time ends.
+    next_time: Option<Timestamp>,
+    state: Option<State>,
+}
+
+/// Windows that one call lets end.
+const WINDOWS_A_CALL: usize = 4096;
+
+impl Operator for WindowAggregate {
+    fn open(
+        &mut self,
+        context: &OperatorContext,
+        restored: Option<SubtaskSnapshot>,
+    ) -> Result<(), OperatorError> {
+        let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
+        let accumulators = backend.register_value(ValueStateDescriptor::new("accumulators"))?;
+        let distinct = Distinct::open(&mut backend, &self.spec.calls, false, None)?;
+        let timers = backend.register_timers("windows")?;
+        self.state = Some(State {
+            backend,
+            accumulators,
+            distinct,
+            timers,
+            clock: Arc::clone(&context.clock),
+            late: context.metrics.counter("numLateRecordsDropped"),
+        });
+        self.look_at_clock()
+    }
+
+    fn process(&mut self, _: usize, batch: Batch, _: &mut Output) -> Result<Progress, OperatorError> {
+        self.aggregate(batch.downcast_ref::<ArrowBatch>()?)?;
+        self.look_at_clock()?;
+        Ok(Progress::Done)
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
+        self.watermark = self.watermark.max(watermark.0);
+        if !self.spec.processing_time && self.fire(TimeDomain::Event, watermark.0, out)? {
+            return Ok(Progress::More);
+        }
+        out.watermark(watermark);
+        Ok(Progress::Done)
+    }
+
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        self.next_time
+    }
+
+    fn processing_time(&mut self, now: Timestamp, out: &mut Output) -> Result<Progress, OperatorError> {
+        let more = self.fire(TimeDomain::Processing, now, out)?;
+        self.look_at_clock()?;
+        Ok(if more { Progress::More } else { Progress::Done })
+    }
+
+    fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
+        match &mut self.state {
+            Some(state) => Ok(context.keyed(&mut state.backend)?),
+            None => Ok(SubtaskSnapshot::default()),
+        }
+    }
+}
+
+impl WindowAggregate {
+    fn domain(&self) -> TimeDomain {
+        if self.spec.processing_time { TimeDomain::Processing } else { TimeDomain::Event }
+    }
+
+    fn look_at_clock(&mut self) -> Result<(), OperatorError> {
+        if self.spec.processing_time
+            && let Some(state) = &mut self.state
+        {
+            self.next_time = state.timers.service(&mut state.backend)?.next_timestamp(TimeDomain::Processing);
+        }
+        Ok(())
+    }
+
+    fn aggregate(&mut self, batch: &ArrowBatch) -> Result<(), OperatorError> {
+        let domain = self.domain();
+        let Some(state) = &mut self.state else { return Err(not_open()) };
+        let window = self.spec.window;
+        let rows = batch.records.num_rows();
+        let columns = batch.records.columns();
+        let now = self.spec.processing_time.then(|| state.clock.now());
+        let times = columns
+            .get(self.spec.time)
+            .and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
+        let reached = if self.spec.processing_time { i64::MIN } else { self.watermark };
+        // Which row goes into which slice or window.
+        let mut entries: Vec<(u32, i64)> = Vec::with_capacity(rows);
+        let mut late = 0;
+        for row in 0..rows {
+            let time = match (now, times) {
+                (Some(now), _) => now,
+                (None, Some(times)) if !arrow_array::Array::is_null(times, row) => times.value(row),
+                _ => {
+                    return Err(OperatorError::new(
+                        "TM-SQL-ROWTIME",
+                        Fault::User,
+                        "the event time of a row is NULL: windows need one, filter such rows out",
+                    ));
+                }
+            };
+            let slice = window.slice_end(time);
+            if window.last_window(slice).saturating_sub(1) <= reached {
+                late += 1;
+                continue;
+            }
+            let row = u32::try_from(row).unwrap_or(u32::MAX);
+            if self.by_window {
+                window.windows_of_slice(slice, |end| {
+                    if end - 1 > reached {
+                        entries.push((row, end));
+                    }
+                });
+            } else {
+                entries.push((row, slice));
+            }
+        }
+        if late > 0 {
+            state.late.add(late);
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let data = column_data(columns, &self.spec.keys);
+        self.groups.find_entries(&data, &entries);
+        let groups = &self.groups;
+        let arguments = self
+            .functions
+            .all()
+            .iter()
+            .map(|function| Argument::new(function, columns))
+            .collect::<Result<Vec<_>, _>>()?;
+        let of_groups = entries.iter().zip(&groups.of_row).map(|((row, namespace), group)| {
+            let group = *group as usize;
+            RowOfGroup {
+                row: *row as usize,
+                key: &groups.keys[group],
+                hash: groups.hashes[group],
+                namespace: *namespace,
+            }
+        });
+        let skipped = state.distinct.note(&mut state.backend, batch, &arguments, of_groups)?;
+        let keys =
+            KeyBatch::with_namespaces(&groups.hashes, &groups.keys, Namespaces::Each(&groups.namespaces))?;
+        let functions = &self.functions;
+        let mut created: Vec<u32> = Vec::new();
+        let update =
+            |slots: tidemill_state::Slots<'_>, values: &mut [Accumulators]| -> Result<(), OperatorError> {
+                created.extend_from_slice(slots.created);
+                for (place, ((row, _), group)) in entries.iter().zip(&groups.of_row).enumerate() {
+                    let accumulators = &mut values[slots.slots[*group as usize] as usize];
+                    functions.add_rows(accumulators, 1);
+                    for (index, function) in functions.all().iter().enumerate() {
+                        if let Some(skipped) = &skipped[index]
+                            && skipped[place]
+                        {
+                            continue;
+                        }
+                        function.accumulate(&mut accumulators.0, &arguments[index], *row as usize, false)?;
+                    }
+                }
+                Ok(())
+            };
+        state.accumulators.update_batch(&mut state.backend, &keys, |_| functions.empty(), update)??;
+        for group in created {
+            let group = group as usize;
+            let namespace = groups.namespaces[group];
+            let mut first = None;
+            if self.by_window {
+                first = Some(namespace);
+            } else {
+                window.windows_of_slice(namespace, |end| {
+                    if end - 1 > reached {
+                        first.get_or_insert(end);
+                    }
+                });
+            }
+            let Some(end) = first else { continue };
+            state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+            state.timers.register(&mut state.backend, domain, end - 1, &end)?;
+        }
+        Ok(())
+    }
+
+    /// Says the results of windows that end up to `time`; answers whether there are more.
+    fn fire(&mut self, domain: TimeDomain, time: i64, out: &mut Output) -> Result<bool, OperatorError> {
+        let Some(state) = &mut self.state else { return Err(not_open()) };
+        let window = self.spec.window;
+        let types = self.spec.keys.iter().map(|key| self.spec.input.field(*key).data_type());
+        let mut keys = RowReader::of_types(types);
+        let mut results = self.functions.results();
+        let mut ends: Vec<i64> = Vec::new();
+        let mut fired = 0;
+        while fired < WINDOWS_A_CALL {
+            let Some(timer) = state.timers.pop_due(&mut state.backend, domain, time)? else { break };
+            fired += 1;
+            let end = timer.namespace;
+            let mut merged = None;
+            let mut next = None;
+            let mut slices = Vec::new();
+            if self.by_window {
+                slices.push(end)
+            } else {
+                window.slices_of_window(end, |slice| slices.push(slice))
+            }
+            for slice in slices {
+                let part = state.accumulators.get_in(&mut state.backend, &slice)?;
+                let Some(part) = part else { continue };
+                match &mut merged {
+                    None => merged = Some(part),
+                    Some(merged) => self.functions.merge(merged, &part)?,
+                }
+                let last = if self.by_window { end } else { window.last_window(slice) };
+                if last <= end {
+                    state.accumulators.clear_in(&mut state.backend, &slice)?;
+                    state.distinct.clear(&mut state.backend, slice)?;
+                } else if next.is_none() {
+                    window.windows_of_slice(slice, |other| {
+                        if other > end {
+                            next.get_or_insert(other);
+                        }
+                    });
+                }
+            }
+            if let Some(next) = next {
+                state.timers.register(&mut state.backend, domain, next - 1, &next)?;
+            }
+            if let Some(merged) = merged {
+                keys.push(timer.key.bytes())?;
+                results.push(&self.functions, &merged)?;
+                ends.push(end);
+            }
+        }
+        if !ends.is_empty() {
+            let mut columns: Vec<ArrayRef> = keys.finish()?;
+            columns.extend(results.finish()?);
+            columns.extend(window_columns(
+                &self.spec.output,
+                columns.len(),
+                |end| window.window_start(end),
+                &ends,
+            )?);
+            let kinds = vec![tidemill_core::batch::RowKind::Insert; ends.len()];
+            out.emit(Batch::new(changes(&self.spec.output, columns, kinds)?));
+        }
+        Ok(fired == WINDOWS_A_CALL)
+    }
+}
+
+/// The columns of start, end and time of windows that end at `ends`.
+pub(crate) fn window_columns(
+    schema: &SchemaRef,
+    at: usize,
+    start: impl Fn(i64) -> i64,
+    ends: &[i64],
+) -> Result<Vec<ArrayRef>, OperatorError> {
+    let column = |index: usize, values: Vec<i64>| -> ArrayRef {
+        let array = TimestampMillisecondArray::from(values);
+        Arc::new(array.with_data_type(schema.field(at + index).data_type().clone()))
+    };
+    Ok(vec![
+        column(0, ends.iter().map(|end| start(*end)).collect()),
+        column(1, ends.to_vec()),
+        column(2, ends.iter().map(|end| end - 1).collect()),
+    ])
+}

@@ -1,0 +1,31 @@
+//! Which changes of rows flow.
+
+use std::fmt;
+
+/// Which changes flow, besides inserts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) update: bool,
+    pub(crate) delete: bool,
+}
+
+impl Changes {
+    pub(crate) const INSERT: Changes = Changes { update: false, delete: false };
+    pub(crate) const ALL: Changes = Changes { update: true, delete: true };
+
+    pub(crate) fn is_insert_only(self) -> bool {
+        self == Changes::INSERT
+    }
+
+    pub(crate) fn or(self, other: Changes) -> Changes {
+        Changes { update: self.update || other.update, delete: self.delete || other.delete }
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[I")?;
+        f.write_str(if self.update { ",UB,UA" } else { "" })?;
+        f.write_str(if self.delete { ",D]" } else { "]" })
+    }
+}

@@ -1,0 +1,132 @@
+//! Scans: what is done with the batches of a source before any operator.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_schema::{Field, Schema as ArrowSchema, SchemaRef};
+
+use super::calc::calculated;
+use super::planner::Planner;
+use super::{Changes, PhysicalId, PhysicalKind, PhysicalNode};
+use crate::catalog::ColumnSource;
+use crate::connector::{SourceRequest, TableOptions};
+use crate::error::{SqlError, SqlResult};
+use crate::exec::calc::CalcSpec;
+use crate::exec::scan::ScanStages;
+use crate::expr::Expr;
+use crate::expr::compile::arrow_schema;
+use crate::plan::{Rel, RelKind, Scan};
+use crate::types::arrow::data_type;
+
+/// A scan with what is on top of it and can be done by the source.
+struct SourceChain {
+    scan: Scan,
+    scanned: Rel,
+    /// Over the columns of the scan.
+    watermark: Option<Expr>,
+    predicate: Option<Expr>,
+    exprs: Vec<Expr>,
+}
+
+impl Planner<'_> {
+    /// A source, when `rel` is a scan with filters, projections and a watermark on top of it that nobody else reads.
+    pub(super) fn source(&mut self, rel: &Rel) -> SqlResult<Option<PhysicalId>> {
+        let Some(chain) = self.source_chain(rel) else { return Ok(None) };
+        let table = &chain.scan.table;
+        let name = table.path.to_string();
+        let mut options: BTreeMap<String, String> = table.options.clone();
+        options.extend(chain.scan.options.iter().cloned());
+        let options = TableOptions::new(name.clone(), options);
+        let factory = self.connectors.find(&name, &options)?;
+        let fields: Vec<Field> = chain
+            .scan
+            .columns
+            .iter()
+            .map(|column| Field::new(&column.name, data_type(&column.logical.root), true))
+            .collect();
+        let schema: SchemaRef = Arc::new(ArrowSchema::new(fields));
+        if let Some(column) = chain.scan.columns.iter().find(|column| column.metadata) {
+            return Err(SqlError::unsupported(format!(
+                "the connector of the table '{name}' has no metadata '{}'",
+                column.name
+            )));
+        }
+        let parallelism = options.parsed::<u32>("scan.parallelism", "a positive number")?;
+        let is_physical =
+            |column: &crate::catalog::TableColumn| matches!(column.source, ColumnSource::Physical);
+        let stored: Vec<&str> = table
+            .stored()
+            .filter(|(_, column)| is_physical(column))
+            .map(|(_, column)| column.name.as_str())
+            .collect();
+        let source =
+            factory.source(&SourceRequest { table: &name, schema, stored: &stored, options: &options })?;
+        let input = arrow_schema(chain.scanned.schema().types());
+        let stages = ScanStages {
+            input: Arc::clone(&input),
+            watermark: chain.watermark,
+            calc: CalcSpec { input, predicate: chain.predicate, exprs: Some(chain.exprs) },
+        };
+        stages.check().map_err(|error| SqlError::internal(error.to_string()))?;
+        let names = chain.scanned.schema().names();
+        let mut detail =
+            format!("table=[[{}, {}, {}", table.path.catalog, table.path.database, table.path.name);
+        let read: Vec<&str> = chain.scan.columns.iter().map(|column| column.name.as_str()).collect();
+        detail += &format!(", project=[{}]", read.join(", "));
+        if let Some(predicate) = &stages.calc.predicate {
+            detail += &format!(", filter=[{}]", predicate.shown(&names));
+        }
+        if let Some(watermark) = &stages.watermark {
+            detail += &format!(", watermark=[{}]", watermark.shown(&names));
+        }
+        detail += &format!("]], fields=[{}]", rel.schema().names().join(", "));
+        Ok(Some(self.add(PhysicalNode {
+            name: "TableSourceScan",
+            detail,
+            kind: PhysicalKind::Source { source: source.source, stages },
+            inputs: Vec::new(),
+            schema: rel.schema().clone(),
+            changes: Changes::INSERT,
+            single: false,
+            parallelism,
+        })))
+    }
+
+    fn source_chain(&self, rel: &Rel) -> Option<SourceChain> {
+        let stop = |rel: &Rel| self.is_shared(rel);
+        let top = calculated(rel, stop);
+        let exprs = top.exprs.unwrap_or_else(|| top.input.all_columns());
+        // A node that others read, too, is a source of its own.
+        if top.input.identity() != rel.identity() && self.is_shared(&top.input) {
+            return None;
+        }
+        match top.input.kind() {
+            RelKind::Scan(scan) => Some(SourceChain {
+                scan: scan.clone(),
+                scanned: top.input.clone(),
+                watermark: None,
+                predicate: top.predicate,
+                exprs,
+            }),
+            RelKind::Watermark { input, watermark, .. } if !self.is_shared(input) => {
+                let below = calculated(input, stop);
+                if below.input.identity() != input.identity() && self.is_shared(&below.input) {
+                    return None;
+                }
+                let RelKind::Scan(scan) = below.input.kind() else { return None };
+                let of_scan = below.exprs.unwrap_or_else(|| below.input.all_columns());
+                if below.predicate.is_some() {
+                    return None;
+                }
+                Some(SourceChain {
+                    scan: scan.clone(),
+                    scanned: below.input.clone(),
+                    watermark: Some(watermark.substitute(&of_scan)),
+                    predicate: top.predicate.map(|predicate| predicate.substitute(&of_scan)),
+                    exprs: exprs.iter().map(|expr| expr.substitute(&of_scan)).collect(),
+                })
+            }
+            _ => None,
+        }
+    }
+}

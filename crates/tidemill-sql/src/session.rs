@@ -1,0 +1,474 @@
+//! A session: what a script has created and set so far, and what its statements become.
+
+mod ddl;
+mod show;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use tidemill_core::config::parse_duration;
+use tidemill_runtime::graph::StreamGraph;
+use tidemill_runtime::source::WatermarkSettings;
+use tidemill_state::StateTtlConfig;
+
+use crate::binder::{Binder, Shared};
+use crate::catalog::{CatalogObject, Catalogs, Table};
+use crate::connector::{Connectors, SinkChanges, SinkRequest, TableOptions};
+use crate::error::{SqlError, SqlResult};
+use crate::exec::collect::CollectedTable;
+use crate::expr::Expr;
+use crate::functions::kernel::FunctionContext;
+use crate::parser::parse_script;
+use crate::parser::statement::{ExplainDetail, Insert, ScriptStatement, Statement};
+use crate::physical::{
+    Changes, Distribution, Input, PhysicalId, PhysicalKind, PhysicalNode, PlanSettings, Planner, build_graph,
+    explain,
+};
+use crate::plan::Rel;
+use crate::rules::optimize;
+use crate::types::LogicalType;
+use crate::types::coercion::is_implicit;
+
+/// A session of a script or a shell.
+#[derive(Debug)]
+pub struct SqlSession {
+    catalogs: Catalogs,
+    connectors: Connectors,
+    /// What `SET` has set, over what the session began with.
+    settings: BTreeMap<String, String>,
+    /// What the session began with.
+    defaults: BTreeMap<String, String>,
+    most_rows: usize,
+}
+
+/// What a statement became.
+#[derive(Debug)]
+pub enum Planned {
+    /// It is done: nothing is to be said.
+    Done,
+    /// Text to be shown, such as a plan.
+    Text(String),
+    /// A list to be shown: its columns, its rows.
+    List(Vec<String>, Vec<Vec<String>>),
+    /// A job to be run.
+    Job(SqlJob),
+}
+
+/// A job that a statement became.
+#[derive(Debug)]
+pub struct SqlJob {
+    /// Its name.
+    pub name: String,
+    /// Its graph.
+    pub graph: SqlGraph,
+    /// Of a query, the table that it ends in, and its columns.
+    pub result: Option<SqlResultTable>,
+    /// What `SET` has set until here: keys of the configuration.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// The graph of a job.
+pub struct SqlGraph(pub StreamGraph);
+
+impl std::fmt::Debug for SqlGraph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SqlGraph({} operators)", self.0.nodes.len())
+    }
+}
+
+/// The table that a query ends in.
+#[derive(Debug)]
+pub struct SqlResultTable {
+    /// The names and types of its columns.
+    pub columns: Vec<(String, LogicalType)>,
+    /// Its rows, filled while the job runs.
+    pub table: CollectedTable,
+}
+
+/// Rows that the result of a query has at most, unless told otherwise: it is kept in memory.
+pub const MOST_ROWS: usize = 10_000_000;
+
+impl SqlSession {
+    /// A session with `connectors`, in which options have the values of `defaults` unless `SET` says otherwise.
+    pub fn new(connectors: Connectors, defaults: BTreeMap<String, String>) -> Self {
+        Self {
+            catalogs: Catalogs::default(),
+            connectors,
+            settings: BTreeMap::new(),
+            defaults,
+            most_rows: MOST_ROWS,
+        }
+    }
+
+    /// Plans all statements of a script, in order; none of its jobs runs before all of it is known to be right.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn plan_script(&mut self, text: &str) -> SqlResult<Vec<Planned>> {
+        let script = parse_script(text)?;
+        let mut planned = Vec::with_capacity(script.statements.len());
+        for statement in &script.statements {
+            let result = self.plan(statement);
+            planned.push(result.map_err(|error| error.at(statement.start).in_script(text))?);
+        }
+        Ok(planned)
+    }
+
+    fn option(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).or_else(|| self.defaults.get(key)).map(String::as_str)
+    }
+
+    fn context(&self) -> SqlResult<FunctionContext> {
+        let time_zone = match self.option("table.local-time-zone") {
+            None | Some("default") => chrono_tz::UTC,
+            Some(name) => name.parse().map_err(|_| {
+                SqlError::option(format!("'table.local-time-zone' is '{name}', which is no time zone"))
+                    .hint("write its name, such as 'Europe/Berlin' or 'UTC'")
+            })?,
+        };
+        Ok(FunctionContext { time_zone })
+    }
+
+    fn duration(&self, key: &str) -> SqlResult<Option<Duration>> {
+        let Some(text) = self.option(key) else { return Ok(None) };
+        match parse_duration(text) {
+            Ok(duration) => Ok(Some(duration).filter(|duration| !duration.is_zero())),
+            Err(_) => Err(SqlError::option(format!(
+                "'{key}' is '{text}', but a duration is expected, such as '5 min'"
+            ))),
+        }
+    }
+
+    fn plan_settings(&self) -> SqlResult<PlanSettings> {
+        let ttl = self.duration("table.exec.state.ttl")?.map(StateTtlConfig::new);
+        Ok(PlanSettings { ttl })
+    }
+
+    fn watermarks(&self) -> SqlResult<WatermarkSettings> {
+        Ok(WatermarkSettings { idleness: self.duration("table.exec.source.idle-timeout")?, alignment: None })
+    }
+
+    fn plan(&mut self, statement: &ScriptStatement) -> SqlResult<Planned> {
+        match &statement.statement {
+            Statement::Query(query) => {
+                let (mut planner_parts, name) = (self.begin()?, first_line(&statement.text));
+                let rel = planner_parts.binder(&self.catalogs).query(query)?;
+                self.job(vec![Root::Result(rel)], name)
+            }
+            Statement::Insert(insert) => self.inserts(std::slice::from_ref(insert)),
+            Statement::StatementSet(inserts) => self.inserts(inserts),
+            Statement::Explain { details, statement } => self.explain(details, statement),
+            other => self.simple(other, statement),
+        }
+    }
+
+    fn begin(&self) -> SqlResult<Begun> {
+        Ok(Begun { context: self.context()?, shared: Rc::new(RefCell::new(Shared::default())) })
+    }
+
+    fn inserts(&mut self, inserts: &[Insert]) -> SqlResult<Planned> {
+        let begun = self.begin()?;
+        let roots =
+            inserts.iter().map(|insert| self.insert(&begun, insert)).collect::<SqlResult<Vec<_>>>()?;
+        let targets: Vec<String> =
+            inserts.iter().map(|insert| insert.table.to_string().replace('`', "")).collect();
+        self.job(roots, format!("insert-into_{}", targets.join(",")))
+    }
+
+    fn insert(&self, begun: &Begun, insert: &Insert) -> SqlResult<Root> {
+        let table = match self.catalogs.find(&insert.table)? {
+            CatalogObject::Table(table) => table,
+            CatalogObject::View(view) => {
+                return Err(SqlError::semantic(format!(
+                    "'{}' is a view, which cannot be inserted into",
+                    view.path
+                ))
+                .at(insert.position));
+            }
+        };
+        if insert.overwrite {
+            return Err(SqlError::unsupported("INSERT OVERWRITE is for batch jobs only, as in Flink")
+                .at(insert.position));
+        }
+        let mut begun = begun.clone();
+        let rel = begun.binder(&self.catalogs).query(&insert.query)?;
+        let rel = self.fitted(&begun, insert, &table, rel).map_err(|error| error.at(insert.position))?;
+        let options = crate::binder::hinted_options(&insert.hints)?;
+        Ok(Root::Table { rel, table, options, position: insert.position })
+    }
+
+    /// The rows of `rel` as rows of `table`: columns in their order and of their types.
+    fn fitted(&self, begun: &Begun, insert: &Insert, table: &Table, rel: Rel) -> SqlResult<Rel> {
+        let written: Vec<_> = table.written().map(|(_, column)| column).collect();
+        let mut begun = begun.clone();
+        let mut binder = begun.binder(&self.catalogs);
+        let mut values: Vec<Option<Expr>> = vec![None; written.len()];
+        let place = |name: &str| {
+            written.iter().position(|column| column.name == name).ok_or_else(|| {
+                let known = written.iter().map(|column| column.name.as_str());
+                let error =
+                    SqlError::name(format!("'{}' has no column '{name}' that is written", table.path));
+                match crate::error::nearest(name, known) {
+                    Some(near) => error.hint(format!("did you mean '{near}'?")),
+                    None => error,
+                }
+            })
+        };
+        let mut partitioned = Vec::new();
+        for (name, value) in &insert.partition {
+            let index = place(&name.value)?;
+            let value = binder.column_expression(Vec::new(), value, "PARTITION")?;
+            values[index] = Some(value);
+            partitioned.push(index);
+        }
+        let targets: Vec<usize> = if insert.columns.is_empty() {
+            (0..written.len()).filter(|index| !partitioned.contains(index)).collect()
+        } else {
+            insert.columns.iter().map(|name| place(&name.value)).collect::<SqlResult<_>>()?
+        };
+        let found = rel.schema().len();
+        if found != targets.len() {
+            let columns: Vec<String> = targets
+                .iter()
+                .map(|index| format!("{} {}", written[*index].name, written[*index].logical))
+                .collect();
+            return Err(SqlError::types(format!(
+                "'{}' takes {} columns, the query has {found}",
+                table.path,
+                targets.len()
+            ))
+            .hint(format!("it takes ({})", columns.join(", "))));
+        }
+        for (column, target) in targets.into_iter().enumerate() {
+            if values[target].is_some() {
+                return Err(SqlError::semantic(format!(
+                    "the column '{}' is given twice",
+                    written[target].name
+                )));
+            }
+            values[target] = Some(Expr::column(column, rel.schema().logical(column)));
+        }
+        let mut exprs = Vec::with_capacity(values.len());
+        for (value, column) in values.into_iter().zip(&written) {
+            let to = &column.logical;
+            exprs.push(match value {
+                Some(value) => {
+                    let from = value.logical();
+                    // NULL in a column that must not have it is found when it comes, as in Flink.
+                    if !is_implicit(&from.clone().with_nullable(false), to) {
+                        return Err(SqlError::types(format!(
+                            "the column '{}' of '{}' is {}, the query gives {}",
+                            column.name, table.path, to.root, from.root
+                        ))
+                        .hint(format!("write CAST(… AS {})", to.root)));
+                    }
+                    binder.coerce(value, &to.clone().with_nullable(from.nullable))?
+                }
+                None if to.nullable => binder.coerce(crate::expr::literal::null(), to)?,
+                None => {
+                    return Err(SqlError::semantic(format!(
+                        "the column '{}' of '{}' must not be NULL, but gets no value",
+                        column.name, table.path
+                    )));
+                }
+            });
+        }
+        let names = written.iter().map(|column| column.name.clone()).collect();
+        Ok(rel.project(exprs, names))
+    }
+
+    fn job(&mut self, roots: Vec<Root>, name: String) -> SqlResult<Planned> {
+        let settings = self.plan_settings()?;
+        let watermarks = self.watermarks()?;
+        let planned = self.physical(roots, &settings)?;
+        let name = self.option("pipeline.name").map_or(name, str::to_owned);
+        let graph = build_graph(&planned.planner.plan, &name, &watermarks);
+        Ok(Planned::Job(SqlJob {
+            name,
+            graph: SqlGraph(graph),
+            result: planned.result,
+            settings: self.settings.clone(),
+        }))
+    }
+
+    fn physical<'a>(&'a self, roots: Vec<Root>, settings: &'a PlanSettings) -> SqlResult<PlannedRoots<'a>> {
+        let rels = optimize(roots.iter().map(|root| root.rel().clone()).collect());
+        let mut planner = Planner::new(&self.connectors, settings, &rels);
+        let mut result = None;
+        let mut ids = Vec::with_capacity(roots.len());
+        for (root, rel) in roots.iter().zip(&rels) {
+            let node = planner.plan(rel)?;
+            ids.push(match root {
+                Root::Result(_) => {
+                    let (id, table) = self.collect(&mut planner, node, rel);
+                    result = Some(table);
+                    id
+                }
+                Root::Table { table, options, position, .. } => {
+                    self.sink(&mut planner, node, table, options).map_err(|error| error.at(*position))?
+                }
+            });
+        }
+        Ok(PlannedRoots { planner, ids, result })
+    }
+
+    fn collect(
+        &self,
+        planner: &mut Planner<'_>,
+        node: PhysicalId,
+        rel: &Rel,
+    ) -> (PhysicalId, SqlResultTable) {
+        let schema = crate::expr::compile::arrow_schema(rel.schema().types());
+        let table = CollectedTable::new(schema, self.most_rows);
+        let columns =
+            rel.schema().columns().iter().map(|column| (column.name.clone(), column.logical.clone()));
+        let result = SqlResultTable { columns: columns.collect(), table: table.clone() };
+        let id = planner.add(PhysicalNode {
+            name: "Sink",
+            detail: format!("table=[result], fields=[{}]", rel.schema().names().join(", ")),
+            kind: PhysicalKind::Sink(Arc::new(table)),
+            inputs: vec![Input { node, distribution: Distribution::Any }],
+            schema: rel.schema().clone(),
+            changes: planner.node(node).changes,
+            single: true,
+            parallelism: Some(1),
+        });
+        (id, result)
+    }
+
+    fn sink(
+        &self,
+        planner: &mut Planner<'_>,
+        node: PhysicalId,
+        table: &Arc<Table>,
+        hints: &[(String, String)],
+    ) -> SqlResult<PhysicalId> {
+        let name = table.path.to_string();
+        let mut options = table.options.clone();
+        options.extend(hints.iter().cloned());
+        let options = TableOptions::new(name.clone(), options);
+        let factory = self.connectors.find(&name, &options)?;
+        let written: Vec<_> = table.written().collect();
+        let fields: Vec<arrow_schema::Field> = written
+            .iter()
+            .map(|(_, column)| crate::types::arrow::field(&column.name, &column.logical))
+            .collect();
+        let schema: SchemaRef = Arc::new(arrow_schema::Schema::new(fields));
+        let among_written = |columns: &[usize]| -> Vec<usize> {
+            columns
+                .iter()
+                .filter_map(|column| written.iter().position(|(index, _)| index == column))
+                .collect()
+        };
+        let parallelism = options.parsed::<u32>("sink.parallelism", "a positive number")?;
+        let sink = factory.sink(&SinkRequest {
+            table: &name,
+            schema,
+            options: &options,
+            partitioned_by: &among_written(&table.partitioned_by),
+            primary_key: &among_written(&table.primary_key),
+        })?;
+        let changes = planner.node(node).changes;
+        if sink.changes == SinkChanges::Insert && !changes.is_insert_only() {
+            let by = planner.node(updating(planner, node));
+            let (what, changed) = (format!("{}({})", by.name, by.detail), changed(changes));
+            return Err(SqlError::changelog(format!(
+                "the table '{name}' takes new rows only, but {what} {changed} rows"
+            ))
+            .hint(
+                "aggregate by windows, whose results are final; or write to a connector that takes updates",
+            ));
+        }
+        let schema = planner.node(node).schema.clone();
+        Ok(planner.add(PhysicalNode {
+            name: "Sink",
+            detail: format!("table=[{name}], fields=[{}]", schema.names().join(", ")),
+            kind: PhysicalKind::Sink(sink.operator),
+            inputs: vec![Input { node, distribution: Distribution::Any }],
+            schema,
+            changes,
+            single: false,
+            parallelism,
+        }))
+    }
+
+    fn explain(&mut self, details: &[ExplainDetail], statement: &ScriptStatement) -> SqlResult<Planned> {
+        let mut begun = self.begin()?;
+        let roots = match &statement.statement {
+            Statement::Query(query) => vec![Root::Result(begun.binder(&self.catalogs).query(query)?)],
+            Statement::Insert(insert) => vec![self.insert(&begun, insert)?],
+            Statement::StatementSet(inserts) => {
+                inserts.iter().map(|insert| self.insert(&begun, insert)).collect::<SqlResult<_>>()?
+            }
+            _ => return Err(SqlError::semantic("EXPLAIN takes a query or INSERT INTO").at(statement.start)),
+        };
+        let settings = self.plan_settings()?;
+        let planned = self.physical(roots, &settings)?;
+        let with_changes = details.contains(&ExplainDetail::ChangelogMode);
+        let text = explain(&planned.planner.plan, &planned.ids, with_changes);
+        Ok(Planned::Text(format!("== Optimized Physical Plan ==\n{text}")))
+    }
+}
+
+/// The operator that makes updates of new rows, at or below `node`.
+fn updating(planner: &Planner<'_>, node: PhysicalId) -> PhysicalId {
+    let mut inputs = planner.node(node).inputs.iter();
+    match inputs.find(|input| !planner.node(input.node).changes.is_insert_only()) {
+        Some(input) => updating(planner, input.node),
+        None => node,
+    }
+}
+
+/// How a changelog changes rows, in words.
+fn changed(changes: Changes) -> &'static str {
+    match changes {
+        Changes { update: true, delete: true } => "updates and removes",
+        Changes { update: true, .. } => "updates",
+        _ => "removes",
+    }
+}
+
+/// What the queries of one job share while they are bound.
+#[derive(Clone)]
+struct Begun {
+    context: FunctionContext,
+    shared: Rc<RefCell<Shared>>,
+}
+
+impl Begun {
+    fn binder<'a>(&mut self, catalogs: &'a Catalogs) -> Binder<'a> {
+        Binder::new(catalogs, self.context, &self.shared)
+    }
+}
+
+/// Where the rows of a plan go.
+enum Root {
+    /// To whoever asked.
+    Result(Rel),
+    /// Into a table.
+    Table { rel: Rel, table: Arc<Table>, options: Vec<(String, String)>, position: crate::error::Position },
+}
+
+impl Root {
+    fn rel(&self) -> &Rel {
+        match self {
+            Root::Result(rel) | Root::Table { rel, .. } => rel,
+        }
+    }
+}
+
+/// A plan with its ends.
+struct PlannedRoots<'a> {
+    planner: Planner<'a>,
+    ids: Vec<PhysicalId>,
+    result: Option<SqlResultTable>,
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("--"));
+    line.unwrap_or("query").chars().take(60).collect()
+}
