@@ -18,7 +18,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 # Passed on to the program: make demo ARGS="-D parallelism.default=4"
 ARGS ?=
 
-.PHONY: help setup demo test chaos fuzz bench doc fmt lint deny clean clean-all
+.PHONY: help setup demo test test-flink chaos survival fuzz bench doc fmt lint deny clean clean-all
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,17 +26,23 @@ help: ## list these commands
 setup: ## install what is missing on this machine (the other commands do it too)
 	@scripts/setup lint
 
-demo: ## run the main example over a month of real flights; ARGS="-D key=value" goes to it
+demo: ## run examples/flights.sql over a month of real flights; ARGS="-D key=value" goes to it
 	@scripts/setup
 	@scripts/claim-cache
 	@scripts/announce-build
-	@cargo run --release --locked --example flights -- --seconds 10 --summary $(ARGS)
+	@cargo run --release --locked --bin tidemill -- run examples/flights.sql -D tidemill.progress=always $(ARGS)
 
 test: ## run all tests, those in the documentation included; ARGS goes to cargo test
 	@scripts/setup
 	@scripts/claim-cache
 	@scripts/announce-build
 	@cargo test --release --locked --workspace $(ARGS)
+
+test-flink: ## compare with a real Apache Flink, which is downloaded once (330 MB; needs Java); GOLDEN=FOLDER adds queries
+	@scripts/setup
+	@scripts/claim-cache
+	@scripts/announce-build
+	@scripts/test-flink $(ARGS)
 
 chaos: ## kill jobs with kill -9 at random moments, CHAOS_KILLS=50 each; CHAOS_SEED=n repeats a run
 	@scripts/setup
@@ -45,6 +51,13 @@ chaos: ## kill jobs with kill -9 at random moments, CHAOS_KILLS=50 each; CHAOS_S
 	@cargo build --release --locked --workspace --examples
 	@CHAOS_KILLS=$${CHAOS_KILLS:-50} CHAOS_SEED=$${CHAOS_SEED:-$$RANDOM} \
 		cargo test --release --locked --workspace --test it chaos:: -- --nocapture --test-threads=1 $(ARGS)
+
+survival: ## run all golden queries of SQL into failures and restores in all ways, and its operators against models
+	@scripts/setup
+	@scripts/claim-cache
+	@scripts/announce-build
+	@PROPTEST_CASES=$${PROPTEST_CASES:-64} cargo test --release --locked --workspace --test survival $(ARGS)
+	@SURVIVAL=all cargo test --release --locked --workspace --test it surviv $(ARGS)
 
 fuzz: ## look for inputs that decoders handle wrongly, FUZZ_SECONDS=60 for each target; ARGS names targets
 	@scripts/setup

@@ -35,7 +35,8 @@ CREATE TABLE airlines (
 );
 
 -- The days on which flights were delayed most.
-SELECT DATE_FORMAT(window_start, 'yyyy-MM-dd') AS on_day, flights, mean_delay
+SET 'pipeline.name' = 'worst days';
+SELECT DATE_FORMAT(window_start, 'yyyy-MM-dd') AS on_day, flights, ROUND(mean_delay, 1) AS mean_delay
 FROM (
   SELECT window_start, COUNT(*) AS flights, AVG(CAST(dep_delay AS DOUBLE)) AS mean_delay
   FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(departs), INTERVAL '1' DAY))
@@ -45,15 +46,19 @@ ORDER BY mean_delay DESC
 LIMIT 5;
 
 -- How the airlines did.
+SET 'pipeline.name' = 'airlines';
 SELECT name, COUNT(*) AS flights, COUNT(DISTINCT tailnum) AS planes,
   COUNT(*) FILTER (WHERE dep_delay IS NULL) AS cancelled, MAX(dep_delay) AS worst_delay
 FROM flights JOIN airlines ON flights.carrier = airlines.carrier
-GROUP BY name;
+GROUP BY name
+ORDER BY flights DESC, name;
 
 -- The three busiest routes from each airport.
+SET 'pipeline.name' = 'busiest routes';
 SELECT origin, dest, flights, place
 FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY origin ORDER BY flights DESC, dest) AS place
   FROM (SELECT origin, dest, COUNT(*) AS flights FROM flights GROUP BY origin, dest)
 )
-WHERE place <= 3;
+WHERE place <= 3
+ORDER BY origin, place;

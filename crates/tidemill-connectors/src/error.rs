@@ -101,6 +101,16 @@ pub enum ConnectorError {
         /// Which.
         compression: &'static str,
     },
+    /// A file of columns or blocks that is damaged, or that has other columns than are asked for.
+    #[error("'{}' cannot be read as {format}: {reason}", path.display())]
+    Damaged {
+        /// The path.
+        path: PathBuf,
+        /// `Avro` or `Parquet`.
+        format: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A record or line that is malformed.
     #[error("{}", malformed(place, column.as_deref(), problem, *option))]
     Malformed {
@@ -265,6 +275,7 @@ impl Classified for ConnectorError {
             Self::TruncatedCompression { .. } => "TM-CONNECTOR-TRUNCATED",
             Self::CorruptCompression { .. } => "TM-CONNECTOR-CORRUPT",
             Self::UnknownCompression { .. } => "TM-CONNECTOR-UNKNOWN-COMPRESSION",
+            Self::Damaged { .. } => "TM-CONNECTOR-DAMAGED",
             Self::Malformed { .. } => "TM-CONNECTOR-MALFORMED",
             Self::MissingColumn { .. } => "TM-CONNECTOR-MISSING-COLUMN",
             Self::DuplicateColumn { .. } => "TM-CONNECTOR-DUPLICATE-COLUMN",

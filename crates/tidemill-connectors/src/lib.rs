@@ -2,7 +2,7 @@
 //!
 //! | feature | sources | sinks |
 //! |---|---|---|
-//! | `filesystem` | [`FileSource`]: CSV and JSON lines, plain, gzip or zstd | [`FileSink`]: rolling parts or one file, CSV and JSON lines |
+//! | `filesystem` | [`FileSource`]: CSV and JSON lines, plain, gzip or zstd, Avro and Parquet; partitions | [`FileSink`]: rolling parts, in partitions, or one file; the same formats |
 //! | `generator` | [`GeneratorSource`], [`SequenceSource`], [`CollectionSource`] | |
 //! | `datagen` | [`DataGenSource`] | |
 //! | `nexmark` | [`NexmarkSource`], [`NexmarkColumns`] | |
@@ -32,6 +32,8 @@ mod format;
 mod generator;
 #[cfg(feature = "nexmark")]
 mod nexmark;
+#[cfg(feature = "filesystem")]
+mod partition;
 #[cfg(feature = "print")]
 mod print;
 #[cfg(feature = "print")]
@@ -54,14 +56,16 @@ pub use datagen::{DEFAULT_ROWS_PER_SECOND, DataGenField, DataGenSource};
 pub use error::ConnectorError;
 #[cfg(feature = "filesystem")]
 pub use file::{
-    Compression, DEFAULT_SPLIT_BYTES, FileSource, ParseErrors, RECORDS_IN_ERRORS, infer_csv_schema,
-    infer_csv_schema_with, infer_json_schema, infer_json_schema_with,
+    ColumnsBeside, Compression, DEFAULT_SPLIT_BYTES, FileMetadata, FileSource, ParseErrors, PartitionFilter,
+    RECORDS_IN_ERRORS, infer_csv_schema, infer_csv_schema_with, infer_json_schema, infer_json_schema_with,
 };
 #[cfg(feature = "filesystem")]
-pub use file_sink::{FileSink, RollingPolicy};
+pub use file_sink::{CommitTrigger, FileSink, PartitionCommit, PartitionTime, RollingPolicy};
 #[cfg(feature = "filesystem")]
 pub use format::{
-    CsvHeader, CsvOptions, CsvOutput, FileFormat, JsonOptions, JsonOutput, OutputFormat, TimestampFormat,
+    AvroOptions, ColumnCondition, Comparison, CsvHeader, CsvOptions, CsvOutput, FileFormat, JsonOptions,
+    JsonOutput, OutputFormat, ParquetCompression, ParquetOptions, ParquetTimestamps, RawOptions,
+    TimestampFormat, json_rows,
 };
 #[cfg(feature = "generator")]
 pub use generator::{CollectionSource, GeneratorSource, SequenceSource};
@@ -69,6 +73,8 @@ pub use generator::{CollectionSource, GeneratorSource, SequenceSource};
 pub use nexmark::{
     Auction, Bid, NexmarkColumns, NexmarkEvent, NexmarkKind, NexmarkSettings, NexmarkSource, Person,
 };
+#[cfg(feature = "filesystem")]
+pub use partition::{DEFAULT_PARTITION_NAME, Partitions};
 #[cfg(feature = "print")]
 pub use print::{PrintSink, PrintTarget};
 #[cfg(feature = "table")]

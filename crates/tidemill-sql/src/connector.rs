@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use tidemill_runtime::OperatorFactory;
 use tidemill_runtime::source::Source;
@@ -18,6 +19,11 @@ pub trait TableFactory: Send + Sync {
 
     /// Which options it has, besides `'connector'`.
     fn options(&self) -> &'static [ConnectorOption];
+
+    /// What it knows of rows beside their columns: the keys of `METADATA FROM`.
+    fn metadata(&self) -> &'static [MetadataKey] {
+        &[]
+    }
 
     /// A source of the table.
     ///
@@ -43,8 +49,42 @@ pub struct ConnectorOption {
     pub description: &'static str,
 }
 
+/// What a connector knows of rows beside their columns.
+#[derive(Clone, Copy, Debug)]
+pub struct MetadataKey {
+    /// What it is called.
+    pub key: &'static str,
+    /// The type that it has.
+    pub data_type: &'static str,
+}
+
+/// Says of partitions whether they are to be read. Called with their columns, one row for each: those of the table's partition
+/// columns that are read, in the order in which they are.
+pub type PartitionFilter = Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, String> + Send + Sync>;
+
+/// How a column is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Compared {
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// What rows fulfil that are not dropped after the source.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// The number of a column that is read.
+    pub column: usize,
+    /// How it is compared.
+    pub compared: Compared,
+    /// With what: one value, of the type of the column.
+    pub value: ArrayRef,
+}
+
 /// A source that is wanted.
-#[derive(Debug)]
 pub struct SourceRequest<'a> {
     /// The full name of the table.
     pub table: &'a str,
@@ -52,6 +92,14 @@ pub struct SourceRequest<'a> {
     pub schema: SchemaRef,
     /// The names of all columns that the table stores, in the order of the table.
     pub stored: &'a [&'a str],
+    /// The names of the columns that the table is partitioned by.
+    pub partitioned_by: &'a [&'a str],
+    /// The numbers of columns that are metadata, and its keys, which are among those of the connector.
+    pub metadata: &'a [(usize, &'a str)],
+    /// Which partitions are read: rows of others may come, they are dropped.
+    pub partition_filter: Option<PartitionFilter>,
+    /// What the rows fulfil that are read: others may come, they are dropped.
+    pub conditions: &'a [Condition],
     /// The options of the table.
     pub options: &'a TableOptions,
 }
@@ -83,6 +131,8 @@ pub struct TableSink {
     pub operator: Arc<dyn OperatorFactory>,
     /// Which changes it takes.
     pub changes: SinkChanges,
+    /// The columns whose equal values are to come to one subtask; empty when it does not matter.
+    pub shuffled_by: Vec<usize>,
 }
 
 /// Which changes a sink takes.
@@ -90,6 +140,8 @@ pub struct TableSink {
 pub enum SinkChanges {
     /// Rows are added only.
     Insert,
+    /// Any but the old rows of updates, which nobody then has to keep or compute.
+    NoUpdateBefore,
     /// Any.
     All,
 }
@@ -215,6 +267,35 @@ impl Connectors {
     /// Adds a connector.
     pub fn add(&mut self, factory: impl TableFactory + 'static) {
         self.0.push(Arc::new(factory));
+    }
+
+    /// The same with each connector exchanged for what `wrap` makes of it.
+    #[must_use]
+    pub fn map<F: TableFactory + 'static>(self, wrap: impl Fn(Arc<dyn TableFactory>) -> Arc<F>) -> Self {
+        Self(self.0.into_iter().map(|factory| wrap(factory) as Arc<dyn TableFactory>).collect())
+    }
+
+    /// The names of all connectors.
+    pub fn identifiers(&self) -> Vec<&'static str> {
+        self.0.iter().map(|factory| factory.identifier()).collect()
+    }
+
+    /// The keys of the options of all connectors, each once.
+    pub fn option_keys(&self) -> Vec<&'static str> {
+        let keys: BTreeSet<&'static str> =
+            self.0.iter().flat_map(|factory| factory.options()).map(|option| option.key).collect();
+        keys.into_iter().collect()
+    }
+
+    /// Adds a connector in the place of the one of its name, if there is one.
+    pub fn replace(&mut self, factory: impl TableFactory + 'static) {
+        self.0.retain(|other| other.identifier() != factory.identifier());
+        self.add(factory);
+    }
+
+    /// The connector of this name.
+    pub fn named(&self, name: &str) -> Option<&Arc<dyn TableFactory>> {
+        self.0.iter().find(|factory| factory.identifier() == name)
     }
 
     /// The connector that `options` name.

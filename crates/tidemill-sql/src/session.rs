@@ -1,6 +1,9 @@
 //! A session: what a script has created and set so far, and what its statements become.
 
+mod create_as;
 mod ddl;
+mod interactive;
+mod results;
 mod show;
 
 use std::cell::RefCell;
@@ -11,16 +14,16 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use tidemill_core::config::parse_duration;
-use tidemill_runtime::graph::StreamGraph;
+use tidemill_runtime::graph::{NodeKind, StreamGraph};
 use tidemill_runtime::source::WatermarkSettings;
 use tidemill_state::StateTtlConfig;
 
 use crate::binder::{Binder, Shared};
 use crate::catalog::{CatalogObject, Catalogs, Table};
-use crate::connector::{Connectors, SinkChanges, SinkRequest, TableOptions};
+use crate::connector::{Connectors, SinkChanges, SinkRequest, TableOptions, TableSink};
 use crate::error::{SqlError, SqlResult};
-use crate::exec::collect::CollectedTable;
 use crate::expr::Expr;
+use crate::files::FileTables;
 use crate::functions::kernel::FunctionContext;
 use crate::parser::parse_script;
 use crate::parser::statement::{ExplainDetail, Insert, ScriptStatement, Statement};
@@ -30,8 +33,13 @@ use crate::physical::{
 };
 use crate::plan::Rel;
 use crate::rules::optimize;
-use crate::types::LogicalType;
 use crate::types::coercion::is_implicit;
+use crate::udf::UserFunctions;
+
+pub use interactive::{Command, Names};
+pub use results::{ResultKind, ResultOrder, SqlResultTable, SqlRows};
+
+use results::Ordered;
 
 /// A session of a script or a shell.
 #[derive(Debug)]
@@ -43,6 +51,11 @@ pub struct SqlSession {
     /// What the session began with.
     defaults: BTreeMap<String, String>,
     most_rows: usize,
+    /// What finds files that stand in `FROM`.
+    files: Option<Arc<dyn FileTables>>,
+    results: ResultKind,
+    /// Whether there is a shell that carries out what is no SQL.
+    interactive: bool,
 }
 
 /// What a statement became.
@@ -56,6 +69,8 @@ pub enum Planned {
     List(Vec<String>, Vec<Vec<String>>),
     /// A job to be run.
     Job(SqlJob),
+    /// Something that the shell does.
+    Command(Command),
 }
 
 /// A job that a statement became.
@@ -80,13 +95,14 @@ impl std::fmt::Debug for SqlGraph {
     }
 }
 
-/// The table that a query ends in.
-#[derive(Debug)]
-pub struct SqlResultTable {
-    /// The names and types of its columns.
-    pub columns: Vec<(String, LogicalType)>,
-    /// Its rows, filled while the job runs.
-    pub table: CollectedTable,
+impl SqlJob {
+    /// Whether all that it reads ends.
+    pub fn is_bounded(&self) -> bool {
+        self.graph.0.nodes.iter().all(|node| match &node.kind {
+            NodeKind::Source(spec) => spec.source.is_bounded(),
+            NodeKind::Operator(_) | NodeKind::Sink(_) => true,
+        })
+    }
 }
 
 /// Rows that the result of a query has at most, unless told otherwise: it is kept in memory.
@@ -101,7 +117,24 @@ impl SqlSession {
             settings: BTreeMap::new(),
             defaults,
             most_rows: MOST_ROWS,
+            files: None,
+            results: ResultKind::Table,
+            interactive: false,
         }
+    }
+
+    /// Lets queries call `functions`, besides the built-in ones.
+    #[must_use]
+    pub fn with_functions(mut self, functions: UserFunctions) -> Self {
+        self.catalogs.functions = functions;
+        self
+    }
+
+    /// The session with files that may stand in `FROM`.
+    #[must_use]
+    pub fn with_files(mut self, files: Arc<dyn FileTables>) -> Self {
+        self.files = Some(files);
+        self
     }
 
     /// Plans all statements of a script, in order; none of its jobs runs before all of it is known to be right.
@@ -157,17 +190,19 @@ impl SqlSession {
             Statement::Query(query) => {
                 let (mut planner_parts, name) = (self.begin()?, first_line(&statement.text));
                 let rel = planner_parts.binder(&self.catalogs).query(query)?;
-                self.job(vec![Root::Result(rel)], name)
+                self.job(vec![Root::Result(Ordered::of(rel))], name)
             }
             Statement::Insert(insert) => self.inserts(std::slice::from_ref(insert)),
             Statement::StatementSet(inserts) => self.inserts(inserts),
+            Statement::CreateTableAs(create, query) => self.create_table_as(create, query),
             Statement::Explain { details, statement } => self.explain(details, statement),
             other => self.simple(other, statement),
         }
     }
 
     fn begin(&self) -> SqlResult<Begun> {
-        Ok(Begun { context: self.context()?, shared: Rc::new(RefCell::new(Shared::default())) })
+        let shared = Shared::new(self.files.clone());
+        Ok(Begun { context: self.context()?, shared: Rc::new(RefCell::new(shared)) })
     }
 
     fn inserts(&mut self, inserts: &[Insert]) -> SqlResult<Planned> {
@@ -192,7 +227,19 @@ impl SqlSession {
         };
         if insert.overwrite {
             return Err(SqlError::unsupported("INSERT OVERWRITE is for batch jobs only, as in Flink")
+                .hint("write INSERT INTO another path, or remove the files before")
                 .at(insert.position));
+        }
+        let persisted = |(_, column): &(usize, &crate::catalog::TableColumn)| {
+            matches!(column.source, crate::catalog::ColumnSource::Metadata { .. })
+        };
+        if let Some((_, column)) = table.written().find(persisted) {
+            return Err(SqlError::semantic(format!(
+                "the metadata '{}' of '{}' would be written, which no connector does",
+                column.name, table.path
+            ))
+            .hint("declare it METADATA … VIRTUAL: it is read only then")
+            .at(insert.position));
         }
         let mut begun = begun.clone();
         let rel = begun.binder(&self.catalogs).query(&insert.query)?;
@@ -221,8 +268,20 @@ impl SqlSession {
         let mut partitioned = Vec::new();
         for (name, value) in &insert.partition {
             let index = place(&name.value)?;
+            let keys: Vec<&str> =
+                table.partitioned_by.iter().map(|index| table.columns[*index].name.as_str()).collect();
+            if !keys.contains(&name.value.as_str()) {
+                let error =
+                    SqlError::semantic(format!("'{}' is not partitioned by '{}'", table.path, name.value));
+                return Err(match &keys[..] {
+                    [] => error.hint("it has no partitions: write the value in the query"),
+                    keys => error.hint(format!("it is by {}", keys.join(", "))),
+                }
+                .at(name.span));
+            }
             let value = binder.column_expression(Vec::new(), value, "PARTITION")?;
-            values[index] = Some(value);
+            // A partition is named by a text, whatever type the column has.
+            values[index] = Some(binder.cast(value, &written[index].logical)?);
             partitioned.push(index);
         }
         let targets: Vec<usize> = if insert.columns.is_empty() {
@@ -285,6 +344,13 @@ impl SqlSession {
         let settings = self.plan_settings()?;
         let watermarks = self.watermarks()?;
         let planned = self.physical(roots, &settings)?;
+        if planned.result.as_ref().is_some_and(|result| !result.is_bounded)
+            && self.results == ResultKind::Table
+        {
+            return Err(SqlError::unsupported("the query never ends, so there is no table that it ends in").hint(
+                "INSERT INTO a table with 'connector' = 'print', or run the query in the shell, tidemill sql, which shows changes",
+            ));
+        }
         let name = self.option("pipeline.name").map_or(name, str::to_owned);
         let graph = build_graph(&planned.planner.plan, &name, &watermarks);
         Ok(Planned::Job(SqlJob {
@@ -300,53 +366,41 @@ impl SqlSession {
         let mut planner = Planner::new(&self.connectors, settings, &rels);
         let mut result = None;
         let mut ids = Vec::with_capacity(roots.len());
+        let mut sinks = Vec::with_capacity(roots.len());
         for (root, rel) in roots.iter().zip(&rels) {
+            sinks.push(match root {
+                Root::Result(_) => None,
+                Root::Table { table, options, position, .. } => {
+                    Some(self.table_sink(table, options).map_err(|error| error.at(*position))?)
+                }
+            });
+            let is_alone = rels.iter().filter(|other| other.identity() == rel.identity()).count() == 1;
+            if is_alone
+                && let Some(Some(sink)) = sinks.last()
+                && sink.sink.changes == SinkChanges::NoUpdateBefore
+            {
+                planner.spare_update_before(rel);
+            }
+        }
+        for ((root, rel), sink) in roots.iter().zip(&rels).zip(sinks) {
             let node = planner.plan(rel)?;
-            ids.push(match root {
-                Root::Result(_) => {
-                    let (id, table) = self.collect(&mut planner, node, rel);
+            ids.push(match (root, sink) {
+                (Root::Table { position, .. }, Some(sink)) => {
+                    add_sink(&mut planner, node, sink).map_err(|error| error.at(*position))?
+                }
+                (Root::Result(ordered), _) => {
+                    let (id, table) = self.collect(&mut planner, node, rel, ordered)?;
                     result = Some(table);
                     id
                 }
-                Root::Table { table, options, position, .. } => {
-                    self.sink(&mut planner, node, table, options).map_err(|error| error.at(*position))?
-                }
+                (Root::Table { .. }, None) => return Err(SqlError::internal("a table without a sink")),
             });
         }
         Ok(PlannedRoots { planner, ids, result })
     }
 
-    fn collect(
-        &self,
-        planner: &mut Planner<'_>,
-        node: PhysicalId,
-        rel: &Rel,
-    ) -> (PhysicalId, SqlResultTable) {
-        let schema = crate::expr::compile::arrow_schema(rel.schema().types());
-        let table = CollectedTable::new(schema, self.most_rows);
-        let columns =
-            rel.schema().columns().iter().map(|column| (column.name.clone(), column.logical.clone()));
-        let result = SqlResultTable { columns: columns.collect(), table: table.clone() };
-        let id = planner.add(PhysicalNode {
-            name: "Sink",
-            detail: format!("table=[result], fields=[{}]", rel.schema().names().join(", ")),
-            kind: PhysicalKind::Sink(Arc::new(table)),
-            inputs: vec![Input { node, distribution: Distribution::Any }],
-            schema: rel.schema().clone(),
-            changes: planner.node(node).changes,
-            single: true,
-            parallelism: Some(1),
-        });
-        (id, result)
-    }
-
-    fn sink(
-        &self,
-        planner: &mut Planner<'_>,
-        node: PhysicalId,
-        table: &Arc<Table>,
-        hints: &[(String, String)],
-    ) -> SqlResult<PhysicalId> {
+    /// The sink of a table.
+    fn table_sink(&self, table: &Arc<Table>, hints: &[(String, String)]) -> SqlResult<NamedSink> {
         let name = table.path.to_string();
         let mut options = table.options.clone();
         options.extend(hints.iter().cloned());
@@ -372,34 +426,15 @@ impl SqlSession {
             partitioned_by: &among_written(&table.partitioned_by),
             primary_key: &among_written(&table.primary_key),
         })?;
-        let changes = planner.node(node).changes;
-        if sink.changes == SinkChanges::Insert && !changes.is_insert_only() {
-            let by = planner.node(updating(planner, node));
-            let (what, changed) = (format!("{}({})", by.name, by.detail), changed(changes));
-            return Err(SqlError::changelog(format!(
-                "the table '{name}' takes new rows only, but {what} {changed} rows"
-            ))
-            .hint(
-                "aggregate by windows, whose results are final; or write to a connector that takes updates",
-            ));
-        }
-        let schema = planner.node(node).schema.clone();
-        Ok(planner.add(PhysicalNode {
-            name: "Sink",
-            detail: format!("table=[{name}], fields=[{}]", schema.names().join(", ")),
-            kind: PhysicalKind::Sink(sink.operator),
-            inputs: vec![Input { node, distribution: Distribution::Any }],
-            schema,
-            changes,
-            single: false,
-            parallelism,
-        }))
+        Ok(NamedSink { name, sink, parallelism })
     }
 
     fn explain(&mut self, details: &[ExplainDetail], statement: &ScriptStatement) -> SqlResult<Planned> {
         let mut begun = self.begin()?;
         let roots = match &statement.statement {
-            Statement::Query(query) => vec![Root::Result(begun.binder(&self.catalogs).query(query)?)],
+            Statement::Query(query) => {
+                vec![Root::Result(Ordered::of(begun.binder(&self.catalogs).query(query)?))]
+            }
             Statement::Insert(insert) => vec![self.insert(&begun, insert)?],
             Statement::StatementSet(inserts) => {
                 inserts.iter().map(|insert| self.insert(&begun, insert)).collect::<SqlResult<_>>()?
@@ -410,7 +445,12 @@ impl SqlSession {
         let planned = self.physical(roots, &settings)?;
         let with_changes = details.contains(&ExplainDetail::ChangelogMode);
         let text = explain(&planned.planner.plan, &planned.ids, with_changes);
-        Ok(Planned::Text(format!("== Optimized Physical Plan ==\n{text}")))
+        let mut text = format!("== Optimized Physical Plan ==\n{text}");
+        if details.contains(&ExplainDetail::JsonExecutionPlan) {
+            let graph = build_graph(&planned.planner.plan, "explained", &self.watermarks()?);
+            text += &format!("\n== Physical Execution Plan ==\n{:#}\n", self.execution_plan(graph)?);
+        }
+        Ok(Planned::Text(text))
     }
 }
 
@@ -426,7 +466,7 @@ fn updating(planner: &Planner<'_>, node: PhysicalId) -> PhysicalId {
 /// How a changelog changes rows, in words.
 fn changed(changes: Changes) -> &'static str {
     match changes {
-        Changes { update: true, delete: true } => "updates and removes",
+        Changes { update: true, delete: true, .. } => "updates and removes",
         Changes { update: true, .. } => "updates",
         _ => "removes",
     }
@@ -448,7 +488,7 @@ impl Begun {
 /// Where the rows of a plan go.
 enum Root {
     /// To whoever asked.
-    Result(Rel),
+    Result(Ordered),
     /// Into a table.
     Table { rel: Rel, table: Arc<Table>, options: Vec<(String, String)>, position: crate::error::Position },
 }
@@ -456,7 +496,7 @@ enum Root {
 impl Root {
     fn rel(&self) -> &Rel {
         match self {
-            Root::Result(rel) | Root::Table { rel, .. } => rel,
+            Root::Result(Ordered { rel, .. }) | Root::Table { rel, .. } => rel,
         }
     }
 }
@@ -471,4 +511,42 @@ struct PlannedRoots<'a> {
 fn first_line(text: &str) -> String {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("--"));
     line.unwrap_or("query").chars().take(60).collect()
+}
+
+/// A sink with what it is called.
+struct NamedSink {
+    name: String,
+    sink: TableSink,
+    parallelism: Option<u32>,
+}
+
+/// Adds a sink behind `node`, when it takes the changes that come.
+fn add_sink(planner: &mut Planner<'_>, node: PhysicalId, to: NamedSink) -> SqlResult<PhysicalId> {
+    let NamedSink { name, sink, parallelism } = to;
+    let changes = planner.node(node).changes;
+    if sink.changes == SinkChanges::Insert && !changes.is_insert_only() {
+        let by = planner.node(updating(planner, node));
+        let (what, changed) = (format!("{}({})", by.name, by.detail), changed(changes));
+        return Err(SqlError::changelog(format!(
+            "the table '{name}' takes new rows only, but {what} {changed} rows"
+        ))
+        .hint("aggregate by windows, whose results are final; or write to a connector that takes updates"));
+    }
+    let schema = planner.node(node).schema.clone();
+    let distribution = match sink.shuffled_by {
+        columns if columns.is_empty() => Distribution::Any,
+        columns => Distribution::Hash(columns),
+    };
+    // As many subtasks write as compute, unless the table says otherwise.
+    let single = parallelism.is_none() && distribution == Distribution::Any && planner.node(node).single;
+    Ok(planner.add(PhysicalNode {
+        name: "Sink",
+        detail: format!("table=[{name}], fields=[{}]", schema.names().join(", ")),
+        kind: PhysicalKind::Sink(sink.operator),
+        inputs: vec![Input { node, distribution }],
+        schema,
+        changes,
+        single,
+        parallelism,
+    }))
 }

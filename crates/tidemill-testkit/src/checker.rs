@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidemill_core::CheckpointId;
-use tidemill_core::batch::Batch;
+use tidemill_core::batch::{ArrowBatch, Batch};
 use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_runtime::{
     Emission, Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
@@ -27,6 +27,8 @@ const FRUITLESS_CALLS: u32 = 1000;
 #[derive(Clone, Debug, Default)]
 pub struct Contract {
     main: Option<&'static str>,
+    /// Of rows, the types of their columns, which the first batch says.
+    columns: Option<Vec<String>>,
     sides: BTreeMap<Arc<str>, &'static str>,
 }
 
@@ -140,6 +142,9 @@ impl Checked {
             match emission {
                 Emission::Batch(batch) => {
                     check_batch("its main output", &mut self.contract.main, &batch);
+                    if let Ok(rows) = batch.downcast_ref::<ArrowBatch>() {
+                        check_rows(&mut self.contract.columns, rows);
+                    }
                     out.emit(batch);
                 }
                 Emission::Side(tag, batch) => {
@@ -217,6 +222,30 @@ fn check_batch(output: &str, declared: &mut Option<&'static str>, batch: &Batch)
     let declared = declared.get_or_insert(batch.type_name());
     if *declared != batch.type_name() {
         broken(format_args!("{output} has records of {declared}, and {} was emitted", batch.type_name()));
+    }
+}
+
+/// Rows have columns of the same types in each batch, and one kind and one hash each or none.
+fn check_rows(columns: &mut Option<Vec<String>>, batch: &ArrowBatch) {
+    let schema = batch.records.schema();
+    let found: Vec<String> = schema.fields().iter().map(|field| field.data_type().to_string()).collect();
+    let rows = batch.records.num_rows();
+    match columns {
+        None => *columns = Some(found),
+        Some(known) if *known != found => {
+            broken(format_args!("its rows have columns of {known:?}, and of {found:?} were emitted"));
+        }
+        Some(_) => {}
+    }
+    let lengths = [
+        ("kinds", batch.kinds.as_ref().map_or(rows, |kinds| kinds.len())),
+        ("hashes", if batch.hashes.is_empty() { rows } else { batch.hashes.len() }),
+        ("timestamps", if batch.timestamps.is_empty() { rows } else { batch.timestamps.len() }),
+    ];
+    for (what, length) in lengths {
+        if length != rows {
+            broken(format_args!("a batch of {rows} rows with {length} {what} was emitted"));
+        }
     }
 }
 

@@ -32,7 +32,12 @@ pub struct Log<T> {
     has_backlog: Arc<AtomicBool>,
     /// How many records are read in one step, at most, where the test says so.
     block: Option<usize>,
+    /// Makes the batches that come out of the records that were read.
+    shape: Option<Shape<T>>,
 }
+
+/// Makes a batch of records.
+pub(crate) type Shape<T> = Arc<dyn Fn(&[(T, Timestamp)]) -> Batch + Send + Sync>;
 
 impl<T> Clone for Log<T> {
     fn clone(&self) -> Self {
@@ -40,6 +45,7 @@ impl<T> Clone for Log<T> {
             splits: Arc::clone(&self.splits),
             has_backlog: Arc::clone(&self.has_backlog),
             block: self.block,
+            shape: self.shape.clone(),
         }
     }
 }
@@ -50,8 +56,8 @@ struct LogSplit<T> {
     readers: Vec<OperatorWaker>,
     /// The record that the split cannot be read beyond, and why.
     broken: Option<(usize, &'static str)>,
-    /// The record at which reading fails once.
-    fails_once: Option<usize>,
+    /// The records at each of which reading fails once.
+    fails_once: Vec<usize>,
     read: usize,
 }
 
@@ -64,12 +70,12 @@ impl<T: Data + Debug> Log<T> {
                 ended: false,
                 readers: Vec::new(),
                 broken: None,
-                fails_once: None,
+                fails_once: Vec::new(),
                 read: 0,
             })
         };
         let splits = Arc::new((0..splits).map(|_| split()).collect());
-        Self { splits, has_backlog: Arc::default(), block: None }
+        Self { splits, has_backlog: Arc::default(), block: None, shape: None }
     }
 
     /// Splits that have these records and nothing more.
@@ -96,6 +102,13 @@ impl<T: Data + Debug> Log<T> {
     pub fn in_blocks(mut self, records: usize) -> Self {
         assert!(records > 1, "a block has two halves");
         self.block = Some(records);
+        self
+    }
+
+    /// Has what was read come out as `shape` makes it, such as columns of rows that the records are the numbers of.
+    #[must_use]
+    pub fn shaped(mut self, shape: impl Fn(&[(T, Timestamp)]) -> Batch + Send + Sync + 'static) -> Self {
+        self.shape = Some(Arc::new(shape));
         self
     }
 
@@ -135,7 +148,7 @@ impl<T: Data + Debug> Log<T> {
 
     /// Lets reading fail at record `at` of a split, and go on there after a restart.
     pub fn fail_once_at(&self, split: usize, at: usize) {
-        self.change(split, |split| split.fails_once = Some(at));
+        self.change(split, |split| split.fails_once.push(at));
     }
 
     /// How many records of a split have been read by the last reader that did.
@@ -281,7 +294,8 @@ impl<T: Data + Debug> SourceReader for LogReader<T> {
             {
                 return Err(OperatorError::user(message));
             }
-            if split.fails_once.take_if(|at| position.offset >= *at).is_some() {
+            if let Some(due) = split.fails_once.iter().position(|at| position.offset >= *at) {
+                split.fails_once.swap_remove(due);
                 return Err(OperatorError::user("reading fails once, as the test wants"));
             }
             let limit = match self.log.block {
@@ -296,6 +310,12 @@ impl<T: Data + Debug> SourceReader for LogReader<T> {
                     None => end,
                 };
                 for part in [position.offset..middle, middle..end] {
+                    if let Some(shape) = &self.log.shape {
+                        if !part.is_empty() {
+                            out.emit(&position.id, shape(&split.records[part]));
+                        }
+                        continue;
+                    }
                     let mut batch = TypedBatch::<T>::default();
                     for (value, timestamp) in &split.records[part] {
                         batch.push(value.clone(), *timestamp);

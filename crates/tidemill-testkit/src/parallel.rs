@@ -33,6 +33,11 @@ impl InputType {
         Self { records: RecordType::of::<T>(), edge: Arc::new(edge), strategy }
     }
 
+    /// As `edge` deals out records by `strategy`.
+    pub(crate) fn new(records: RecordType, edge: Arc<dyn EdgeType>, strategy: ShipStrategy) -> Self {
+        Self { records, edge, strategy }
+    }
+
     /// By the key group of the routing hash that `hash` gives.
     pub(crate) fn keyed<T: Data + Debug>(hash: impl Fn(&T) -> u64 + Clone + Send + Sync + 'static) -> Self {
         Self::of::<T>(TypedEdge::keyed(hash), ShipStrategy::Hash)

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidemill_core::CheckpointBarrier;
 use tidemill_core::batch::Batch;
 use tidemill_core::time::{Timestamp, Watermark};
+use tidemill_core::{CheckpointBarrier, SavepointFormat, SnapshotKind};
 use tidemill_network::TaskWaker;
 use tidemill_runtime::{
     Emission, Operator, OperatorContext, OperatorError, OperatorFactory, OperatorWaker, Output, Progress,
     SnapshotContext,
 };
-use tidemill_state::{ManualClock, OperatorStateMode, SubtaskSnapshot};
+use tidemill_state::{ManualClock, OperatorStateMode, StateBackend, SubtaskSnapshot};
 
 use crate::random::Random;
 use crate::records::RecordType;
@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     /// How long an operator that waits for the outside may take.
     pub(crate) patience: Duration,
+    /// Where keyed state is kept, if not in memory.
+    pub(crate) backend: Option<Arc<dyn StateBackend>>,
 }
 
 impl Setup {
@@ -75,6 +77,7 @@ impl Setup {
             snapshot_one_in: None,
             seed: 0,
             patience: Duration::from_secs(10),
+            backend: None,
         }
     }
 }
@@ -115,6 +118,9 @@ fn open_operator(setup: &Setup, restored: Option<SubtaskSnapshot>) -> Result<Liv
         Arc::new(setup.clock.clone()),
     );
     context.waker = OperatorWaker::new(Arc::clone(&task));
+    if let Some(backend) = &setup.backend {
+        context.state_backend = Arc::clone(backend);
+    }
     let mut operator = setup.factory.create(setup.subtask)?;
     match operator.open(&context, restored) {
         Ok(()) => Ok(Live { operator, context, task }),
@@ -305,7 +311,11 @@ impl Subject {
 
     /// Everything that a checkpoint would hold of this subtask, through bytes and back.
     pub(crate) fn snapshot(&mut self) -> Result<SubtaskSnapshot, OperatorError> {
-        let barrier = CheckpointBarrier::new(self.restores + 1, 0);
+        let mut barrier = CheckpointBarrier::new(self.restores + 1, 0);
+        if self.setup.backend.is_some() {
+            // The form that can be dealt out here.
+            barrier.kind = SnapshotKind::Savepoint(SavepointFormat::Canonical);
+        }
         let mut snapshot = self.operator.snapshot(&SnapshotContext::of(barrier))?;
         snapshot.complete(&Arc::default())?;
         let bytes = snapshot.encode();

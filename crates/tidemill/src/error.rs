@@ -186,6 +186,27 @@ pub enum Error {
         /// Whose fault it is.
         fault: Fault,
     },
+    /// No SQL Gateway of Apache Flink answers.
+    #[error("no SQL Gateway of Apache Flink answers at {address}: {reason}")]
+    NoGateway {
+        /// Where.
+        address: String,
+        /// What happens instead.
+        reason: String,
+    },
+    /// A gateway of another Flink than scripts are written for.
+    #[error(
+        "the SQL Gateway at {address} is of Apache Flink {version}, and scripts are in the SQL of Flink 2: submit to a cluster of Flink 2"
+    )]
+    FlinkVersion {
+        /// Where.
+        address: String,
+        /// Its version.
+        version: String,
+    },
+    /// A statement that Apache Flink refuses, or a job that fails there.
+    #[error("{0}")]
+    Flink(String),
     /// Output that cannot be written.
     #[error("cannot write: {0}")]
     Write(#[from] std::io::Error),
@@ -223,6 +244,9 @@ impl Classified for Error {
             Error::NoJob { .. } => "TM-NO-JOB",
             Error::AmbiguousJob { .. } => "TM-AMBIGUOUS-JOB",
             Error::Checkpoint { code, .. } => code,
+            Error::NoGateway { .. } => "TM-FLINK-NO-GATEWAY",
+            Error::FlinkVersion { .. } => "TM-FLINK-VERSION",
+            Error::Flink(_) => "TM-FLINK-FAILED",
             Error::Write(_) => "TM-WRITE",
         }
     }
@@ -235,7 +259,8 @@ impl Classified for Error {
             | Error::NoInterface { .. }
             | Error::JobRequest { .. }
             | Error::StillWaiting { .. }
-            | Error::RunningJobs(_) => Fault::External,
+            | Error::RunningJobs(_)
+            | Error::NoGateway { .. } => Fault::External,
             Error::Checkpoint { fault, .. } => *fault,
             Error::Sql(error) => error.fault(),
             Error::Job(error) => error.fault(),

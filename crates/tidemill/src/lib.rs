@@ -13,6 +13,8 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! A program with functions of its own for SQL is this command line with more functions: see [`Cli`] and [`udf`].
 
 pub mod cli;
 pub mod config;
@@ -24,6 +26,7 @@ mod rest;
 mod running_jobs;
 mod sql;
 
+pub use cli::Cli;
 pub use embedded::{environment, environment_from, environment_with, job_help};
 pub use error::Error;
 pub use failure::{Failure, Result};
@@ -33,7 +36,23 @@ pub use tidemill_datastream as datastream;
 pub use tidemill_runtime as runtime;
 pub use tidemill_serialization as serialization;
 pub use tidemill_serialization::avro;
+pub use tidemill_sql::udf;
 pub use tidemill_state as state;
+
+/// The connectors that tables of scripts may name, for programs that plan scripts themselves.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tidemill_sql::{Planned, SqlSession};
+///
+/// let mut session = SqlSession::new(tidemill::table_connectors(), BTreeMap::new());
+/// let planned = session.plan_script("SELECT 1 + 1;")?;
+/// assert!(matches!(&planned[..], [Planned::Job(_)]));
+/// # Ok::<(), tidemill_sql::SqlError>(())
+/// ```
+pub fn table_connectors() -> tidemill_sql::Connectors {
+    sql::connectors::all()
+}
 
 /// What most jobs need.
 pub mod prelude {

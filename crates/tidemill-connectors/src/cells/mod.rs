@@ -1,6 +1,5 @@
 //! Values of columns as text.
 
-#[cfg(feature = "print")]
 mod flink;
 mod tree;
 
@@ -20,7 +19,6 @@ use arrow_array::{
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use tidemill_core::time::civil_from_days;
 
-#[cfg(feature = "print")]
 pub(crate) use flink::{Dialect, print};
 pub(crate) use tree::{Node, Tree};
 #[cfg(feature = "filesystem")]

@@ -14,6 +14,21 @@ pub(crate) struct Listed {
     pub(crate) bytes: u64,
 }
 
+/// The folder that the paths of partitions are below: that at `path`, or the part of a pattern before its first wildcard.
+pub(crate) fn root(path: &str) -> &str {
+    let path = strip_scheme(path);
+    let fixed = match path.find(['*', '?', '[']) {
+        Some(at) if !Path::new(path).exists() => path[..at].rsplit_once('/').map_or("", |(folder, _)| folder),
+        _ => path,
+    };
+    fixed.trim_end_matches('/')
+}
+
+/// A path below `root`, which begins with it.
+pub(crate) fn relative<'a>(root: &str, path: &'a str) -> &'a str {
+    path.strip_prefix(root).unwrap_or(path).trim_start_matches('/')
+}
+
 /// The files at `path`, sorted: of a folder all below it but hidden ones (names that begin with `.` or `_`), of a
 /// pattern what matches. A `file://` in front is dropped.
 pub(crate) fn list(path: &str) -> Result<Vec<Listed>, ConnectorError> {

@@ -1,29 +1,36 @@
-//! Files as a source: a path, a folder or a pattern, in CSV or JSON lines, plain or compressed.
+//! Files as a source: a path, a folder or a pattern, in lines of CSV and JSON, plain or compressed, in Avro and Parquet.
 //!
 //! A file is a split. A large one that is not compressed, of a format whose records end with their line, is cut into
 //! ranges, so that several subtasks can read it. How far a split has been read is a place between two records:
 //! a reader that goes on there sees each of the others once.
+//!
+//! The folder may be looked at again and again: each file is read once, when it is seen first.
 
+mod beside;
+mod enumerate;
 mod infer;
 pub(crate) mod input;
 mod listing;
 mod reader;
 mod split;
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use parking_lot::Mutex;
-use tidemill_runtime::source::{Source, SourceReader, SourceSplit, SplitAssignment, SplitEnumerator};
+use tidemill_runtime::source::{Source, SourceReader, SourceSplit, SplitEnumerator};
 use tidemill_runtime::{OperatorContext, OperatorError};
 
+pub use beside::{ColumnsBeside, FileMetadata, PartitionFilter};
 pub use infer::{infer_csv_schema, infer_csv_schema_with, infer_json_schema, infer_json_schema_with};
 pub use input::Compression;
 
 use crate::error::ConnectorError;
+use crate::file::beside::Beside;
+use crate::file::enumerate::FileEnumerator;
 use crate::file::reader::FileReader;
 use crate::file::split::FileSplit;
 use crate::format::FileFormat;
@@ -59,16 +66,22 @@ pub struct FileSource {
     inner: Arc<FileSourceInner>,
 }
 
+#[derive(Clone)]
 pub(crate) struct FileSourceInner {
     path: String,
     pub(crate) format: FileFormat,
-    pub(crate) schema: SchemaRef,
+    /// The columns of the rows, and those of them that are not in the files.
+    pub(crate) beside: Beside,
+    /// What the paths of the files must match.
+    pattern: Option<regex::Regex>,
+    /// How often new files are looked for.
+    monitor: Option<Duration>,
     pub(crate) compression: Compression,
     split_bytes: u64,
     pub(crate) per_second: Option<f64>,
     pub(crate) errors: ParseErrors,
     /// The bytes of all files, once they have been listed.
-    total: AtomicU64,
+    total: Arc<AtomicU64>,
 }
 
 const UNKNOWN: u64 = u64::MAX;
@@ -76,6 +89,10 @@ const UNKNOWN: u64 = u64::MAX;
 impl FileSourceInner {
     pub(crate) fn total(&self) -> Option<u64> {
         Some(self.total.load(Ordering::Relaxed)).filter(|total| *total != UNKNOWN)
+    }
+
+    fn set_total(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
     }
 }
 
@@ -102,41 +119,91 @@ impl FileSource {
         format: impl Into<FileFormat>,
         schema: SchemaRef,
     ) -> Result<Self, ConnectorError> {
-        let format = format.into();
-        format.validate()?;
-        Columns::new(&schema, format.name(), format.nesting())?;
-        Ok(Self {
+        Self::with_columns_beside(path, format, schema, ColumnsBeside::default())
+    }
+
+    /// As [`new`](Self::new), with columns that are not in the files.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow_schema::{DataType, Field, Schema};
+    /// use tidemill_connectors::{ColumnsBeside, CsvOptions, FileMetadata, FileSource, Partitions};
+    ///
+    /// let fields = [("name", DataType::Utf8), ("day", DataType::Date32), ("bytes", DataType::Int64)];
+    /// let fields: Vec<Field> =
+    ///     fields.into_iter().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
+    /// // Reads `names/day=2020-01-31/part-0-0.csv`, whose lines have one field.
+    /// let beside = ColumnsBeside {
+    ///     partitions: Some(Partitions::by(["day"])),
+    ///     metadata: vec![("bytes".to_owned(), FileMetadata::Size)],
+    /// };
+    /// let schema = Arc::new(Schema::new(fields));
+    /// assert!(FileSource::with_columns_beside("names", CsvOptions::new(), schema, beside).is_ok());
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); also when one of those columns has a type that no name of a folder says, or another than the metadata.
+    pub fn with_columns_beside(
+        path: impl Into<String>,
+        format: impl Into<FileFormat>,
+        schema: SchemaRef,
+        columns: ColumnsBeside,
+    ) -> Result<Self, ConnectorError> {
+        let (path, format) = (path.into(), format.into());
+        let beside = Beside::new(&path, &schema, columns.partitions, &columns.metadata)?;
+        let source = Self {
             inner: Arc::new(FileSourceInner {
-                path: path.into(),
+                path,
                 format,
-                schema,
+                beside,
+                pattern: None,
+                monitor: None,
                 compression: Compression::default(),
                 split_bytes: DEFAULT_SPLIT_BYTES,
                 per_second: None,
                 errors: ParseErrors::default(),
-                total: AtomicU64::new(UNKNOWN),
+                total: Arc::new(AtomicU64::new(UNKNOWN)),
             }),
-        })
+        };
+        source.validated()
+    }
+
+    fn validated(self) -> Result<Self, ConnectorError> {
+        let FileSourceInner { format, beside, .. } = &*self.inner;
+        format.validate(&beside.stored)?;
+        if !format.is_columnar() {
+            Columns::new(&beside.stored, format.name(), format.nesting())?;
+        }
+        Ok(self)
     }
 
     fn change(mut self, change: impl FnOnce(&mut FileSourceInner)) -> Self {
-        if Arc::get_mut(&mut self.inner).is_none() {
-            let inner = &*self.inner;
-            self.inner = Arc::new(FileSourceInner {
-                path: inner.path.clone(),
-                format: inner.format.clone(),
-                schema: Arc::clone(&inner.schema),
-                compression: inner.compression,
-                split_bytes: inner.split_bytes,
-                per_second: inner.per_second,
-                errors: inner.errors.clone(),
-                total: AtomicU64::new(UNKNOWN),
-            });
-        }
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            change(inner);
-        }
+        let mut inner = FileSourceInner::clone(&self.inner);
+        inner.total = Arc::new(AtomicU64::new(UNKNOWN));
+        change(&mut inner);
+        self.inner = Arc::new(inner);
         self
+    }
+
+    /// Reads only the partitions for which `filter` holds, whose columns it is called with.
+    pub fn partition_filter(self, filter: PartitionFilter) -> Self {
+        self.change(|inner| inner.beside.filter = Some(filter))
+    }
+
+    /// Reads only files whose whole path matches a regular expression (`source.path.regex-pattern`).
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn path_pattern(self, pattern: &str) -> Result<Self, ConnectorError> {
+        let regex = regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+            ConnectorError::InvalidPattern { pattern: pattern.to_owned(), reason: error.to_string() }
+        })?;
+        Ok(self.change(|inner| inner.pattern = Some(regex)))
+    }
+
+    /// Looks for new files again and again (`source.monitor-interval`): the source does not end.
+    pub fn monitor(self, interval: Duration) -> Self {
+        self.change(|inner| inner.monitor = Some(interval))
     }
 
     /// How the files are compressed (default: by their extensions).
@@ -164,12 +231,28 @@ impl FileSource {
         self.inner.errors.clone()
     }
 
-    fn splits(&self, parallelism: u32) -> Result<Vec<FileSplit>, ConnectorError> {
+    /// The files that are read.
+    fn files(&self) -> Result<Vec<listing::Listed>, ConnectorError> {
+        let inner = &*self.inner;
+        let mut files = listing::list(&inner.path)?;
+        if let Some(pattern) = &inner.pattern {
+            files.retain(|file| pattern.is_match(&file.path));
+        }
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let wanted = inner.beside.wanted(&paths)?;
+        let mut wanted = wanted.into_iter();
+        files.retain(|_| wanted.next().unwrap_or(true));
+        Ok(files)
+    }
+
+    fn splits(
+        &self,
+        files: Vec<listing::Listed>,
+        parallelism: u32,
+    ) -> Result<Vec<FileSplit>, ConnectorError> {
         let inner = &*self.inner;
         let mut splits = Vec::new();
-        let mut total = 0u64;
-        for file in listing::list(&inner.path)? {
-            total += file.bytes;
+        for file in files {
             let plain = inner.compression.of(Path::new(&file.path))? == Compression::None;
             if parallelism > 1 && plain && inner.format.is_line_based() && file.bytes > inner.split_bytes {
                 splits.extend(FileSplit::ranges(&file.path, file.bytes, inner.split_bytes));
@@ -177,7 +260,6 @@ impl FileSource {
                 splits.push(FileSplit::whole(file.path, file.bytes));
             }
         }
-        inner.total.store(total, Ordering::Relaxed);
         Ok(splits)
     }
 }
@@ -188,12 +270,13 @@ impl Source for FileSource {
         parallelism: u32,
         restored: Option<Vec<SourceSplit>>,
     ) -> Result<Box<dyn SplitEnumerator>, OperatorError> {
-        let splits = match restored {
+        let mut enumerator = FileEnumerator::new(self.clone(), parallelism);
+        match restored {
             // What the others had is not known any more, so neither is the total.
-            Some(splits) => splits,
-            None => self.splits(parallelism)?.iter().map(FileSplit::to_split).collect(),
-        };
-        Ok(Box::new(FileEnumerator { splits: splits.into() }))
+            Some(splits) => enumerator.restore(splits)?,
+            None => enumerator.look()?,
+        }
+        Ok(Box::new(enumerator))
     }
 
     fn create_reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader>, OperatorError> {
@@ -202,24 +285,14 @@ impl Source for FileSource {
         let rate = self.inner.per_second.map(|per_second| RateLimit::new(per_second / share));
         Ok(Box::new(FileReader::new(Arc::clone(&self.inner), counter, rate)?))
     }
+
+    fn is_bounded(&self) -> bool {
+        self.inner.monitor.is_none()
+    }
 }
 
 /// The counter of malformed records that were skipped.
 pub const RECORDS_IN_ERRORS: &str = "numRecordsInErrors";
-
-struct FileEnumerator {
-    splits: VecDeque<SourceSplit>,
-}
-
-impl SplitEnumerator for FileEnumerator {
-    fn next_split(&mut self, _subtask: u32) -> Result<SplitAssignment, OperatorError> {
-        Ok(self.splits.pop_front().map_or(SplitAssignment::NoMore, SplitAssignment::Split))
-    }
-
-    fn snapshot(&self) -> Vec<SourceSplit> {
-        self.splits.iter().cloned().collect()
-    }
-}
 
 /// The malformed records that a source has skipped: how many, and what was wrong with the first few.
 ///

@@ -13,11 +13,12 @@ use tidemill_runtime::metrics::Counter;
 use tidemill_runtime::source::{ReaderStatus, SourceOutput, SourceProgress, SourceReader, SourceSplit};
 
 use crate::error::ConnectorError;
+use crate::file::beside::OfFile;
 use crate::file::input::{ByteInput, Compression};
 use crate::file::split::FileSplit;
 use crate::file::{FileSourceInner, ParseErrors};
 use crate::format::columns::Columns;
-use crate::format::{Decoded, Decoder, Malformed};
+use crate::format::{BatchReader, Decoded, Decoder, Malformed, Place};
 use crate::rate::RateLimit;
 
 /// A batch ends after so many bytes of the file, however few rows they are.
@@ -25,7 +26,8 @@ const STEP_BYTES: u64 = 2 << 20;
 
 pub(crate) struct FileReader {
     source: Arc<FileSourceInner>,
-    columns: Columns,
+    /// Of formats that are read row by row.
+    columns: Option<Columns>,
     waiting: VecDeque<FileSplit>,
     current: Option<OpenSplit>,
     no_more: bool,
@@ -40,6 +42,17 @@ pub(crate) struct FileReader {
 struct OpenSplit {
     id: Arc<str>,
     split: FileSplit,
+    content: Content,
+    beside: Option<OfFile>,
+}
+
+/// What a file is read by.
+enum Content {
+    Rows(RowInput),
+    Batches(Box<dyn BatchReader>),
+}
+
+struct RowInput {
     input: ByteInput,
     decoder: Box<dyn Decoder>,
     /// Where reading goes on, while that has not been reached.
@@ -54,7 +67,11 @@ impl FileReader {
         counter: Arc<Counter>,
         rate: Option<RateLimit>,
     ) -> Result<Self, ConnectorError> {
-        let columns = Columns::new(&source.schema, source.format.name(), source.format.nesting())?;
+        let stored = &source.beside.stored;
+        let columns = match source.format.is_columnar() {
+            true => None,
+            false => Some(Columns::new(stored, source.format.name(), source.format.nesting())?),
+        };
         Ok(Self {
             source,
             columns,
@@ -70,29 +87,67 @@ impl FileReader {
 
     fn read_batch(&mut self, max_records: usize) -> Result<(Option<Batch>, bool), OperatorError> {
         let Some(open) = &mut self.current else { return Ok((None, false)) };
-        let begin = open.input.offset();
-        let mut ended = false;
+        let (records, ended) = match (&mut open.content, &mut self.columns) {
+            (Content::Batches(batches), _) => {
+                let records = batches.next(max_records)?;
+                let Place { position, rows } = batches.place();
+                (open.split.position, open.split.lines) = (Some(position), rows);
+                let ended = records.is_none();
+                (records, ended)
+            }
+            (Content::Rows(rows), Some(columns)) => {
+                let ended = rows.read(&self.source, &open.split, columns, max_records, &self.counter)?;
+                open.split.position = Some(rows.input.offset());
+                open.split.lines = rows.input.line;
+                ((columns.rows > 0).then(|| columns.finish()).transpose()?, ended)
+            }
+            (Content::Rows(_), None) => (None, true),
+        };
+        let records = match (records, &open.beside) {
+            (Some(records), Some(beside)) => Some(self.source.beside.rows(beside, &records)?),
+            (records, _) => records,
+        };
+        Ok((records.map(|records| Batch::new(ArrowBatch::inserts(records))), ended))
+    }
+}
+
+impl RowInput {
+    /// Reads rows of a split, at most so many; whether it has no more.
+    fn read(
+        &mut self,
+        source: &FileSourceInner,
+        split: &FileSplit,
+        columns: &mut Columns,
+        max_records: usize,
+        counter: &Counter,
+    ) -> Result<bool, ConnectorError> {
+        let begin = self.input.offset();
         let mut seen = 0;
-        while seen < max_records && open.input.offset() - begin < STEP_BYTES {
-            match open.decoder.decode(&mut open.input, open.split.end, &mut self.columns)? {
+        while seen < max_records && self.input.offset() - begin < STEP_BYTES {
+            match self.decoder.decode(&mut self.input, split.end, columns)? {
                 Decoded::Row => {}
-                Decoded::Malformed(malformed) => {
-                    skip_or_fail(&self.source, open, malformed, &self.counter)?;
-                }
-                Decoded::End => {
-                    ended = true;
-                    break;
-                }
+                Decoded::Malformed(malformed) => skip_or_fail(source, split, malformed, counter)?,
+                Decoded::End => return Ok(true),
             }
             seen += 1;
         }
-        open.split.position = Some(open.input.offset());
-        open.split.lines = open.input.line;
-        let batch = (self.columns.rows > 0)
-            .then(|| self.columns.finish())
-            .transpose()?
-            .map(|records| Batch::new(ArrowBatch::inserts(records)));
-        Ok((batch, ended))
+        Ok(false)
+    }
+
+    /// Goes on towards the place where reading begins; true when it is reached.
+    fn reach_start(&mut self) -> Result<bool, ConnectorError> {
+        if let Some(target) = self.target {
+            if !self.input.advance_to(target, STEP_BYTES * 4)? {
+                return Ok(false);
+            }
+            self.target = None;
+        }
+        if std::mem::take(&mut self.skip_line) {
+            self.input.skip_line()?;
+            // Lines are counted from the first that is ours.
+            self.input.line = 0;
+        }
+        Ok(true)
     }
 }
 
@@ -115,7 +170,9 @@ impl SourceReader for FileReader {
             self.waiting.pop_front();
         }
         let Some(open) = &mut self.current else { return Ok(ReaderStatus::Ready) };
-        if !open.reach_start()? {
+        if let Content::Rows(rows) = &mut open.content
+            && !rows.reach_start()?
+        {
             return Ok(ReaderStatus::Ready);
         }
         let id = Arc::clone(&open.id);
@@ -150,7 +207,10 @@ impl SourceReader for FileReader {
 
     fn progress(&self) -> SourceProgress {
         let current = self.current.as_ref().map_or(0, |open| {
-            let read = open.input.file_bytes().saturating_sub(open.split.start);
+            let read = match &open.content {
+                Content::Rows(rows) => rows.input.file_bytes().saturating_sub(open.split.start),
+                Content::Batches(batches) => batches.bytes(),
+            };
             // A split is done when its end has been seen, not before.
             read.min(open.split.length)
         });
@@ -166,24 +226,37 @@ impl SourceReader for FileReader {
 impl OpenSplit {
     fn open(source: &FileSourceInner, split: FileSplit) -> Result<Self, ConnectorError> {
         let path = Path::new(&split.path);
-        let compression = source.compression.of(path)?;
         let metadata = std::fs::metadata(path).map_err(|error| ConnectorError::io("read", path, error))?;
         if metadata.is_dir() {
             return Err(ConnectorError::NotAFile { path: path.to_path_buf(), found: "now a folder" });
         }
+        let beside = match source.beside.is_plain() {
+            true => None,
+            false => Some(source.beside.of_file(&split.path)?),
+        };
+        let from = Place { position: split.position.unwrap_or(0), rows: split.lines };
+        let content = match source.format.batch_reader(path, &source.beside.stored, from)? {
+            Some(batches) => Content::Batches(batches),
+            None => Content::Rows(RowInput::open(source, &split, metadata.len())?),
+        };
+        Ok(Self { id: split.id(), split, content, beside })
+    }
+}
+
+impl RowInput {
+    fn open(source: &FileSourceInner, split: &FileSplit, length: u64) -> Result<Self, ConnectorError> {
+        let path = Path::new(&split.path);
+        let compression = source.compression.of(path)?;
         if let (Some(position), Compression::None) = (split.position, compression)
-            && position > metadata.len()
+            && position > length
         {
             return Err(ConnectorError::Resume {
                 path: path.to_path_buf(),
-                reason: format!(
-                    "{position} bytes of it had been read, but now it has only {}",
-                    metadata.len()
-                ),
+                reason: format!("{position} bytes of it had been read, but now it has only {length}"),
             });
         }
         let mut input = ByteInput::open(path, compression)?;
-        let mut decoder = source.format.decoder(&source.schema)?;
+        let mut decoder = source.format.decoder(&source.beside.stored)?;
         if source.format.has_header() {
             decoder.read_header(&mut input)?;
         }
@@ -195,38 +268,22 @@ impl OpenSplit {
             None => (first_record, false, input.line),
         };
         input.line = line;
-        Ok(Self { id: split.id(), split, input, decoder, target: Some(target), skip_line })
-    }
-
-    /// Goes on towards the place where reading begins; true when it is reached.
-    fn reach_start(&mut self) -> Result<bool, ConnectorError> {
-        if let Some(target) = self.target {
-            if !self.input.advance_to(target, STEP_BYTES * 4)? {
-                return Ok(false);
-            }
-            self.target = None;
-        }
-        if std::mem::take(&mut self.skip_line) {
-            self.input.skip_line()?;
-            // Lines are counted from the first that is ours.
-            self.input.line = 0;
-        }
-        Ok(true)
+        Ok(Self { input, decoder, target: Some(target), skip_line })
     }
 }
 
 fn skip_or_fail(
     source: &FileSourceInner,
-    open: &OpenSplit,
+    split: &FileSplit,
     malformed: Malformed,
     counter: &Counter,
 ) -> Result<(), ConnectorError> {
     let Malformed { lines_before, offset, column, problem, skippable } = malformed;
-    let path = &open.split.path;
+    let path = &split.path;
     if source.format.ignores_parse_errors() && skippable {
         let errors: &ParseErrors = &source.errors;
         errors.add(|| {
-            let place = if open.split.start == 0 {
+            let place = if split.start == 0 {
                 format!("{path} line {}", lines_before + 1)
             } else {
                 // To count the lines before it would mean to read the file again from its start.
@@ -243,14 +300,14 @@ fn skip_or_fail(
         counter.add(1);
         return Ok(());
     }
-    let place = match open.split.start {
+    let place = match split.start {
         0 => format!("{path} line {}", lines_before + 1),
         _ => match count_lines(Path::new(path), offset) {
             Ok(lines) => format!("{path} line {}", lines + 1),
             Err(_) => format!("{path} byte {offset}"),
         },
     };
-    let option = skippable.then(|| source.format.skip_option());
+    let option = source.format.skip_option().filter(|_| skippable);
     Err(ConnectorError::Malformed { place, column: column.as_deref().map(str::to_owned), problem, option })
 }
 

@@ -3,14 +3,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::ConnectorError;
 
 /// Where one subtask of a sink puts its files.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
-    /// Parts in a folder.
-    Folder { folder: PathBuf, extension: &'static str },
+    /// Parts in a folder; of a partitioned table in folders below it, each with what the names of its folders begin with.
+    Folder { folder: PathBuf, extension: &'static str, levels: Vec<String> },
     /// One file.
     Single(PathBuf),
 }
@@ -18,36 +19,65 @@ pub(crate) enum Target {
 const IN_PROGRESS: &str = ".inprogress";
 
 /// Which part of a sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PartId {
     /// The run of the job that writes it; `None` without checkpoints, when a folder belongs to one job.
     pub(crate) run: Option<u64>,
     pub(crate) subtask: u32,
+    /// Counted over all partitions of a subtask.
     pub(crate) number: u64,
+    /// The path of its partition; empty where there are none.
+    pub(crate) partition: Arc<str>,
 }
 
 impl PartId {
     /// The only part of a single file.
-    pub(crate) const SINGLE: Self = Self { run: None, subtask: 0, number: 0 };
+    pub(crate) fn single() -> Self {
+        Self { run: None, subtask: 0, number: 0, partition: "".into() }
+    }
 }
 
 impl Target {
     /// Where a part is when everyone may see it.
-    pub(crate) fn complete(&self, part: PartId) -> PathBuf {
-        let PartId { run, subtask, number } = part;
+    pub(crate) fn complete(&self, part: &PartId) -> PathBuf {
+        let PartId { run, subtask, number, partition } = part;
         match (self, run) {
             (Target::Single(path), _) => path.clone(),
-            (Target::Folder { folder, extension }, None) => {
-                folder.join(format!("part-{subtask}-{number}.{extension}"))
+            (Target::Folder { extension, .. }, None) => {
+                self.partition(partition).join(format!("part-{subtask}-{number}.{extension}"))
             }
-            (Target::Folder { folder, extension }, Some(run)) => {
-                folder.join(format!("part-{run:016x}-{subtask}-{number}.{extension}"))
+            (Target::Folder { extension, .. }, Some(run)) => {
+                self.partition(partition).join(format!("part-{run:016x}-{subtask}-{number}.{extension}"))
             }
         }
     }
 
+    /// The folder of a partition.
+    pub(crate) fn partition(&self, partition: &str) -> PathBuf {
+        match partition {
+            "" => self.folder().to_path_buf(),
+            partition => self.folder().join(partition),
+        }
+    }
+
+    /// Makes the folder of a partition, so that it is there after a crash too.
+    pub(crate) fn make_partition(&self, partition: &str) -> Result<(), ConnectorError> {
+        let folder = self.partition(partition);
+        if partition.is_empty() || folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&folder)
+            .map_err(|error| ConnectorError::io("create the folder", &folder, error))?;
+        let mut above = folder.as_path();
+        while let Some(parent) = above.parent().filter(|_| above != self.folder()) {
+            sync_folder(parent)?;
+            above = parent;
+        }
+        Ok(())
+    }
+
     /// Where it is until then.
-    pub(crate) fn hidden(&self, part: PartId) -> PathBuf {
+    pub(crate) fn hidden(&self, part: &PartId) -> PathBuf {
         let complete = self.complete(part);
         let mut name = std::ffi::OsString::from(".");
         name.push(complete.file_name().unwrap_or_default());
@@ -105,16 +135,40 @@ impl Target {
     /// What is there.
     pub(crate) fn list(&self) -> Result<Listing, ConnectorError> {
         let mut listing = Listing::default();
-        let Target::Folder { folder, extension } = self else { return Ok(listing) };
-        let fail = |error| ConnectorError::io("read", folder, error);
-        for entry in fs::read_dir(folder).map_err(fail)? {
-            let name = entry.map_err(fail)?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            listing.parts.extend(parse(name, extension));
-            listing.locks.extend(parse_lock(name));
+        if let Target::Folder { folder, extension, levels } = self {
+            list_folder(folder, "", extension, levels, &mut listing)?;
         }
         Ok(listing)
     }
+}
+
+/// What is in the folder of a partition, or, as long as there are `levels` below it, in those.
+fn list_folder(
+    folder: &Path,
+    partition: &str,
+    extension: &str,
+    levels: &[String],
+    listing: &mut Listing,
+) -> Result<(), ConnectorError> {
+    let fail = |error| ConnectorError::io("read", folder, error);
+    let shared: Arc<str> = partition.into();
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        match levels {
+            [] => listing.parts.extend(parse(name, extension, &shared)),
+            [prefix, below @ ..] if name.starts_with(prefix) && folder.join(name).is_dir() => {
+                let inner =
+                    if partition.is_empty() { name.to_owned() } else { format!("{partition}/{name}") };
+                list_folder(&folder.join(name), &inner, extension, below, listing)?;
+            }
+            _ => {}
+        }
+        if partition.is_empty() {
+            listing.locks.extend(parse_lock(name));
+        }
+    }
+    Ok(())
 }
 
 /// What a sink finds in its folder.
@@ -135,7 +189,7 @@ fn parse_run(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16)
 }
 
-fn parse(name: &str, extension: &str) -> Option<(PartId, bool)> {
+fn parse(name: &str, extension: &str, partition: &Arc<str>) -> Option<(PartId, bool)> {
     let hidden = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(IN_PROGRESS));
     let rest = hidden.unwrap_or(name).strip_prefix("part-")?.strip_suffix(extension)?.strip_suffix('.')?;
     let (rest, number) = rest.rsplit_once('-')?;
@@ -143,7 +197,8 @@ fn parse(name: &str, extension: &str) -> Option<(PartId, bool)> {
         Some((run, subtask)) => (Some(parse_run(run)?), subtask),
         None => (None, rest),
     };
-    let part = PartId { run, subtask: subtask.parse().ok()?, number: number.parse().ok()? };
+    let (subtask, number) = (subtask.parse().ok()?, number.parse().ok()?);
+    let part = PartId { run, subtask, number, partition: Arc::clone(partition) };
     Some((part, hidden.is_none()))
 }
 
@@ -155,7 +210,7 @@ pub(crate) fn publish(file: &File, from: &Path, to: &Path) -> Result<(), Connect
 }
 
 /// Makes a part of a checkpoint that is complete visible; nothing when it is already. The folder is to be synced afterwards.
-pub(crate) fn commit(target: &Target, part: PartId, length: u64) -> Result<(), ConnectorError> {
+pub(crate) fn commit(target: &Target, part: &PartId, length: u64) -> Result<(), ConnectorError> {
     let (hidden, complete) = (target.hidden(part), target.complete(part));
     let lost = |reason: String| Err(ConnectorError::PartLost { path: complete.clone(), reason });
     let length_of = |path: &Path| match fs::metadata(path) {
@@ -289,17 +344,19 @@ mod tests {
 
     #[test]
     fn names_are_told_apart() {
-        let target = Target::Folder { folder: "out".into(), extension: "csv" };
-        let plain = PartId { run: None, subtask: 1, number: 20 };
-        assert_eq!(target.complete(plain), Path::new("out/part-1-20.csv"));
-        assert_eq!(target.hidden(plain), Path::new("out/.part-1-20.csv.inprogress"));
-        assert_eq!(parse("part-1-20.csv", "csv"), Some((plain, true)));
-        assert_eq!(parse(".part-1-20.csv.inprogress", "csv"), Some((plain, false)));
-        let of_run = PartId { run: Some(0xab), ..plain };
-        assert_eq!(target.complete(of_run), Path::new("out/part-00000000000000ab-1-20.csv"));
+        let target = Target::Folder { folder: "out".into(), extension: "csv", levels: Vec::new() };
+        let root: Arc<str> = "".into();
+        let parse = |name: &str| parse(name, "csv", &root);
+        let plain = PartId { run: None, subtask: 1, number: 20, partition: Arc::clone(&root) };
+        assert_eq!(target.complete(&plain), Path::new("out/part-1-20.csv"));
+        assert_eq!(target.hidden(&plain), Path::new("out/.part-1-20.csv.inprogress"));
+        assert_eq!(parse("part-1-20.csv"), Some((plain.clone(), true)));
+        assert_eq!(parse(".part-1-20.csv.inprogress"), Some((plain.clone(), false)));
+        let of_run = PartId { run: Some(0xab), ..plain.clone() };
+        assert_eq!(target.complete(&of_run), Path::new("out/part-00000000000000ab-1-20.csv"));
         assert_eq!(target.lock_file(0xab, 1), Path::new("out/.part-00000000000000ab-1.lock"));
-        assert_eq!(parse("part-00000000000000ab-1-20.csv", "csv"), Some((of_run, true)));
-        assert_eq!(parse(".part-00000000000000ab-1-20.csv.inprogress", "csv"), Some((of_run, false)));
+        assert_eq!(parse("part-00000000000000ab-1-20.csv"), Some((of_run.clone(), true)));
+        assert_eq!(parse(".part-00000000000000ab-1-20.csv.inprogress"), Some((of_run.clone(), false)));
         assert_eq!(parse_lock(".part-00000000000000ab-1.lock"), Some((0xab, 1)));
         assert_eq!(parse_lock(".part-ab-1.lock"), None);
         for other in [
@@ -314,7 +371,10 @@ mod tests {
             "part-1-2-3-4.csv",
             ".part-00000000000000ab-1.lock",
         ] {
-            assert_eq!(parse(other, "csv"), None, "{other}");
+            assert_eq!(parse(other), None, "{other}");
         }
+        let of_day = PartId { partition: "dt=1/hm=12%3A30".into(), ..of_run };
+        let path = Path::new("out/dt=1/hm=12%3A30/part-00000000000000ab-1-20.csv");
+        assert_eq!(target.complete(&of_day), path);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tidemill_core::hash;
@@ -16,6 +17,7 @@ use crate::file_sink::writer::{FileSinkOperator, Part};
 /// The names under which it is stored.
 const WRITERS: &str = "file-sink-writers";
 const PENDING: &str = "file-sink-pending";
+const PARTITIONS: &str = "file-sink-partitions";
 
 /// How far a subtask is.
 #[derive(Record, Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,24 @@ struct StoredPart {
     subtask: u32,
     number: u64,
     length: u64,
+    /// The path of its partition.
+    #[record(default)]
+    partition: String,
+}
+
+impl StoredPart {
+    fn id(&self) -> PartId {
+        let partition = self.partition.as_str().into();
+        PartId { run: self.run, subtask: self.subtask, number: self.number, partition }
+    }
+}
+
+/// A partition that has not been committed.
+#[derive(Record, Clone, Debug, PartialEq, Eq)]
+struct StoredPartition {
+    path: String,
+    /// When its first row came.
+    began: i64,
 }
 
 /// What a snapshot says. All subtasks get back what all of them have said: each sees to what it wrote itself, and to what
@@ -44,23 +64,36 @@ struct StoredPart {
 pub(super) struct Stored {
     writers: Vec<StoredWriter>,
     parts: Vec<StoredPart>,
+    partitions: Vec<StoredPartition>,
 }
 
 impl Stored {
     pub(super) fn of(sink: &FileSinkOperator) -> Self {
-        let length = sink.part.as_ref().map(|part| part.written);
+        let length = sink.single_part().map(|part| part.written);
         let writer = StoredWriter { run: sink.run, subtask: sink.subtask, number: sink.next, length };
         let stored = sink.pending.iter().map(|pending| {
-            let PartId { run, subtask, number } = pending.part;
-            StoredPart { run, subtask, number, length: pending.length }
+            let PartId { run, subtask, number, partition } = &pending.part;
+            let (run, subtask, number) = (*run, *subtask, *number);
+            StoredPart { run, subtask, number, length: pending.length, partition: partition.to_string() }
         });
-        Self { writers: vec![writer], parts: stored.collect() }
+        let open = sink.shape.commits.iter().flat_map(|commits| commits.open_partitions());
+        let partitions = open.map(|(path, began)| StoredPartition { path: path.to_string(), began });
+        Self { writers: vec![writer], parts: stored.collect(), partitions: partitions.collect() }
+    }
+
+    /// The partitions that have not been committed, and when their first rows came.
+    pub(super) fn partitions(&self) -> Vec<(Arc<str>, i64)> {
+        self.partitions.iter().map(|partition| (partition.path.as_str().into(), partition.began)).collect()
     }
 
     pub(super) fn encode(&self) -> SubtaskSnapshot {
         let writers = OperatorSnapshot::of(WRITERS, OperatorStateMode::Union, &self.writers);
         let pending = OperatorSnapshot::of(PENDING, OperatorStateMode::Union, &self.parts);
-        SubtaskSnapshot { operator: vec![writers, pending], ..SubtaskSnapshot::default() }
+        let mut operator = vec![writers, pending];
+        if !self.partitions.is_empty() {
+            operator.push(OperatorSnapshot::of(PARTITIONS, OperatorStateMode::Union, &self.partitions));
+        }
+        SubtaskSnapshot { operator, ..SubtaskSnapshot::default() }
     }
 
     pub(super) fn decode(snapshot: &SubtaskSnapshot) -> Result<Self, StateError> {
@@ -69,6 +102,7 @@ impl Stored {
             match state.name.as_str() {
                 WRITERS => stored.writers.extend(state.read::<StoredWriter>()?),
                 PENDING => stored.parts.extend(state.read::<StoredPart>()?),
+                PARTITIONS => stored.partitions.extend(state.read::<StoredPartition>()?),
                 _ => {}
             }
         }
@@ -131,13 +165,12 @@ impl FileSinkOperator {
     /// The checkpoint is complete, so what it holds is to be visible.
     fn commit_restored(&self, stored: &Stored, parallelism: u32) -> Result<(), ConnectorError> {
         let target = &self.shape.target;
-        let mut any = false;
+        let mut folders = BTreeSet::new();
         for part in stored.parts.iter().filter(|part| part.subtask % parallelism == self.subtask) {
-            let StoredPart { run, subtask, number, length } = *part;
-            commit(target, PartId { run, subtask, number }, length)?;
-            any = true;
+            commit(target, &part.id(), part.length)?;
+            folders.insert(part.partition.as_str());
         }
-        if any { sync_folder(target.folder()) } else { Ok(()) }
+        folders.into_iter().try_for_each(|partition| sync_folder(&target.partition(partition)))
     }
 
     /// Removes what these runs have left hidden: whatever the checkpoint knows is visible by now.
@@ -148,7 +181,7 @@ impl FileSinkOperator {
         let mut left_over: BTreeMap<(u64, u32), Vec<_>> = locks.map(|writer| (writer, Vec::new())).collect();
         for (part, is_visible) in listing.parts {
             if let Some(run) = part.run.filter(|run| !is_visible && runs.contains(run)) {
-                left_over.entry((run, part.subtask)).or_default().push(target.hidden(part));
+                left_over.entry((run, part.subtask)).or_default().push(target.hidden(&part));
             }
         }
         for ((run, subtask), hidden) in left_over {
@@ -176,7 +209,7 @@ impl FileSinkOperator {
                 None => !is_visible && !self.checkpoints && !continues,
             };
             if comes_again {
-                remove(&if is_visible { target.complete(part) } else { target.hidden(part) })?;
+                remove(&if is_visible { target.complete(&part) } else { target.hidden(&part) })?;
             }
         }
         Ok(())
@@ -195,17 +228,19 @@ impl FileSinkOperator {
 
     fn recover_single(&mut self, stored: Option<Stored>) -> Result<(), ConnectorError> {
         let target = &self.shape.target;
-        let (hidden, complete) = (target.hidden(PartId::SINGLE), target.complete(PartId::SINGLE));
+        let single = PartId::single();
+        let (hidden, complete) = (target.hidden(&single), target.complete(&single));
         let Some(stored) = stored else { return remove(&hidden) };
         self.next = stored.writers.iter().map(|writer| writer.number).max().unwrap_or(0);
         for part in &stored.parts {
-            commit(target, PartId::SINGLE, part.length)?;
+            commit(target, &single, part.length)?;
             sync_folder(target.folder())?;
         }
         if let Some(length) = stored.writers.iter().find_map(|writer| writer.length) {
             let file = reopen(&hidden, &complete, length)?;
             let now = self.now();
-            self.part = Some(Part { file, hidden, written: length, began: now, last_write: now });
+            let part = Part::new(single, file, hidden, length, now);
+            self.parts.insert(Arc::clone(&part.id.partition), part);
             // The checkpoint may be needed once more.
             self.is_snapshotted = true;
         }

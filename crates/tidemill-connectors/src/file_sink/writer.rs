@@ -1,13 +1,15 @@
 //! One subtask of a file sink.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use tidemill_core::batch::RowKind;
-use tidemill_core::time::Timestamp;
+use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_core::{ArrowBatch, Batch, CheckpointId};
 use tidemill_runtime::metrics::Counter;
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress, SnapshotContext};
@@ -15,19 +17,53 @@ use tidemill_state::{Clock, SubtaskSnapshot};
 
 use crate::error::ConnectorError;
 use crate::file_sink::Shape;
+use crate::file_sink::partitioner::{Group, Partitioner};
 use crate::file_sink::parts::{PartId, Target, commit, lock, publish, remove, sync_folder};
 use crate::file_sink::restore::Stored;
-use crate::format::RowEncoder;
+use crate::format::{BatchWriter, RowEncoder};
 
 /// Encoded rows are written when they are so many bytes.
 const WRITE_BYTES: usize = 256 << 10;
 
+/// With more parts in progress than these, what is encoded is written after each batch, so that it does not fill the memory.
+const BUFFERED_PARTS: usize = 64;
+
+/// A part that is being written.
 pub(super) struct Part {
+    pub(super) id: PartId,
     pub(super) file: File,
     pub(super) hidden: PathBuf,
     pub(super) written: u64,
-    pub(super) began: Timestamp,
-    pub(super) last_write: Timestamp,
+    began: Timestamp,
+    last_write: Timestamp,
+    /// Encoded, but not written yet.
+    buffer: Vec<u8>,
+    /// What writes the part in a format that is not made of lines.
+    batches: Option<Box<dyn BatchWriter>>,
+}
+
+impl Part {
+    pub(super) fn new(id: PartId, file: File, hidden: PathBuf, written: u64, now: Timestamp) -> Self {
+        Self { id, file, hidden, written, began: now, last_write: now, buffer: Vec::new(), batches: None }
+    }
+
+    /// How large the part is about.
+    fn size(&self) -> u64 {
+        match &self.batches {
+            Some(batches) => batches.size(),
+            None => self.written + self.buffer.len() as u64,
+        }
+    }
+
+    /// Writes what is encoded; how many bytes that was.
+    fn flush(&mut self) -> Result<u64, ConnectorError> {
+        let written = self.file.write_all(&self.buffer);
+        written.map_err(|error| ConnectorError::io("write", &self.hidden, error))?;
+        let bytes = self.buffer.len() as u64;
+        self.written += bytes;
+        self.buffer.clear();
+        Ok(bytes)
+    }
 }
 
 /// A part that has been written to its end, and is not visible yet.
@@ -53,14 +89,16 @@ pub(crate) struct FileSinkOperator {
     pub(super) run: Option<u64>,
     /// Tells that parts of this run are being written.
     pub(super) lock: Option<(PathBuf, File)>,
-    /// The number of the part in progress, or of the next one.
+    /// The number of the next part; of a single file that is in progress, its own.
     pub(super) next: u64,
-    pub(super) part: Option<Part>,
+    partitioner: Option<Partitioner>,
+    /// The parts in progress, by the paths of their partitions.
+    pub(super) parts: BTreeMap<Arc<str>, Part>,
     pub(super) pending: Vec<Pending>,
-    /// Encoded, but not written yet.
-    buffer: Vec<u8>,
     /// Whether a snapshot refers to what there is of a single file.
     pub(super) is_snapshotted: bool,
+    /// Whether the input has ended.
+    ended: bool,
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -69,6 +107,8 @@ fn millis(duration: Duration) -> i64 {
 
 impl FileSinkOperator {
     pub(crate) fn new(shape: Arc<Shape>) -> Self {
+        let partitioner =
+            shape.partitions.as_ref().map(|(partitions, columns)| Partitioner::new(partitions, columns));
         Self {
             shape,
             subtask: 0,
@@ -79,10 +119,11 @@ impl FileSinkOperator {
             run: None,
             lock: None,
             next: 0,
-            part: None,
+            partitioner,
+            parts: BTreeMap::new(),
             pending: Vec::new(),
-            buffer: Vec::new(),
             is_snapshotted: false,
+            ended: false,
         }
     }
 
@@ -90,23 +131,31 @@ impl FileSinkOperator {
         matches!(self.shape.target, Target::Single(_))
     }
 
+    /// The single file, when it is in progress.
+    pub(super) fn single_part(&self) -> Option<&Part> {
+        self.parts.values().next().filter(|_| self.is_single())
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.clock.as_ref().map_or(0, |clock| clock.now())
     }
 
-    /// The part in progress, or the next one.
-    fn part_id(&self) -> PartId {
-        if self.is_single() {
-            return PartId::SINGLE;
+    /// Takes the part of a partition that is in progress, or begins one.
+    fn take_part(&mut self, partition: &Arc<str>) -> Result<Part, ConnectorError> {
+        if let Some(part) = self.parts.remove(partition) {
+            return Ok(part);
         }
-        PartId { run: self.run, subtask: self.subtask, number: self.next }
-    }
-
-    fn begin_part(&mut self) -> Result<(), ConnectorError> {
-        if self.part.is_some() {
-            return Ok(());
-        }
-        let hidden = self.shape.target.hidden(self.part_id());
+        let shape = Arc::clone(&self.shape);
+        let id = match self.is_single() {
+            true => PartId::single(),
+            false => {
+                let number = self.next;
+                self.next += 1;
+                PartId { run: self.run, subtask: self.subtask, number, partition: Arc::clone(partition) }
+            }
+        };
+        shape.target.make_partition(partition)?;
+        let hidden = shape.target.hidden(&id);
         let fail = |error| ConnectorError::io("write", &hidden, error);
         // Emptied only once it is known that nobody else writes it.
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&hidden).map_err(fail)?;
@@ -114,32 +163,35 @@ impl FileSinkOperator {
         if file.metadata().map_err(fail)?.len() > 0 {
             file.set_len(0).map_err(fail)?;
         }
-        let now = self.now();
-        self.part = Some(Part { file, hidden, written: 0, began: now, last_write: now });
-        self.shape.format.header(&self.shape.schema, &mut self.buffer);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), ConnectorError> {
-        let Some(part) = &mut self.part else { return Ok(()) };
-        let written = part.file.write_all(&self.buffer);
-        written.map_err(|error| ConnectorError::io("write", &part.hidden, error))?;
-        part.written += self.buffer.len() as u64;
-        if let Some(bytes) = &self.bytes {
-            bytes.add(self.buffer.len() as u64);
+        let batches = shape.format.batch_writer(&shape.stored, &file, &hidden)?;
+        let mut part = Part { batches, ..Part::new(id, file, hidden, 0, self.now()) };
+        shape.format.header(&shape.stored, &mut part.buffer);
+        if let Some(commits) = &shape.commits {
+            commits.began(self.subtask, partition, self.now());
         }
-        self.buffer.clear();
-        Ok(())
+        Ok(part)
     }
 
-    /// Ends the part in progress. It is visible at once, or with the next checkpoint.
-    fn complete_part(&mut self) -> Result<(), ConnectorError> {
-        self.flush()?;
-        let id = self.part_id();
-        let Some(Part { file, hidden, written, .. }) = self.part.take() else { return Ok(()) };
-        self.next += 1;
+    fn count_bytes(&self, bytes: u64) {
+        if let Some(counter) = &self.bytes {
+            counter.add(bytes);
+        }
+    }
+
+    /// Ends a part. It is visible at once, or with the next checkpoint.
+    fn complete_part(&mut self, mut part: Part) -> Result<(), ConnectorError> {
+        if let Some(batches) = part.batches.take() {
+            part.written = batches.finish()?;
+            self.count_bytes(part.written);
+        } else {
+            self.count_bytes(part.flush()?);
+        }
+        let Part { id, file, hidden, written, .. } = part;
+        if self.is_single() {
+            self.next += 1;
+        }
         if !self.checkpoints {
-            return publish(&file, &hidden, &self.shape.target.complete(id));
+            return publish(&file, &hidden, &self.shape.target.complete(&id));
         }
         file.sync_all().map_err(|error| ConnectorError::io("write", &hidden, error))?;
         let file = Some(file).filter(|_| self.is_single());
@@ -147,12 +199,25 @@ impl FileSinkOperator {
         Ok(())
     }
 
+    /// Ends all parts.
+    fn complete_parts(&mut self) -> Result<(), ConnectorError> {
+        while let Some((_, part)) = self.parts.pop_first() {
+            self.complete_part(part)?;
+        }
+        Ok(())
+    }
+
     /// Has the parts that are pending be part of a checkpoint.
     fn assign(&mut self, checkpoint: CheckpointId) -> Result<(), ConnectorError> {
-        let new = self.pending.iter_mut().filter(|pending| pending.checkpoint.is_none());
-        let count = new.map(|pending| pending.checkpoint = Some(checkpoint)).count();
-        let single_in_progress = self.checkpoints && self.is_single() && self.part.is_some();
-        if count > 0 || single_in_progress { sync_folder(self.shape.target.folder()) } else { Ok(()) }
+        let mut folders = BTreeSet::new();
+        for pending in self.pending.iter_mut().filter(|pending| pending.checkpoint.is_none()) {
+            pending.checkpoint = Some(checkpoint);
+            folders.insert(Arc::clone(&pending.part.partition));
+        }
+        if self.checkpoints && self.single_part().is_some() {
+            folders.insert("".into());
+        }
+        folders.iter().try_for_each(|partition| sync_folder(&self.shape.target.partition(partition)))
     }
 
     fn write(&mut self, batch: &ArrowBatch) -> Result<(), ConnectorError> {
@@ -169,24 +234,93 @@ impl FileSinkOperator {
         {
             return wrong("rows are updated or deleted, but a file only takes new ones".to_owned());
         }
+        let rows = batch.records.num_rows();
+        if rows == 0 {
+            return Ok(());
+        }
         let shape = Arc::clone(&self.shape);
-        let mut encoder = RowEncoder::new(&shape.format, &batch.records)?;
-        let limit = if self.is_single() { u64::MAX } else { shape.policy.file_bytes };
-        for row in 0..batch.records.num_rows() {
-            self.begin_part()?;
-            encoder.encode(row, &mut self.buffer);
-            let size = self.part.as_ref().map_or(0, |part| part.written) + self.buffer.len() as u64;
-            if size >= limit {
-                self.complete_part()?;
-            } else if self.buffer.len() >= WRITE_BYTES {
-                self.flush()?;
+        // Batches come with names of their own; what is in the files is called as in the table.
+        let stored = shape.stored_columns(&batch.records)?;
+        let groups = match &mut self.partitioner {
+            None => vec![Group::all(rows)],
+            Some(partitioner) => partitioner.groups(&batch.records)?,
+        };
+        if shape.format.is_columnar() {
+            for group in groups {
+                let rows = group.take(&stored)?;
+                self.write_batch(&group.partition, &rows)?;
+            }
+        } else {
+            let mut encoder = RowEncoder::new(&shape.format, &stored)?;
+            for group in groups {
+                self.encode(&group, &mut encoder)?;
             }
         }
-        let now = self.now();
-        if let Some(part) = &mut self.part {
-            part.last_write = now;
+        if self.parts.len() > BUFFERED_PARTS {
+            let flushed = self.parts.values_mut().map(Part::flush).sum::<Result<u64, _>>()?;
+            self.count_bytes(flushed);
         }
         Ok(())
+    }
+
+    /// Writes rows of one partition as lines.
+    fn encode(&mut self, group: &Group, encoder: &mut RowEncoder<'_>) -> Result<(), ConnectorError> {
+        let limit = if self.is_single() { u64::MAX } else { self.shape.policy.file_bytes };
+        let now = self.now();
+        let mut part = self.take_part(&group.partition)?;
+        let mut rows = group.rows().peekable();
+        while let Some(row) = rows.next() {
+            encoder.encode(row, &mut part.buffer);
+            if part.size() >= limit {
+                self.complete_part(part)?;
+                if rows.peek().is_none() {
+                    return Ok(());
+                }
+                part = self.take_part(&group.partition)?;
+            } else if part.buffer.len() >= WRITE_BYTES {
+                self.count_bytes(part.flush()?);
+            }
+        }
+        part.last_write = now;
+        self.parts.insert(Arc::clone(&group.partition), part);
+        Ok(())
+    }
+
+    /// Writes rows of one partition as columns.
+    fn write_batch(&mut self, partition: &Arc<str>, rows: &RecordBatch) -> Result<(), ConnectorError> {
+        let now = self.now();
+        let mut part = self.take_part(partition)?;
+        if let Some(batches) = &mut part.batches {
+            batches.write(rows)?;
+        }
+        part.last_write = now;
+        if part.size() >= self.shape.policy.file_bytes {
+            return self.complete_part(part);
+        }
+        self.parts.insert(Arc::clone(partition), part);
+        Ok(())
+    }
+
+    /// When a part is to end that nothing else ends.
+    fn due(&self, part: &Part) -> Timestamp {
+        let policy = &self.shape.policy;
+        let rollover = part.began.saturating_add(millis(policy.rollover_interval));
+        rollover.min(part.last_write.saturating_add(millis(policy.inactivity_interval)))
+    }
+
+    /// Makes the parts visible that a complete checkpoint holds.
+    fn commit_until(&mut self, checkpoint: CheckpointId) -> Result<(), ConnectorError> {
+        let is_due = |pending: &Pending| pending.checkpoint.is_some_and(|holds_it| holds_it <= checkpoint);
+        let (due, wait) = std::mem::take(&mut self.pending).into_iter().partition(is_due);
+        self.pending = wait;
+        let due: Vec<Pending> = due;
+        let mut folders = BTreeSet::new();
+        for Pending { part, length, file, .. } in due {
+            commit(&self.shape.target, &part, length)?;
+            folders.insert(part.partition);
+            drop(file);
+        }
+        folders.iter().try_for_each(|partition| sync_folder(&self.shape.target.partition(partition)))
     }
 }
 
@@ -198,7 +332,7 @@ impl Operator for FileSinkOperator {
     ) -> Result<(), OperatorError> {
         if self.is_single() && context.parallelism > 1 {
             return Err(ConnectorError::BadTarget {
-                path: self.shape.target.complete(PartId::SINGLE),
+                path: self.shape.target.complete(&PartId::single()),
                 reason: format!(
                     "one file cannot be written by {} subtasks: set the parallelism of the sink to 1, or write parts to a folder",
                     context.parallelism
@@ -213,6 +347,10 @@ impl Operator for FileSinkOperator {
         self.checkpoints = context.checkpoints;
         self.shape.target.prepare()?;
         let stored = restored.as_ref().map(Stored::decode).transpose()?;
+        if let Some(commits) = &self.shape.commits {
+            let known = stored.as_ref().map(Stored::partitions).unwrap_or_default();
+            commits.open(context.subtask, context.parallelism, known);
+        }
         self.recover(context, stored)?;
         Ok(())
     }
@@ -226,16 +364,30 @@ impl Operator for FileSinkOperator {
         Ok(Progress::Done)
     }
 
+    fn watermark(&mut self, watermark: Watermark, _out: &mut Output) -> Result<Progress, OperatorError> {
+        if let Some(commits) = &self.shape.commits {
+            commits.watermark(self.subtask, watermark);
+        }
+        Ok(Progress::Done)
+    }
+
     fn next_processing_time(&self) -> Option<Timestamp> {
-        let part = self.part.as_ref().filter(|_| !self.is_single())?;
-        let policy = &self.shape.policy;
-        let rollover = part.began.saturating_add(millis(policy.rollover_interval));
-        Some(rollover.min(part.last_write.saturating_add(millis(policy.inactivity_interval))))
+        if self.is_single() {
+            return None;
+        }
+        self.parts.values().map(|part| self.due(part)).min()
     }
 
     fn processing_time(&mut self, now: Timestamp, _out: &mut Output) -> Result<Progress, OperatorError> {
-        if self.next_processing_time().is_some_and(|due| due <= now) {
-            self.complete_part()?;
+        if self.is_single() {
+            return Ok(Progress::Done);
+        }
+        let due = self.parts.values().filter(|part| self.due(part) <= now);
+        let due: Vec<Arc<str>> = due.map(|part| Arc::clone(&part.id.partition)).collect();
+        for partition in due {
+            if let Some(part) = self.parts.remove(&partition) {
+                self.complete_part(part)?;
+            }
         }
         Ok(Progress::Done)
     }
@@ -243,51 +395,63 @@ impl Operator for FileSinkOperator {
     fn finish(&mut self, _out: &mut Output) -> Result<Progress, OperatorError> {
         if self.is_single() && self.next == 0 {
             // Also when there was no row: whoever waits for the file shall find it.
-            self.begin_part()?;
+            let whole: Arc<str> = "".into();
+            let part = self.take_part(&whole)?;
+            self.parts.insert(whole, part);
         }
-        self.complete_part()?;
+        self.complete_parts()?;
+        self.ended = true;
+        if let Some(commits) = &self.shape.commits {
+            commits.ended(self.subtask);
+            if !self.checkpoints {
+                commits.commit_all(&self.shape.target)?;
+            }
+        }
         Ok(Progress::Done)
     }
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         if self.is_single() {
-            self.flush()?;
-            if let Some(part) = &self.part {
+            let mut bytes = 0;
+            for part in self.parts.values_mut() {
+                bytes += part.flush()?;
                 // What counts must be there after a crash.
                 part.file.sync_data().map_err(|error| ConnectorError::io("write", &part.hidden, error))?;
             }
+            self.count_bytes(bytes);
             self.is_snapshotted = true;
         } else {
-            self.complete_part()?;
+            self.complete_parts()?;
         }
         self.assign(context.checkpoint)?;
+        if let Some(commits) = &self.shape.commits {
+            commits.snapshot(self.subtask, context.checkpoint);
+        }
         Ok(Stored::of(self).encode())
     }
 
     fn checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {
-        let is_due = |pending: &Pending| pending.checkpoint.is_some_and(|holds_it| holds_it <= checkpoint);
-        let (due, wait) = std::mem::take(&mut self.pending).into_iter().partition(is_due);
-        self.pending = wait;
-        let due: Vec<Pending> = due;
-        if due.is_empty() {
-            return Ok(());
+        self.commit_until(checkpoint)?;
+        if let Some(commits) = &self.shape.commits {
+            commits.checkpoint_complete(&self.shape.target, self.subtask, checkpoint, self.now())?;
         }
-        for Pending { part, length, file, .. } in due {
-            commit(&self.shape.target, part, length)?;
-            drop(file);
-        }
-        sync_folder(self.shape.target.folder())?;
         Ok(())
     }
 
     fn close(&mut self) {
+        if let Some(commits) = &self.shape.commits
+            && self.ended
+            && self.pending.is_empty()
+        {
+            commits.finished(self.subtask);
+        }
         // What a snapshot refers to is needed to go on from there.
         let keeps_single = self.is_single() && self.is_snapshotted;
         // With the file goes its lock.
-        let in_progress = self.part.take().map(|Part { hidden, .. }| hidden);
+        let in_progress = std::mem::take(&mut self.parts).into_values().map(|Part { hidden, .. }| hidden);
         let unknown = std::mem::take(&mut self.pending).into_iter().filter(|it| it.checkpoint.is_none());
-        let unknown = unknown.map(|Pending { part, .. }| self.shape.target.hidden(part));
-        let left_over: Vec<PathBuf> = in_progress.into_iter().chain(unknown).collect();
+        let unknown = unknown.map(|Pending { part, .. }| self.shape.target.hidden(&part));
+        let left_over: Vec<PathBuf> = in_progress.chain(unknown).collect();
         let lock = self.lock.take().map(|(path, _)| path);
         for path in left_over.iter().filter(|_| !keeps_single).chain(&lock) {
             if let Err(error) = remove(path) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tidemill_connectors::{CsvOutput, FileSink, RollingPolicy};
+use tidemill_connectors::{CsvOutput, FileSink, Partitions, RollingPolicy};
 use tidemill_core::{ArrowBatch, Batch, OperatorId};
 use tidemill_runtime::OperatorFactory;
 use tidemill_state::{SubtaskSnapshot, redistribute};
@@ -48,12 +48,20 @@ fn opened(sink: &FileSink, restored: Option<SubtaskSnapshot>) -> SinkDriver {
     driver
 }
 
-/// The names in a folder, hidden ones first, with `RUN` for the run that they carry.
+/// The files in and below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { all.extend(files(&path)) } else { all.push(path) }
+    }
+    all
+}
+
+/// The names in and below a folder, hidden ones first, with `RUN` for the run that they carry.
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        files(folder).iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     for name in &mut names {
         let run = name.split('-').find(|piece| piece.len() == 16).map(str::to_owned);
         if let Some(run) = run {
@@ -66,17 +74,16 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// The visible files and what is in them; the names without the run.
 fn visible(folder: &Path) -> Vec<(String, String)> {
-    let mut files: Vec<(String, String)> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| !entry.file_name().to_str().unwrap().starts_with('.'))
-        .map(|entry| {
-            let name = entry.file_name().into_string().unwrap();
+    let mut files: Vec<(String, String)> = files(folder)
+        .iter()
+        .map(|path| (path, path.file_name().unwrap().to_str().unwrap()))
+        .filter(|(_, name)| !name.starts_with('.'))
+        .map(|(path, name)| {
             let short = match name.split('-').collect::<Vec<_>>()[..] {
                 [part, _, subtask, number] => format!("{part}-{subtask}-{number}"),
-                _ => name,
+                _ => name.to_owned(),
             };
-            (short, fs::read_to_string(entry.path()).unwrap())
+            (short, fs::read_to_string(path).unwrap())
         })
         .collect();
     files.sort();
@@ -530,9 +537,37 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
+/// What kind of sink a job has.
+#[derive(Clone, Copy)]
+struct Shape {
+    sink: fn(&Path) -> FileSink,
+    rows: fn(&[String]) -> Batch,
+}
+
+const PLAIN: Shape = Shape { sink: |folder| folder_sink(folder, 12), rows: |names| batch(names) };
+
+/// Rows in partitions by their last digit, which is not in the files.
+const PARTITIONED: Shape = Shape {
+    sink: |folder| {
+        let fields = ["name", "digit"].map(|name| Field::new(name, DataType::Utf8, true));
+        let (schema, by) = (Arc::new(Schema::new(fields.to_vec())), Partitions::by(["digit"]));
+        let policy = RollingPolicy { file_bytes: 12, ..RollingPolicy::default() };
+        FileSink::partitioned(folder, CsvOutput::new(), schema, by).unwrap().rolling_policy(policy)
+    },
+    rows: |names| {
+        let digits =
+            names.iter().map(|name| if name.ends_with(['0', '1', '2']) { "a/b" } else { &name[2..] });
+        let digits: ArrayRef = Arc::new(StringArray::from_iter_values(digits));
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values(names));
+        let rows = RecordBatch::try_from_iter_with_nullable([("name", names, true), ("digit", digits, true)]);
+        Batch::new(ArrowBatch::inserts(rows.unwrap()))
+    },
+};
+
 /// A job of a source that counts and a file sink, with its coordinator.
 struct Job<'a> {
     folder: &'a Path,
+    shape: Shape,
     sink: FileSink,
     drivers: Vec<SinkDriver>,
     now: i64,
@@ -548,10 +583,11 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn start(folder: &'a Path, parallelism: u32) -> Self {
+    fn start(folder: &'a Path, shape: Shape, parallelism: u32) -> Self {
         let mut job = Self {
             folder,
-            sink: folder_sink(folder, 12),
+            shape,
+            sink: (shape.sink)(folder),
             drivers: Vec::new(),
             now: 0,
             position: 0,
@@ -609,7 +645,7 @@ impl<'a> Job<'a> {
                 let rows: Vec<String> = (0..rows).map(|row| format!("{:03}", self.position + row)).collect();
                 self.position += rows.len();
                 let to = subtask as usize % self.drivers.len();
-                self.drivers[to].write(batch(&rows)).unwrap();
+                self.drivers[to].write((self.shape.rows)(&rows)).unwrap();
             }
             Step::Time(millis) => {
                 self.now += millis;
@@ -632,7 +668,7 @@ impl<'a> Job<'a> {
                 self.drivers.clear();
                 self.under_way.clear();
                 if !same_process {
-                    self.sink = folder_sink(self.folder, 12);
+                    self.sink = (self.shape.sink)(self.folder);
                     self.may_leave |= !self.is_known;
                     self.is_known = false;
                 }
@@ -663,13 +699,14 @@ impl<'a> Job<'a> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(80))]
+    #![proptest_config(ProptestConfig::with_cases(160))]
 
     /// Whatever fails when: each row is visible once, and none before the checkpoint that holds it is complete.
     #[test]
-    fn rows_are_visible_exactly_once(steps in steps(), parallelism in 1u32..4) {
+    fn rows_are_visible_exactly_once(steps in steps(), partitioned: bool, parallelism in 1u32..4) {
         let dir = TempDir::new().unwrap();
-        let mut job = Job::start(dir.path(), parallelism);
+        let shape = if partitioned { PARTITIONED } else { PLAIN };
+        let mut job = Job::start(dir.path(), shape, parallelism);
         for step in &steps {
             job.apply(step);
             job.check();

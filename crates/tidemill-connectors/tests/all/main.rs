@@ -3,6 +3,7 @@
 // The whole program is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+mod columnar_files;
 mod compressed_files;
 mod csv_files;
 mod file_sink;
@@ -17,5 +18,6 @@ mod listing;
 mod nested_files;
 mod nested_rows;
 mod nexmark_columns;
+mod partitioned_files;
 mod row_sinks;
 mod terminal;

@@ -426,14 +426,14 @@ impl Source<'_> {
 
 static UNIQUE: AtomicU64 = AtomicU64::new(0);
 
-/// State that belongs to no operator of the job would be lost without a word.
-fn check_all_known(metadata: &CheckpointMetadata, plan: &ExecutionPlan) -> Result<(), Refused> {
+/// The operators that a checkpoint holds state of and that the job does not have.
+fn unknown(metadata: &CheckpointMetadata, plan: &ExecutionPlan) -> Vec<String> {
     let known = |id: OperatorId| {
         plan.job.vertices.iter().any(|vertex| vertex.operators.iter().any(|operator| operator.id == id))
     };
     let holds_state =
         |state: &&tidemill_checkpoint::metadata::OperatorState| state.handles().next().is_some();
-    let lost: Vec<String> = metadata
+    metadata
         .operators
         .iter()
         .filter(|state| !known(state.id))
@@ -442,7 +442,44 @@ fn check_all_known(metadata: &CheckpointMetadata, plan: &ExecutionPlan) -> Resul
             Some(uid) => format!("'{}' (uid '{uid}')", state.name),
             None => format!("'{}' (without a uid)", state.name),
         })
-        .collect();
+        .collect()
+}
+
+/// Says which operators do not go on where they were: those whose state is left out, and those that begin without any.
+fn tell_not_restored(metadata: &CheckpointMetadata, plan: &ExecutionPlan) {
+    let left_out = unknown(metadata, plan);
+    if !left_out.is_empty() {
+        tracing::warn!(
+            job = plan.job.name,
+            "the state of operators that the job does not have is left out: {}",
+            left_out.join(", ")
+        );
+    }
+    let stored: HashSet<OperatorId> = metadata.operators.iter().map(|state| state.id).collect();
+    let keeps_state = |kind: &NodeKind| match kind {
+        NodeKind::Source(_) => true,
+        NodeKind::Operator(factory) | NodeKind::Sink(factory) => factory.is_stateful(),
+    };
+    let ids = plan.operator_ids();
+    let new = plan
+        .graph
+        .nodes
+        .iter()
+        .zip(&ids)
+        .filter(|(node, id)| keeps_state(&node.kind) && !stored.contains(id));
+    let new: Vec<String> = new.map(|(node, _)| format!("'{}'", node.name)).collect();
+    if !new.is_empty() {
+        tracing::warn!(
+            job = plan.job.name,
+            "there is no state of these operators, which begin anew: {}",
+            new.join(", ")
+        );
+    }
+}
+
+/// State that belongs to no operator of the job would be lost without a word.
+fn check_all_known(metadata: &CheckpointMetadata, plan: &ExecutionPlan) -> Result<(), Refused> {
+    let lost = unknown(metadata, plan);
     if lost.is_empty() {
         return Ok(());
     }
@@ -467,6 +504,7 @@ pub(crate) fn from_settings(
     let strict = !settings.allow_non_restored_state;
     let source = Source { environment, folder: &folder, metadata: &metadata, backup: None };
     let job = RestoredJob::load(&source, plan, None, strict)?;
+    tell_not_restored(&metadata, plan);
     let claimed = settings.claim == ClaimMode::Claim;
     let next_id = metadata.checkpoint_id + 1;
     let completed = Completed::of(folder, metadata, claimed);
@@ -494,6 +532,7 @@ pub(crate) fn from_run(
         let source = Source { environment, folder: &folder, metadata: &metadata, backup: None };
         match RestoredJob::load(&source, &fitting, None, !allow_non_restored_state) {
             Ok(job) => {
+                tell_not_restored(&metadata, &fitting);
                 *plan = fitting;
                 let completed = Completed::of(folder, metadata, true);
                 let older = checkpoints.map(|(folder, metadata)| Completed::of(folder, metadata, true));

@@ -4,6 +4,7 @@
 //! - [`AvroValue<S>`](AvroValue): a value whose schema is known only at run time.
 //! - [`Resolution`]: how data written with one schema are read with another.
 //! - [`container`]: files that carry their schema.
+//! - [`columns`]: those files as columns of a table.
 //! - [`wire`] and [`registry`]: messages that carry the id of their schema.
 //!
 //! [`Value`]s, and their conversion from and to `serde` types, are those of `apache-avro`. Schemas and data are read and written
@@ -27,6 +28,7 @@
 
 mod bytes;
 mod canonical;
+pub mod columns;
 pub mod container;
 mod decoder;
 mod defaults;

@@ -4,8 +4,10 @@ use datafusion_common::ScalarValue;
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 
 use super::Binder;
+use super::aggregate_arguments::{ignores_nulls, json_on_null};
 use super::calls::{argument_list, is_distinct, plain_argument};
 use super::expressions::Site;
+use super::own_calls::mismatched;
 use crate::error::{SqlError, SqlResult};
 use crate::expr::{Expr, Pending};
 use crate::functions::aggregate::{AggregateCall, AggregateKind, resolve};
@@ -60,6 +62,9 @@ impl Binder<'_> {
         // Duplicates change neither the least nor the greatest value.
         bound.distinct = is_distinct(list)
             && !matches!(bound.kind, AggregateKind::Min | AggregateKind::Max | AggregateKind::SingleValue);
+        if bound.distinct && matches!(bound.kind, AggregateKind::JsonObjectAgg { .. }) {
+            return Err(SqlError::semantic(format!("{name} has no DISTINCT")));
+        }
         Ok(bound)
     }
 
@@ -83,9 +88,13 @@ impl Binder<'_> {
             .map(|filter| self.condition(filter, site, "FILTER"))
             .transpose()?
             .filter(|filter| !filter.is_true());
+        if let Some(function) = self.catalogs.functions.find_aggregate(name) {
+            return self.own_aggregate(function, arguments, filter);
+        }
+        let on_null = json_on_null(name, &mut arguments);
         let types: Vec<LogicalType> = arguments.iter().map(Expr::logical).collect();
         let (mut kind, returns) = resolve(name, &types, site.grouped, filter.is_some())
-            .map_err(|mismatch| SqlError::types(format!("{name}: it {}", mismatch.0)))?;
+            .map_err(|mismatch| mismatched(name, &types, &mismatch))?;
         match &mut kind {
             AggregateKind::Count => {
                 if let [one] = &arguments[..]
@@ -96,6 +105,19 @@ impl Binder<'_> {
                     arguments.clear();
                 }
             }
+            AggregateKind::ArrayAgg { ignore_nulls } => *ignore_nulls = ignores_nulls(function)?,
+            AggregateKind::JsonArrayAgg { with_null } => {
+                *with_null = on_null.unwrap_or(false);
+                self.as_json(&mut arguments)?;
+            }
+            AggregateKind::JsonObjectAgg { with_null } => {
+                *with_null = on_null.unwrap_or(true);
+                self.as_json(&mut arguments)?;
+                if let Some(key) = arguments.first_mut() {
+                    *key = self.implicit_cast(key.clone(), &TypeRoot::STRING.nullable())?;
+                }
+            }
+            AggregateKind::Percentile { at, .. } => *at = self.percentile(&mut arguments)?,
             AggregateKind::ListAgg { separator } if arguments.len() > 1 => {
                 match arguments.pop().as_ref().and_then(Expr::literal) {
                     Some(ScalarValue::Utf8(Some(text))) => separator.clone_from(text),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Spanned,
+    self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
+    FunctionArguments, Spanned,
 };
 
 use super::Binder;
-use super::expressions::{Site, unknown_function};
+use super::expressions::Site;
+use super::json::json_arguments;
 use crate::catalog::name_parts;
 use crate::error::{SqlError, SqlResult};
 use crate::expr::{Expr, Function, literal};
@@ -15,6 +17,10 @@ use crate::functions::kernel::KernelError;
 use crate::functions::registry;
 use crate::parser::statement::SYMMETRIC_BETWEEN;
 use crate::types::TypeRoot;
+
+/// Why there is no order within aggregate functions.
+const IN_ORDER_OF_ARRIVAL: &str =
+    "values are in the order in which rows come, as in Flink; sort the result: ARRAY_SORT(…)";
 
 /// Functions whose first argument is a unit of time, written as a bare word.
 const WITH_UNIT: [&str; 3] = ["TIMESTAMPADD", "TIMESTAMPDIFF", "EXTRACT"];
@@ -26,16 +32,17 @@ impl Binder<'_> {
             return Err(SqlError::name(format!("there is no function '{}'", function.name)).at(position));
         };
         let name = name.to_uppercase();
-        if !matches!(function.parameters, FunctionArguments::None) || function.null_treatment.is_some() {
-            return Err(SqlError::unsupported(format!(
-                "{name}: neither parameters nor IGNORE NULLS are supported"
-            ))
-            .at(position));
-        }
+        self.check_clauses(&name, function).map_err(|error| error.at(position))?;
         if function.over.is_some() {
             return self.over_call(&name, function, site);
         }
-        if registry::is_aggregate(&name) {
+        if site.pattern.is_some()
+            && let Some(read) =
+                self.pattern_call(&name, function, site).map_err(|error| error.at(position))?
+        {
+            return Ok(read);
+        }
+        if self.is_aggregate(&name) {
             return self.aggregate_call(&name, function, site);
         }
         if let Some(column) = site.group_window_column(&name) {
@@ -57,8 +64,10 @@ impl Binder<'_> {
         }
         let args = list.map(|list| list.args.as_slice()).unwrap_or_default();
         let mut arguments = Vec::with_capacity(args.len());
+        let mut written = Vec::with_capacity(args.len());
         for (index, arg) in args.iter().enumerate() {
             let ast = plain_argument(arg, &name)?;
+            written.push(ast);
             if index == 0
                 && WITH_UNIT.contains(&name.as_str())
                 && let ast::Expr::Identifier(unit) = ast
@@ -69,8 +78,17 @@ impl Binder<'_> {
             }
             arguments.push(self.expr(ast, site)?);
         }
-        if registry::scalar(&name).is_none() && name != SYMMETRIC_BETWEEN {
-            return Err(unknown_function(&name).at(position));
+        let arguments = json_arguments(&name, &written, arguments).map_err(|error| error.at(position))?;
+        if self.catalogs.functions.is_table(&name) {
+            return Err(SqlError::semantic(format!("{name} is a table function"))
+                .hint(format!("it stands in FROM: FROM t, LATERAL TABLE({name}(…)) AS u(…)"))
+                .at(position));
+        }
+        if registry::scalar(&name).is_none()
+            && !self.catalogs.functions.is_scalar(&name)
+            && name != SYMMETRIC_BETWEEN
+        {
+            return Err(self.unknown_function(&name).at(position));
         }
         let call = match (name.as_str(), &arguments[..]) {
             (_, [value, one, two]) if name == SYMMETRIC_BETWEEN => self.symmetric_between(value, one, two),
@@ -87,6 +105,51 @@ impl Binder<'_> {
             _ => self.call(&name, arguments),
         };
         call.map_err(|error| error.at(position))
+    }
+
+    /// Refuses what may be written in a call, but means nothing to the function.
+    fn check_clauses(&self, name: &str, function: &ast::Function) -> SqlResult<()> {
+        let refuse = |what: &str| Err(SqlError::unsupported(format!("{name}: {what} is not supported")));
+        if !matches!(function.parameters, FunctionArguments::None) {
+            return refuse("a second list of parameters");
+        }
+        if !function.within_group.is_empty() {
+            return refuse("ORDER BY").map_err(|error| error.hint(IN_ORDER_OF_ARRIVAL));
+        }
+        if function.null_treatment.is_some() && name != "ARRAY_AGG" {
+            return refuse("IGNORE NULLS or RESPECT NULLS");
+        }
+        for clause in argument_list(function)?.map(|list| list.clauses.as_slice()).unwrap_or_default() {
+            match clause {
+                FunctionArgumentClause::IgnoreOrRespectNulls(_) if name == "ARRAY_AGG" => {}
+                FunctionArgumentClause::IgnoreOrRespectNulls(_) => {
+                    return refuse("IGNORE NULLS or RESPECT NULLS");
+                }
+                FunctionArgumentClause::OrderBy(_) => {
+                    return refuse("ORDER BY").map_err(|error| error.hint(IN_ORDER_OF_ARRIVAL));
+                }
+                other => return refuse(&format!("'{other}'")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is an aggregate function called `name`, built in or the session's own.
+    pub(super) fn is_aggregate(&self, name: &str) -> bool {
+        registry::is_aggregate(name) || self.catalogs.functions.is_aggregate(name)
+    }
+
+    /// The error that there is no function called `name`.
+    pub(crate) fn unknown_function(&self, name: &str) -> SqlError {
+        if name == "APPROX_COUNT_DISTINCT" {
+            return SqlError::unsupported("APPROX_COUNT_DISTINCT is for batch jobs only, as in Flink")
+                .hint("COUNT(DISTINCT …) is exact");
+        }
+        let error = SqlError::name(format!("there is no function '{name}'"));
+        match registry::nearest_function(name, self.catalogs.functions.names()) {
+            Some(near) => error.hint(format!("did you mean '{near}'?")),
+            None => error.hint(crate::udf::HOW_TO_ADD),
+        }
     }
 
     /// `GROUPING(key, …)`, which the grouping computes of the number of the set.

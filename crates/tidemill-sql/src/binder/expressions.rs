@@ -9,12 +9,12 @@ use sqlparser::ast::{
     Subscript, TrimWhereField, UnaryOperator, Value,
 };
 
+use super::own_calls::{described, mismatched};
 use super::{Binder, Scope};
 use crate::error::{Position, SqlError, SqlResult, nearest};
 use crate::expr::compile::constant;
 use crate::expr::{Expr, Function, Pending, literal};
 use crate::functions::cast;
-use crate::functions::kernel::Argument;
 use crate::functions::registry;
 use crate::parser::logical_type;
 use crate::plan::Rel;
@@ -23,6 +23,7 @@ use crate::types::{LogicalType, TypeRoot};
 
 use super::aggregates::BoundAggregate;
 use super::over::BoundOver;
+use super::pattern_calls::PatternSite;
 
 /// Where an expression stands, and what is found while it is bound.
 pub(super) struct Site<'s> {
@@ -42,6 +43,8 @@ pub(super) struct Site<'s> {
     pub(super) grouped: bool,
     /// The start, end and time of the windows that `GROUP BY` says, as columns.
     pub(super) group_window: Option<[usize; 3]>,
+    /// The pattern whose rows the expression is over, in `MATCH_RECOGNIZE`.
+    pub(super) pattern: Option<PatternSite>,
     /// How deep the expression is nested.
     depth: usize,
 }
@@ -61,6 +64,7 @@ impl<'s> Site<'s> {
             windows: &[],
             grouped: false,
             group_window: None,
+            pattern: None,
             depth: 0,
         }
     }
@@ -430,6 +434,21 @@ impl Binder<'_> {
         }
     }
 
+    /// `(start, end) OVERLAPS (start, end)`.
+    fn overlaps(&mut self, left: &ast::Expr, right: &ast::Expr, site: &mut Site<'_>) -> SqlResult<Expr> {
+        let mut arguments = Vec::with_capacity(4);
+        for side in [left, right] {
+            match side {
+                ast::Expr::Tuple(period) if period.len() == 2 => arguments.extend(self.exprs(period, site)?),
+                other => {
+                    return Err(SqlError::syntax("OVERLAPS stands between two periods: (start, end)")
+                        .at(other.span()));
+                }
+            }
+        }
+        self.call("OVERLAPS", arguments)
+    }
+
     fn binary(
         &mut self,
         left: &ast::Expr,
@@ -453,6 +472,7 @@ impl Binder<'_> {
             BinaryOperator::Gt => ">",
             BinaryOperator::GtEq => ">=",
             BinaryOperator::StringConcat => "||",
+            BinaryOperator::Overlaps => return self.overlaps(left, right, site),
             other => return Err(SqlError::unsupported(format!("Flink has no operator '{other}'"))),
         };
         self.named(name, &[left, right], site)
@@ -625,18 +645,12 @@ impl Binder<'_> {
     /// A call of the scalar function called `name`.
     pub(super) fn call(&mut self, name: &str, arguments: Vec<Expr>) -> SqlResult<Expr> {
         let Some(function) = registry::scalar(name) else {
-            return Err(unknown_function(name));
+            return self.own_call(name, arguments);
         };
         let types: Vec<LogicalType> = arguments.iter().map(Expr::logical).collect();
-        let described: Vec<Argument<'_>> = arguments
-            .iter()
-            .zip(&types)
-            .map(|(argument, logical)| Argument { logical, literal: argument.literal() })
-            .collect();
+        let described = described(&arguments, &types);
         let resolved = (function.resolve)(&self.context, &described).map_err(|mismatch| {
-            let shown: Vec<String> = types.iter().map(|logical| logical.root.to_string()).collect();
-            SqlError::types(format!("{name}({}): it {}", shown.join(", "), mismatch.0))
-                .hint(format!("usage: {}", function.usage))
+            mismatched(name, &types, &mismatch).hint(format!("usage: {}", function.usage))
         })?;
         let mut cast = Vec::with_capacity(arguments.len());
         for (argument, to) in arguments.into_iter().zip(&resolved.arguments) {
@@ -680,7 +694,7 @@ impl Binder<'_> {
         self.cast_call(input, to, false).map(folded)
     }
 
-    fn explicit_cast(&mut self, input: Expr, to: &LogicalType, is_try: bool) -> SqlResult<Expr> {
+    pub(super) fn explicit_cast(&mut self, input: Expr, to: &LogicalType, is_try: bool) -> SqlResult<Expr> {
         if input.logical().root == to.root {
             return Ok(input);
         }
@@ -709,15 +723,6 @@ fn fits(from: &TypeRoot, to: &TypeRoot) -> bool {
     match (from, to) {
         (TypeRoot::Char(from) | TypeRoot::Varchar(from), TypeRoot::Varchar(to)) => from <= to,
         _ => false,
-    }
-}
-
-/// The error that there is no function called `name`.
-pub(super) fn unknown_function(name: &str) -> SqlError {
-    let error = SqlError::name(format!("there is no function '{name}'"));
-    match registry::nearest_function(name) {
-        Some(near) => error.hint(format!("did you mean '{near}'?")),
-        None => error.hint("functions of your own are registered by a program that uses this as a library"),
     }
 }
 
@@ -755,7 +760,7 @@ pub(super) fn negate(condition: Expr) -> Expr {
 }
 
 /// The value of a call of literals, when it has one; an error in it is left to when, and if, it is computed.
-fn folded(call: Expr) -> Expr {
+pub(super) fn folded(call: Expr) -> Expr {
     let Expr::Call { function, arguments } = &call else { return call };
     if !function.deterministic || !arguments.iter().all(|argument| argument.literal().is_some()) {
         return call;

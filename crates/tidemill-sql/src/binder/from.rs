@@ -187,7 +187,7 @@ impl Binder<'_> {
         self.call("=", vec![one, other])
     }
 
-    fn factor(&mut self, factor: &TableFactor, left: Option<&Scope>) -> SqlResult<Right> {
+    pub(super) fn factor(&mut self, factor: &TableFactor, left: Option<&Scope>) -> SqlResult<Right> {
         self.nested(|binder| binder.factor_inner(factor, left)).map_err(|error| error.at(factor.span()))
     }
 

@@ -4,30 +4,39 @@
 //! `DISTINCT`, `ORDER BY`. An expression that contains aggregates is bound over the input, with a
 //! [`Pending`](crate::expr::Pending) in the place of each aggregate; once the aggregates have columns these take their place.
 
+mod aggregate_arguments;
 mod aggregates;
 mod calls;
 mod expressions;
+mod files;
 mod from;
+mod json;
 mod over;
+mod own_calls;
+mod pattern_calls;
+mod pattern_variables;
 mod patterns;
 mod query;
 mod scope;
 mod select;
 mod subqueries;
 mod tables;
+mod tables_of_functions;
 mod windows;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::catalog::{Catalogs, ObjectPath};
 use crate::error::{SqlError, SqlResult};
+use crate::files::FileTables;
 use crate::functions::kernel::FunctionContext;
 use crate::plan::Rel;
 
 pub(crate) use scope::Scope;
-pub(crate) use tables::{can_be_event_time, hinted_options};
+pub(crate) use tables::{can_be_event_time, hinted_options, is_quoted_file};
 
 /// Binds the queries of a script against its catalogs.
 pub(crate) struct Binder<'a> {
@@ -46,6 +55,14 @@ pub(crate) struct Binder<'a> {
 pub(crate) struct Shared {
     tables: HashMap<(ObjectPath, String), Rel>,
     views: HashMap<ObjectPath, Rel>,
+    /// What finds files that stand in `FROM`.
+    files: Option<Arc<dyn FileTables>>,
+}
+
+impl Shared {
+    pub(crate) fn new(files: Option<Arc<dyn FileTables>>) -> Self {
+        Self { files, ..Self::default() }
+    }
 }
 
 /// Queries in queries, deeper than this, are refused.

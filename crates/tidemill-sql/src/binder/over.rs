@@ -12,7 +12,6 @@ use super::expressions::Site;
 use crate::error::{SqlError, SqlResult};
 use crate::expr::{Expr, Pending, literal};
 use crate::functions::aggregate::{AggregateCall, AggregateKind};
-use crate::functions::registry;
 use crate::plan::{Column, Frame, OverCall, Rel, RelKind, Schema, SortKey};
 use crate::types::{LogicalType, TypeRoot};
 
@@ -164,7 +163,7 @@ impl Binder<'_> {
                 returns,
             });
         }
-        if !registry::is_aggregate(name) {
+        if !self.is_aggregate(name) {
             return Err(SqlError::name(format!("{name} is no function of OVER"))
                 .hint("aggregate functions, ROW_NUMBER, RANK, DENSE_RANK, LAG and LEAD are"));
         }

@@ -60,6 +60,12 @@ impl Scope {
         self
     }
 
+    /// The columns of this, then those of `other`.
+    pub(crate) fn beside(mut self, other: Scope) -> Self {
+        self.columns.extend(other.columns);
+        self
+    }
+
     /// Adds columns that `rel` has behind those of this, which no name finds.
     pub(crate) fn extended_hidden(mut self, rel: &Rel) -> Self {
         for column in rel.schema().columns().iter().skip(self.columns.len()) {

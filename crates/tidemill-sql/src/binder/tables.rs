@@ -12,7 +12,7 @@ use crate::types::TypeRoot;
 
 impl Binder<'_> {
     /// What is called `name`, with the hints behind it.
-    pub(super) fn table(&mut self, name: &ObjectName, hints: &[ast::Expr]) -> SqlResult<Rel> {
+    pub(crate) fn table(&mut self, name: &ObjectName, hints: &[ast::Expr]) -> SqlResult<Rel> {
         let (parts, position) = name_parts(name)?;
         if let [name] = parts[..]
             && let Some(rel) = self.ctes.iter().rev().find_map(|visible| visible.get(name))
@@ -23,9 +23,8 @@ impl Binder<'_> {
             && name.0.len() == 1
             && is_quoted_file(name)
         {
-            return Err(SqlError::name(format!("there is no table '{file}'"))
-                .hint("a file stands in FROM in `tidemill sql -e` only: create a table with 'connector' = 'filesystem'")
-                .at(position));
+            let options = hinted_options(hints)?;
+            return self.file(file, options).map_err(|error| error.at(position));
         }
         match self.catalogs.find(name)? {
             CatalogObject::View(view) => self.view(&view),
@@ -125,6 +124,15 @@ impl Binder<'_> {
         self.implicit_cast(value, to)
     }
 
+    /// `value` as one of type `to`, as `CAST` makes it.
+    pub(crate) fn cast(
+        &mut self,
+        value: crate::expr::Expr,
+        to: &crate::types::LogicalType,
+    ) -> SqlResult<crate::expr::Expr> {
+        self.explicit_cast(value, to, false)
+    }
+
     /// Binds an expression over the columns of a table that is being created.
     pub(crate) fn column_expression(
         &mut self,
@@ -142,7 +150,8 @@ impl Binder<'_> {
     }
 }
 
-fn is_quoted_file(name: &ObjectName) -> bool {
+/// Whether a name is that of a file.
+pub(crate) fn is_quoted_file(name: &ObjectName) -> bool {
     matches!(&name.0[..], [ast::ObjectNamePart::Identifier(ident)] if ident.quote_style == Some('\''))
 }
 

@@ -4,7 +4,7 @@ use sqlparser::ast::{
     self, FunctionArg, FunctionArgExpr, GroupByExpr, ObjectName, Spanned, TableAlias, WindowType,
 };
 
-use super::expressions::{Site, unknown_function};
+use super::expressions::Site;
 use super::from::{Right, aliased};
 use super::select::is_group_window;
 use super::{Binder, Scope};
@@ -42,10 +42,7 @@ impl Binder<'_> {
         if name == "UNNEST" {
             return Err(SqlError::syntax("UNNEST stands in FROM without TABLE").at(position));
         }
-        let _ = left;
-        Err(unknown_function(&name)
-            .hint("table functions of your own are registered by a program that uses this as a library")
-            .at(position))
+        self.own_table(&name, args, alias, left).map_err(|error| error.at(position))
     }
 
     fn window_function(&mut self, name: &str, names: &[&str], args: &[FunctionArg]) -> SqlResult<Rel> {
@@ -140,7 +137,7 @@ impl Binder<'_> {
                 "group by the column instead; only SESSION has windows of its own for each partition",
             ));
         }
-        windowed(input, time, kind, partition).map_err(|error| error.at(descriptor.span()))
+        self.windowed(input, time, kind, partition).map_err(|error| error.at(descriptor.span()))
     }
 
     /// `TABLE t [PARTITION BY …]` or a sub-query as an argument.
@@ -247,7 +244,8 @@ impl Binder<'_> {
             }
         }
         let width = rel.schema().len();
-        let rel = windowed(rel, time, kind, partition).map_err(|error| error.at(function.name.span()))?;
+        let rel =
+            self.windowed(rel, time, kind, partition).map_err(|error| error.at(function.name.span()))?;
         let scope = scope.extended_hidden(&rel);
         Ok((rel, scope, Some([width, width + 1, width + 2])))
     }
@@ -265,28 +263,36 @@ fn descriptor_column(ast: &ast::Expr, scope: &Scope) -> SqlResult<usize> {
     Err(SqlError::syntax("DESCRIPTOR and a column in parentheses are expected").at(ast.span()))
 }
 
-/// `input` with the columns of its windows.
-fn windowed(input: Rel, time: usize, kind: WindowKind, partition: Vec<usize>) -> SqlResult<Rel> {
-    let Some(column) = input.schema().column(time).cloned() else {
-        return Err(SqlError::internal("a window without a time"));
-    };
-    let Some(attribute) = column.time else {
-        return Err(SqlError::semantic(format!(
-            "'{}' is no time attribute, it is a {}",
-            column.name, column.logical.root
-        ))
-        .hint("windows need a column with a WATERMARK, or one AS PROCTIME(), passed on unchanged"));
-    };
-    let root = match column.logical.root {
-        TypeRoot::TimestampLtz(_) => TypeRoot::TimestampLtz(3),
-        _ => TypeRoot::Timestamp(3),
-    };
-    let bounds = TypeRoot::Timestamp(3);
-    let mut columns = input.schema().columns().to_vec();
-    columns.push(Column::new("window_start", bounds.clone().not_null()));
-    columns.push(Column::new("window_end", bounds.not_null()));
-    columns.push(Column { name: "window_time".to_owned(), logical: root.not_null(), time: Some(attribute) });
-    let processing_time = attribute == TimeAttribute::Processing;
-    let spec = WindowSpec { time, kind, partition, processing_time };
-    Ok(Rel::new(Schema::new(columns), RelKind::Window { input, spec }))
+impl Binder<'_> {
+    /// `input` with the columns of its windows.
+    fn windowed(&self, input: Rel, time: usize, kind: WindowKind, partition: Vec<usize>) -> SqlResult<Rel> {
+        let Some(column) = input.schema().column(time).cloned() else {
+            return Err(SqlError::internal("a window without a time"));
+        };
+        let Some(attribute) = column.time else {
+            return Err(SqlError::semantic(format!(
+                "'{}' is no time attribute, it is a {}",
+                column.name, column.logical.root
+            ))
+            .hint("windows need a column with a WATERMARK, or one AS PROCTIME(), passed on unchanged"));
+        };
+        let root = match column.logical.root {
+            TypeRoot::TimestampLtz(_) => TypeRoot::TimestampLtz(3),
+            _ => TypeRoot::Timestamp(3),
+        };
+        let bounds = TypeRoot::Timestamp(3);
+        let mut columns = input.schema().columns().to_vec();
+        columns.push(Column::new("window_start", bounds.clone().not_null()));
+        columns.push(Column::new("window_end", bounds.not_null()));
+        columns.push(Column {
+            name: "window_time".to_owned(),
+            logical: root.not_null(),
+            time: Some(attribute),
+        });
+        let processing_time = attribute == TimeAttribute::Processing;
+        let is_moment = matches!(column.logical.root, TypeRoot::TimestampLtz(_));
+        let zone = is_moment.then_some(self.context.time_zone);
+        let spec = WindowSpec { time, kind, partition, processing_time, zone };
+        Ok(Rel::new(Schema::new(columns), RelKind::Window { input, spec }))
+    }
 }

@@ -11,6 +11,7 @@ use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Query};
 pub(crate) use table::{ColumnSource, Table, TableColumn, Watermark};
 
 use crate::error::{Position, SqlError, SqlResult, nearest};
+use crate::udf::UserFunctions;
 
 /// The catalog and the database that a session begins with.
 pub(crate) const DEFAULT_CATALOG: &str = "default_catalog";
@@ -72,6 +73,8 @@ pub(crate) struct Catalogs {
     catalogs: BTreeMap<String, BTreeMap<String, Database>>,
     /// Temporary tables and views, which hide others of the same name.
     temporary: BTreeMap<ObjectPath, CatalogObject>,
+    /// The session's own functions.
+    pub(crate) functions: UserFunctions,
     pub(crate) current_catalog: String,
     pub(crate) current_database: String,
 }
@@ -82,6 +85,7 @@ impl Default for Catalogs {
         Self {
             catalogs: BTreeMap::from([(DEFAULT_CATALOG.to_owned(), database)]),
             temporary: BTreeMap::new(),
+            functions: UserFunctions::default(),
             current_catalog: DEFAULT_CATALOG.to_owned(),
             current_database: DEFAULT_DATABASE.to_owned(),
         }

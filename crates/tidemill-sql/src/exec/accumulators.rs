@@ -1,7 +1,8 @@
 //! Accumulators of aggregate functions: what is kept of each group, and how values go in and results come out.
 //!
 //! The accumulators of all functions of an aggregation are one list of [`Datum`]s a group; a [`Function`] knows which of them
-//! are its own.
+//! are its own. Functions that gather values ([`gathered`](super::gathered)) keep them here as one byte string, unless an operator
+//! keeps them as entries of their own ([`entries`](super::entries)).
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -17,9 +18,12 @@ use tidemill_serialization::schema::{SchemaBuilder, Type};
 use tidemill_serialization::{Data, DecodeError, Input};
 
 use super::aggregate_results::Results;
+use super::entries::EntryForm;
+use super::gathered::{self, Gathered};
 use super::row::{RowWriter, put_length};
 use crate::functions::aggregate::{AggregateCall, AggregateKind};
 use crate::types::TypeRoot;
+use crate::udf::{FunctionError, Input as Column, Inputs};
 
 /// A value of an accumulator.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,6 +189,10 @@ pub(crate) struct Function {
     pub(crate) call: AggregateCall,
     form: Form,
     pub(super) at: usize,
+    /// How its values are kept outside of its accumulators, if they are.
+    pub(super) entries: Option<EntryForm>,
+    /// Whether sums are of `FLOAT`, which loses digits with each value as Java's does.
+    is_single: bool,
 }
 
 /// All functions of an aggregation.
@@ -198,16 +206,28 @@ pub(crate) struct Functions {
 const ROWS: usize = 0;
 
 impl Functions {
-    pub(crate) fn new(calls: &[AggregateCall]) -> Self {
+    /// Functions of which those that `entries` has a form for keep their values as entries, the others all in their accumulators.
+    pub(crate) fn with_entries(
+        calls: &[AggregateCall],
+        entries: impl Fn(&AggregateCall) -> Option<EntryForm>,
+    ) -> Self {
         let mut width = 1;
         let all = calls.iter().map(|call| {
             let form = call.types.first().map_or(Form::Int, |logical| form(&logical.root));
             let at = width;
             width += datums(&call.kind);
-            Function { call: call.clone(), form, at }
+            let is_single =
+                matches!(call.kind, AggregateKind::Sum | AggregateKind::SumOrZero | AggregateKind::Avg)
+                    && call.returns.root == TypeRoot::Float;
+            Function { call: call.clone(), form, at, entries: entries(call), is_single }
         });
         let all = all.collect();
         Self { all, width }
+    }
+
+    /// Functions that keep all in their accumulators.
+    pub(crate) fn new(calls: &[AggregateCall]) -> Self {
+        Self::with_entries(calls, |_| None)
     }
 
     pub(crate) fn all(&self) -> &[Function] {
@@ -249,6 +269,23 @@ impl Functions {
         accumulators.0[ROWS] = Datum::Int(accumulators.0[ROWS].int() + rows);
     }
 
+    /// Sets the first values of a function.
+    pub(super) fn set(&self, accumulators: &mut Accumulators, function: usize, values: &[Datum]) {
+        if let Some(function) = self.all.get(function) {
+            function.set(&mut accumulators.0, values);
+        }
+    }
+
+    /// Takes over what functions have gathered outside of their accumulators.
+    pub(super) fn take_gathered(&self, into: &mut Accumulators, gathered: Accumulators) {
+        let mut gathered = gathered.0.into_vec();
+        for function in
+            self.all.iter().filter(|function| function.entries.is_some_and(EntryForm::is_gathered))
+        {
+            into.0[function.at] = std::mem::replace(&mut gathered[function.at], Datum::Null);
+        }
+    }
+
     /// Adds the accumulators of other rows of the group.
     pub(crate) fn merge(&self, into: &mut Accumulators, other: &Accumulators) -> Result<(), OperatorError> {
         self.add_rows(into, self.rows(other));
@@ -256,6 +293,12 @@ impl Functions {
             function.merge(&mut into.0, &other.0)?;
         }
         Ok(())
+    }
+
+    /// Makes a function have seen no rows.
+    pub(crate) fn reset(&self, function: usize, accumulators: &mut Accumulators) {
+        let (at, width) = (self.all[function].at, datums(&self.all[function].call.kind));
+        accumulators.0[at..at + width].clone_from_slice(&self.empty().0[at..at + width]);
     }
 
     /// Builders of the columns of results.
@@ -267,9 +310,23 @@ impl Functions {
 /// How many data a function keeps.
 fn datums(kind: &AggregateKind) -> usize {
     match kind {
-        AggregateKind::Count | AggregateKind::Min | AggregateKind::Max | AggregateKind::ListAgg { .. } => 1,
-        AggregateKind::Variance { .. } => 3,
-        _ => 2,
+        AggregateKind::Count
+        | AggregateKind::Min
+        | AggregateKind::Max
+        | AggregateKind::Collect
+        | AggregateKind::JsonObjectAgg { .. }
+        | AggregateKind::Percentile { .. }
+        | AggregateKind::User(_) => 1,
+        // The value, which it was, and the number of the next one.
+        AggregateKind::Variance { .. } | AggregateKind::FirstValue | AggregateKind::LastValue => 3,
+        // A sum and a count; values and the number of the next one.
+        AggregateKind::Sum
+        | AggregateKind::SumOrZero
+        | AggregateKind::Avg
+        | AggregateKind::SingleValue
+        | AggregateKind::ListAgg { .. }
+        | AggregateKind::ArrayAgg { .. }
+        | AggregateKind::JsonArrayAgg { .. } => 2,
     }
 }
 
@@ -286,6 +343,10 @@ enum ArgumentValues {
     Bytes(ArrayRef, Box<arrow_data::ArrayData>),
     /// Of several arguments, which of the rows have none that is NULL.
     Rows(arrow_buffer::BooleanBuffer),
+    /// What is gathered.
+    Gathered(Gathered),
+    /// Of a function of the session's own.
+    Own(Vec<ArrayRef>),
 }
 
 pub(super) fn wrong_type() -> OperatorError {
@@ -304,6 +365,16 @@ impl Argument {
             None => None,
             Some(filter) => Some(column(filter)?.as_boolean_opt().ok_or_else(wrong_type)?.clone()),
         };
+        let all = || -> Result<Vec<ArrayRef>, OperatorError> {
+            function.call.arguments.iter().map(|index| column(*index).cloned()).collect()
+        };
+        if gathered::gathers(&function.call.kind) {
+            let gathered = Gathered::new(&function.call.kind, all()?)?;
+            return Ok(Self { values: Some(ArgumentValues::Gathered(gathered)), filter });
+        }
+        if let AggregateKind::User(_) = &function.call.kind {
+            return Ok(Self { values: Some(ArgumentValues::Own(all()?)), filter });
+        }
         let values = match &function.call.arguments[..] {
             [] => None,
             several @ [_, _, ..] => {
@@ -350,10 +421,28 @@ impl Argument {
             Some(ArgumentValues::Decimal(values)) => values.is_null(row),
             Some(ArgumentValues::Bytes(array, _)) => array.is_null(row),
             Some(ArgumentValues::Rows(present)) => !present.value(row),
+            Some(ArgumentValues::Gathered(gathered)) => !gathered.takes(row),
+            Some(ArgumentValues::Own(_)) => false,
         }
     }
 
-    fn datum(&self, row: usize) -> Datum {
+    /// The values that are gathered.
+    pub(super) fn gathered(&self) -> Result<&Gathered, OperatorError> {
+        match &self.values {
+            Some(ArgumentValues::Gathered(gathered)) => Ok(gathered),
+            _ => Err(wrong_type()),
+        }
+    }
+
+    /// The arguments of a function of the session's own.
+    pub(super) fn own(&self) -> Result<&[ArrayRef], OperatorError> {
+        match &self.values {
+            Some(ArgumentValues::Own(columns)) => Ok(columns),
+            _ => Err(wrong_type()),
+        }
+    }
+
+    pub(super) fn datum(&self, row: usize) -> Datum {
         match &self.values {
             Some(ArgumentValues::Int(values)) => Datum::Int(values.value(row)),
             Some(ArgumentValues::Float(values)) => Datum::Float(values.value(row)),
@@ -363,7 +452,7 @@ impl Argument {
                 RowWriter::new([&**data], false).write(row, &mut bytes);
                 Datum::Bytes(bytes.into())
             }
-            None | Some(ArgumentValues::Rows(_)) => Datum::Null,
+            _ => Datum::Null,
         }
     }
 }
@@ -409,6 +498,11 @@ fn floats(array: &ArrayRef) -> Result<arrow_array::Float64Array, OperatorError> 
 }
 
 impl Function {
+    /// Whether all that it keeps is in its accumulators, which take row by row.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.entries.is_none() && !matches!(self.call.kind, AggregateKind::User(_))
+    }
+
     /// Takes the value of `row` in, or out again.
     #[inline]
     pub(crate) fn accumulate(
@@ -449,7 +543,8 @@ impl Function {
                     Some(ArgumentValues::Float(values)) => {
                         let value = values.value(row);
                         let sum = state[0].float();
-                        state[0] = Datum::Float(if retract { sum - value } else { sum + value });
+                        let sum = if retract { sum - value } else { sum + value };
+                        state[0] = Datum::Float(if self.is_single { f64::from(sum as f32) } else { sum });
                     }
                     Some(ArgumentValues::Decimal(values)) => {
                         let value = values.value(row);
@@ -510,26 +605,61 @@ impl Function {
                 }
                 state[0] = if retract || is_null { Datum::Null } else { argument.datum(row) };
             }
-            AggregateKind::ListAgg { separator } => {
-                if is_null {
-                    return Ok(());
+            AggregateKind::User(function) => {
+                let one = argument.own()?.iter().map(|column| Column::column(column.slice(row, 1)));
+                let arguments = Inputs::new(one.collect(), 1);
+                let known = match &state[0] {
+                    Datum::Bytes(bytes) => Some(&bytes[..]),
+                    _ => None,
+                };
+                let mut own = function.0.decode(&[known]).map_err(failed)?;
+                function.0.update(&mut own, &[0], &arguments, retract).map_err(failed)?;
+                if let Some(bytes) = function.0.encode(&own).map_err(failed)?.pop() {
+                    state[0] = Datum::Bytes(bytes);
                 }
-                let Some(ArgumentValues::Bytes(array, _)) = &argument.values else {
-                    return Err(wrong_type());
-                };
-                let text = array.as_string_opt::<i32>().ok_or_else(wrong_type)?.value(row);
-                let joined = match &state[0] {
-                    Datum::Bytes(before) => [before, separator.as_bytes(), text.as_bytes()].concat(),
-                    _ => text.as_bytes().to_vec(),
-                };
-                state[0] = Datum::Bytes(joined.into());
             }
-            other => {
-                let message = format!("the aggregate function {other:?} cannot be computed");
-                return Err(OperatorError::new("TM-SQL-UNSUPPORTED", Fault::Internal, message));
+            AggregateKind::ListAgg { .. }
+            | AggregateKind::ArrayAgg { .. }
+            | AggregateKind::JsonArrayAgg { .. }
+            | AggregateKind::Collect
+            | AggregateKind::JsonObjectAgg { .. }
+            | AggregateKind::Percentile { .. } => {
+                if !is_null {
+                    gathered::take(&mut state[0], argument.gathered()?, row, retract)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether the result may be another one without a row that went in.
+    pub(crate) fn depends_on(&self, state: &[Datum], argument: &Argument, row: usize) -> bool {
+        if !argument.counts(row) || argument.is_null(row) {
+            return false;
+        }
+        match self.call.kind {
+            AggregateKind::Min | AggregateKind::Max => state[self.at] == argument.datum(row),
+            _ => true,
+        }
+    }
+
+    /// The value that a row of one column has, which is not NULL.
+    pub(super) fn datum_of_row(&self, row: &[u8]) -> Result<Datum, OperatorError> {
+        let value = row.get(1..).ok_or_else(wrong_type)?;
+        fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+            bytes.first_chunk().copied().unwrap_or([0; N])
+        }
+        Ok(match (self.form, value.len()) {
+            (Form::Bytes, _) => Datum::Bytes(row.into()),
+            (Form::Int, 1) => Datum::Int(i64::from(i8::from_le_bytes(fixed(value)))),
+            (Form::Int, 2) => Datum::Int(i64::from(i16::from_le_bytes(fixed(value)))),
+            (Form::Int, 4) => Datum::Int(i64::from(i32::from_le_bytes(fixed(value)))),
+            (Form::Int, 8) => Datum::Int(i64::from_le_bytes(fixed(value))),
+            (Form::Float, 4) => Datum::Float(f64::from(f32::from_le_bytes(fixed(value)))),
+            (Form::Float, 8) => Datum::Float(f64::from_le_bytes(fixed(value))),
+            (Form::Decimal, 16) => Datum::decimal(i128::from_le_bytes(fixed(value))),
+            _ => return Err(wrong_type()),
+        })
     }
 
     fn scale(&self) -> u8 {
@@ -571,6 +701,9 @@ impl Function {
                 state[1] = Datum::Int(state[1].int() + other[1].int());
                 state[0] = match (&state[0], &other[0]) {
                     (Datum::Int(one), Datum::Int(two)) => Datum::Int(one.wrapping_add(*two)),
+                    (Datum::Float(one), Datum::Float(two)) if self.is_single => {
+                        Datum::Float(f64::from((one + two) as f32))
+                    }
                     (Datum::Float(one), Datum::Float(two)) => Datum::Float(one + two),
                     (one, two) => Datum::decimal(one.as_decimal().wrapping_add(two.as_decimal())),
                 };
@@ -595,24 +728,44 @@ impl Function {
                     state[..2].clone_from_slice(&other[..2]);
                 }
             }
-            AggregateKind::ListAgg { separator } => match (&state[0], &other[0]) {
+            AggregateKind::ListAgg { .. }
+            | AggregateKind::ArrayAgg { .. }
+            | AggregateKind::JsonArrayAgg { .. }
+            | AggregateKind::Collect
+            | AggregateKind::JsonObjectAgg { .. }
+            | AggregateKind::Percentile { .. } => match (&state[0], &other[0]) {
                 (_, Datum::Null) => {}
                 (Datum::Bytes(one), Datum::Bytes(two)) => {
-                    let joined = [&one[..], separator.as_bytes(), &two[..]].concat();
-                    state[0] = Datum::Bytes(joined.into());
+                    state[0] = Datum::Bytes([&one[..], &two[..]].concat().into());
                 }
                 (_, other) => state[0] = other.clone(),
             },
-            other => {
-                let message = format!("the aggregate function {other:?} cannot be computed in windows");
+            AggregateKind::User(function) => match (&state[0], &other[0]) {
+                (_, Datum::Null) => {}
+                (Datum::Bytes(one), Datum::Bytes(two)) => {
+                    state[0] = Datum::Bytes(function.0.merge(one, two).map_err(failed)?);
+                }
+                (_, other) => state[0] = other.clone(),
+            },
+            AggregateKind::SingleValue => {
+                let message = "SINGLE_VALUE cannot be computed of parts";
                 return Err(OperatorError::new("TM-SQL-UNSUPPORTED", Fault::Internal, message));
             }
         }
         Ok(())
     }
-
-    /// Sets the least or greatest value, found elsewhere.
-    pub(crate) fn set_extreme(&self, accumulators: &mut Accumulators, value: Datum) {
-        accumulators.0[self.at] = value;
+    /// Keeps the value that was found elsewhere, and which it was.
+    pub(super) fn set(&self, accumulators: &mut [Datum], values: &[Datum]) {
+        accumulators[self.at..self.at + values.len()].clone_from_slice(values);
     }
+
+    /// Takes a value that has appeared, of `MIN` and `MAX`.
+    pub(super) fn take_extreme(&self, accumulators: &mut [Datum], value: &Datum) {
+        self.extreme(&mut accumulators[self.at], value.clone());
+    }
+}
+
+/// The error of a function of the session's own.
+pub(super) fn failed(error: FunctionError) -> OperatorError {
+    OperatorError::new("TM-SQL-FUNCTION", Fault::User, error.to_string())
 }

@@ -8,11 +8,13 @@ use arrow_array::builder::{
 use arrow_array::{Array, ArrayRef, Int8Array, Int16Array, Int32Array, Int64Array, make_array};
 use tidemill_runtime::OperatorError;
 
-use super::accumulators::{Accumulators, Datum, Form, Functions, form, wrong_type};
+use super::accumulators::{Accumulators, Datum, Form, Functions, failed, form, wrong_type};
+use super::gathered;
 use super::row::RowReader;
 use crate::functions::aggregate::{AggregateCall, AggregateKind};
 use crate::types::arrow::data_type;
 use crate::types::{LogicalType, TypeRoot};
+use crate::udf::UserAggregate;
 
 /// Columns of results that are being built.
 pub(crate) struct Results(Vec<ResultBuilder>);
@@ -30,6 +32,8 @@ enum ResultColumn {
     Decimal(Vec<Option<i128>>),
     Text(StringBuilder),
     Rows(RowReader),
+    /// The accumulators of a function of the session's own.
+    Own(UserAggregate, Vec<Option<Box<[u8]>>>),
 }
 
 impl Results {
@@ -62,15 +66,17 @@ impl ResultBuilder {
             Some(TypeRoot::Decimal(_, scale)) => *scale,
             _ => 0,
         };
-        let column = if matches!(call.kind, AggregateKind::ListAgg { .. }) {
-            ResultColumn::Text(StringBuilder::new())
-        } else {
-            match form(&call.returns.root) {
+        let column = match &call.kind {
+            AggregateKind::ListAgg { .. }
+            | AggregateKind::JsonArrayAgg { .. }
+            | AggregateKind::JsonObjectAgg { .. } => ResultColumn::Text(StringBuilder::new()),
+            AggregateKind::User(function) => ResultColumn::Own(function.clone(), Vec::new()),
+            _ => match form(&call.returns.root) {
                 Form::Int => ResultColumn::Int(Vec::new()),
                 Form::Float => ResultColumn::Float(Vec::new()),
                 Form::Decimal => ResultColumn::Decimal(Vec::new()),
                 Form::Bytes => ResultColumn::Rows(RowReader::of_types([&data_type(&call.returns.root)])),
-            }
+            },
         };
         Self { kind: call.kind.clone(), returns: call.returns.clone(), argument_scale, column }
     }
@@ -105,9 +111,14 @@ impl ResultBuilder {
                     Datum::Float(if *root { variance.sqrt() } else { variance })
                 }
             }
+            kind if gathered::gathers(kind) => gathered::result(kind, &state[0])?,
             _ => state[0].clone(),
         };
         match &mut self.column {
+            ResultColumn::Own(_, accumulators) => accumulators.push(match value {
+                Datum::Bytes(bytes) => Some(bytes),
+                _ => None,
+            }),
             ResultColumn::Int(values) => values.push(match value {
                 Datum::Null => None,
                 Datum::Float(value) => Some(value as i64),
@@ -122,7 +133,7 @@ impl ResultBuilder {
                 values.push(
                     match value {
                         Datum::Null => None,
-                        Datum::Float(value) => Some((value * 10f64.powi(i32::from(scale))).round() as i128),
+                        Datum::Float(value) => decimal(value, usize::from(scale)),
                         other => Some(other.as_decimal()),
                     }
                     // What does not fit is NULL, as in Flink.
@@ -191,12 +202,29 @@ impl ResultBuilder {
                 Arc::new(builder.finish())
             }
             ResultColumn::Text(values) => Arc::new(values.finish()),
+            ResultColumn::Own(function, accumulators) => {
+                let accumulators = std::mem::take(accumulators);
+                let encoded: Vec<Option<&[u8]>> = accumulators.iter().map(Option::as_deref).collect();
+                let decoded = function.0.decode(&encoded).map_err(failed)?;
+                function.0.results(&decoded, &self.returns).map_err(failed)?
+            }
             ResultColumn::Rows(values) => {
                 let mut columns = values.finish()?;
                 columns.pop().ok_or_else(wrong_type)?
             }
         })
     }
+}
+
+/// The decimal with `scale` digits that is nearest to the shortest text of `value`, which is what Java makes decimals of.
+fn decimal(value: f64, scale: usize) -> Option<i128> {
+    let text = format!("{}", value.abs());
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let digits: String =
+        whole.chars().chain(part.chars().chain(std::iter::repeat('0')).take(scale)).collect();
+    let rounds_up = part.as_bytes().get(scale).is_some_and(|digit| *digit >= b'5');
+    let digits = digits.parse::<i128>().ok()? + i128::from(rounds_up);
+    Some(if value < 0.0 { -digits } else { digits })
 }
 
 /// The quotient, half away from zero.

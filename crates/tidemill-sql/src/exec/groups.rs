@@ -7,6 +7,16 @@ use tidemill_core::hash;
 
 use super::row::{Row, RowWriter, column_data};
 
+/// A row of a batch with its group, the `group`th of the batch's.
+#[derive(Clone, Copy)]
+pub(crate) struct RowOfGroup<'a> {
+    pub(crate) row: usize,
+    pub(crate) group: u32,
+    pub(crate) key: &'a Row,
+    pub(crate) hash: u64,
+    pub(crate) namespace: i64,
+}
+
 /// The distinct keys of a batch, and which of them each row has.
 #[derive(Default)]
 pub(crate) struct Groups {
@@ -79,5 +89,20 @@ impl Groups {
 
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The rows of a batch with their groups; `entries` says which rows they are and their namespaces, if not all in order.
+    pub(crate) fn rows<'a>(
+        &'a self,
+        entries: Option<&'a [(u32, i64)]>,
+    ) -> impl ExactSizeIterator<Item = RowOfGroup<'a>> + Clone {
+        self.of_row.iter().enumerate().map(move |(place, group)| {
+            let at = *group as usize;
+            let (row, namespace) = match entries {
+                Some(entries) => (entries[place].0 as usize, entries[place].1),
+                None => (place, 0),
+            };
+            RowOfGroup { row, group: *group, key: &self.keys[at], hash: self.hashes[at], namespace }
+        })
     }
 }

@@ -38,6 +38,11 @@ pub(crate) fn is_retraction(kind: RowKind) -> bool {
     matches!(kind, RowKind::UpdateBefore | RowKind::Delete)
 }
 
+/// Those of `keys` in which NULL equals nothing.
+pub(crate) fn strict(keys: &[usize], null_safe: &[bool]) -> Vec<usize> {
+    keys.iter().zip(null_safe).filter(|(_, null_safe)| !**null_safe).map(|(key, _)| *key).collect()
+}
+
 /// An operator was called before it was opened.
 pub(crate) fn not_open() -> OperatorError {
     OperatorError::new(

@@ -1,4 +1,7 @@
 //! The first rows of each partition by some order, and the change of them that each batch makes.
+//!
+//! Of rows that stay the first ones are kept, and nothing else. Of rows that may be taken away again all are kept, in a map by their
+//! order, of which each batch reads the first entries and those that it changes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +13,8 @@ use tidemill_runtime::{
     Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
 };
 use tidemill_state::{
-    KeyBatch, KeyedStateBackend, StateTtlConfig, SubtaskSnapshot, ValueState, ValueStateDescriptor,
+    KeyBatch, KeyedStateBackend, MapState, MapStateDescriptor, StateTtlConfig, SubtaskSnapshot, ValueState,
+    ValueStateDescriptor,
 };
 
 use super::groups::Groups;
@@ -52,11 +56,23 @@ impl OperatorFactory for RankSpec {
 /// The rows of a partition in order, each with its key of the order.
 type Ordered = Vec<(Row, Row)>;
 
+/// What is kept of each partition.
+#[derive(Clone, Copy)]
+enum Kept {
+    /// The first rows.
+    First(ValueState<Ordered>),
+    /// All rows, by their keys of the order; those of equal order in theirs.
+    All(MapState<Row, Vec<Row>>),
+}
+
 struct Rank {
     spec: RankSpec,
     groups: Groups,
-    state: Option<(KeyedStateBackend<Row>, ValueState<Ordered>)>,
+    state: Option<(KeyedStateBackend<Row>, Kept)>,
 }
+
+/// The first rows of a partition, before and after a batch.
+type Change = (Ordered, Ordered);
 
 impl Operator for Rank {
     fn open(
@@ -65,12 +81,20 @@ impl Operator for Rank {
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
-        let mut descriptor = ValueStateDescriptor::new("rows");
-        if let Some(ttl) = &self.spec.ttl {
-            descriptor = descriptor.with_ttl(*ttl);
-        }
-        let rows = backend.register_value(descriptor)?;
-        self.state = Some((backend, rows));
+        let kept = if self.spec.retracting {
+            let descriptor = MapStateDescriptor::new("all-rows");
+            Kept::All(backend.register_map(match &self.spec.ttl {
+                Some(ttl) => descriptor.with_ttl(*ttl),
+                None => descriptor,
+            })?)
+        } else {
+            let descriptor = ValueStateDescriptor::new("rows");
+            Kept::First(backend.register_value(match &self.spec.ttl {
+                Some(ttl) => descriptor.with_ttl(*ttl),
+                None => descriptor,
+            })?)
+        };
+        self.state = Some((backend, kept));
         Ok(())
     }
 
@@ -90,77 +114,24 @@ impl Operator for Rank {
 
 impl Rank {
     fn rank(&mut self, batch: &ArrowBatch) -> Result<ArrowBatch, OperatorError> {
-        let Some((backend, state)) = &mut self.state else { return Err(not_open()) };
-        let spec = &self.spec;
-        let columns = batch.records.columns();
-        let rows = batch.records.num_rows();
-        self.groups.find(columns, &spec.partition, rows);
-        let groups = &self.groups;
-        let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
-        let writer = RowWriter::new(&data, false);
-        let keys = KeyBatch::new(&groups.hashes, &groups.keys)?;
-        let last = usize::try_from(spec.last).unwrap_or(usize::MAX);
-        let mut changes_of: Vec<(Ordered, Ordered)> = Vec::with_capacity(groups.len());
-        let mut empty: Vec<usize> = Vec::new();
-        let (mut scratch, mut sort_key) = (Vec::new(), Vec::new());
-        let update = |slots: tidemill_state::Slots<'_>,
-                      values: &mut [Ordered]|
-         -> Result<(), OperatorError> {
-            for slot in slots.slots {
-                let known = &values[*slot as usize];
-                changes_of.push((known.iter().take(last).cloned().collect(), Vec::new()));
-            }
-            for row in 0..rows {
-                let ordered = &mut values[slots.slots[groups.of_row[row] as usize] as usize];
-                sort_key.clear();
-                write_sort_key(columns, &spec.order, row, &mut sort_key)?;
-                if is_retraction(kind(batch, row)) {
-                    let gone = writer.row(row, &mut scratch);
-                    let from = ordered.partition_point(|(key, _)| key.bytes() < &sort_key[..]);
-                    let equal = ordered[from..].iter().take_while(|(key, _)| key.bytes() == &sort_key[..]);
-                    if let Some(found) = equal.into_iter().position(|(_, row)| *row == gone) {
-                        ordered.remove(from + found);
-                    }
-                    continue;
-                }
-                let place = if spec.newest_first {
-                    ordered.partition_point(|(key, _)| key.bytes() < &sort_key[..])
-                } else {
-                    ordered.partition_point(|(key, _)| key.bytes() <= &sort_key[..])
-                };
-                if !spec.retracting && place >= last {
-                    continue;
-                }
-                ordered.insert(place, (Row::of(&sort_key), writer.row(row, &mut scratch)));
-                if !spec.retracting {
-                    ordered.truncate(last);
-                }
-            }
-            for (group, slot) in slots.slots.iter().enumerate() {
-                let known = &values[*slot as usize];
-                changes_of[group].1 = known.iter().take(last).cloned().collect();
-                if known.is_empty() {
-                    empty.push(group);
-                }
-            }
-            Ok(())
+        let Some((backend, kept)) = &mut self.state else { return Err(not_open()) };
+        self.groups.find(batch.records.columns(), &self.spec.partition, batch.records.num_rows());
+        let changes_of = match kept {
+            Kept::First(rows) => keep_first(&self.spec, &self.groups, backend, *rows, batch)?,
+            Kept::All(rows) => keep_all(&self.spec, &self.groups, backend, *rows, batch)?,
         };
-        state.update_batch(backend, &keys, |_| Ordered::new(), update)??;
-        for group in empty {
-            backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
-            state.clear(backend)?;
-        }
         self.say(changes_of)
     }
 
-    fn say(&self, changes_of: Vec<(Ordered, Ordered)>) -> Result<ArrowBatch, OperatorError> {
+    fn say(&self, changes_of: Vec<Change>) -> Result<ArrowBatch, OperatorError> {
         let spec = &self.spec;
         let first = usize::try_from(spec.first.saturating_sub(1)).unwrap_or(usize::MAX);
         let mut said = Said { rows: RowReader::new(&spec.input), places: Vec::new(), kinds: Vec::new() };
         for (before, after) in changes_of {
             let before = before.get(first.min(before.len())..).unwrap_or_default();
             let after = after.get(first.min(after.len())..).unwrap_or_default();
-            if spec.with_number {
+            // Of a single place a row replaces the one before.
+            if spec.with_number || spec.first == spec.last {
                 for index in 0..before.len().max(after.len()) {
                     let place = spec.first + index as u64;
                     match (before.get(index), after.get(index)) {
@@ -200,6 +171,112 @@ impl Rank {
         }
         changes(&spec.output, columns, said.kinds)
     }
+}
+
+/// How many rows are the first ones.
+fn last(spec: &RankSpec) -> usize {
+    usize::try_from(spec.last).unwrap_or(usize::MAX)
+}
+
+/// Adds rows that stay to those that are kept of their partitions, as far as they are among the first.
+fn keep_first(
+    spec: &RankSpec,
+    groups: &Groups,
+    backend: &mut KeyedStateBackend<Row>,
+    state: ValueState<Ordered>,
+    batch: &ArrowBatch,
+) -> Result<Vec<Change>, OperatorError> {
+    let columns = batch.records.columns();
+    let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
+    let writer = RowWriter::new(&data, false);
+    let last = last(spec);
+    let (mut scratch, mut sort_key) = (Vec::new(), Vec::new());
+    let mut changes_of: Vec<Change> = Vec::with_capacity(groups.len());
+    let update = |slots: tidemill_state::Slots<'_>, values: &mut [Ordered]| -> Result<(), OperatorError> {
+        for slot in slots.slots {
+            changes_of.push((values[*slot as usize].clone(), Vec::new()));
+        }
+        for row in 0..batch.records.num_rows() {
+            let ordered = &mut values[slots.slots[groups.of_row[row] as usize] as usize];
+            sort_key.clear();
+            write_sort_key(columns, &spec.order, row, &mut sort_key)?;
+            let place = if spec.newest_first {
+                ordered.partition_point(|(key, _)| key.bytes() < &sort_key[..])
+            } else {
+                ordered.partition_point(|(key, _)| key.bytes() <= &sort_key[..])
+            };
+            if place < last {
+                ordered.insert(place, (Row::of(&sort_key), writer.row(row, &mut scratch)));
+                ordered.truncate(last);
+            }
+        }
+        for (group, slot) in slots.slots.iter().enumerate() {
+            changes_of[group].1.clone_from(&values[*slot as usize]);
+        }
+        Ok(())
+    };
+    let keys = KeyBatch::new(&groups.hashes, &groups.keys)?;
+    state.update_batch(backend, &keys, |_| Ordered::new(), update)??;
+    Ok(changes_of)
+}
+
+/// Adds rows to their partitions, and takes away those that go.
+fn keep_all(
+    spec: &RankSpec,
+    groups: &Groups,
+    backend: &mut KeyedStateBackend<Row>,
+    state: MapState<Row, Vec<Row>>,
+    batch: &ArrowBatch,
+) -> Result<Vec<Change>, OperatorError> {
+    let columns = batch.records.columns();
+    let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
+    let writer = RowWriter::new(&data, false);
+    let last = last(spec);
+    let (mut scratch, mut sort_key) = (Vec::new(), Vec::new());
+    let mut of_groups: Vec<Vec<usize>> = vec![Vec::new(); groups.len()];
+    groups.of_row.iter().enumerate().for_each(|(row, group)| of_groups[*group as usize].push(row));
+    let mut changes_of: Vec<Change> = Vec::with_capacity(groups.len());
+    for (group, rows) in of_groups.into_iter().enumerate() {
+        backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+        let before = first_rows(backend, state, last)?;
+        for row in rows {
+            sort_key.clear();
+            write_sort_key(columns, &spec.order, row, &mut sort_key)?;
+            let key = Row::of(&sort_key);
+            let value = writer.row(row, &mut scratch);
+            if !is_retraction(kind(batch, row)) {
+                let place = |equal: &Vec<Row>| if spec.newest_first { 0 } else { equal.len() };
+                state.modify(backend, key, Vec::new, |equal| equal.insert(place(equal), value))?;
+                continue;
+            }
+            let Some(mut equal) = state.get(backend, &key)? else { continue };
+            if let Some(place) = equal.iter().position(|known| *known == value) {
+                equal.remove(place);
+                if equal.is_empty() {
+                    state.remove(backend, &key)?;
+                } else {
+                    state.put(backend, key, equal)?;
+                }
+            }
+        }
+        changes_of.push((before, first_rows(backend, state, last)?));
+    }
+    Ok(changes_of)
+}
+
+/// The first rows of the current partition.
+fn first_rows(
+    backend: &mut KeyedStateBackend<Row>,
+    state: MapState<Row, Vec<Row>>,
+    last: usize,
+) -> Result<Ordered, OperatorError> {
+    let mut first = Ordered::new();
+    state.scan(backend, .., |key, equal| {
+        let left = last - first.len();
+        first.extend(equal.iter().take(left).map(|row| (key.clone(), row.clone())));
+        first.len() < last
+    })?;
+    Ok(first)
 }
 
 struct Said {

@@ -11,6 +11,7 @@ use tidemill_core::Fault;
 use tidemill_core::batch::{ArrowBatch, Batch};
 use tidemill_runtime::{Operator, OperatorError, OperatorFactory, Output, Progress};
 
+use super::correlate::batch_part;
 use super::output::kind;
 use crate::expr::Expr;
 use crate::expr::compile::{Compiled, record_batch};
@@ -58,6 +59,13 @@ impl Elements {
     }
 }
 
+impl Elements {
+    fn split_off(&mut self, at: usize) -> Self {
+        let (rows, places) = (self.rows.split_off(at), self.places.split_off(at));
+        Self { rows, places, numbers: self.numbers.split_off(at) }
+    }
+}
+
 fn failed(error: &dyn std::fmt::Display) -> OperatorError {
     OperatorError::new("TM-SQL-EVALUATION", Fault::Internal, error.to_string())
 }
@@ -80,7 +88,11 @@ impl Operator for Unnest {
             _ => None,
         };
         let mut elements = Elements::default();
-        for row in 0..batch.records.num_rows() {
+        let (all, wanted) = (batch.records.num_rows(), out.batch_records());
+        let mut done = 0;
+        while done < all && elements.rows.len() < wanted {
+            let row = done;
+            done += 1;
             let before = elements.rows.len();
             if collection.is_valid(row) {
                 let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
@@ -95,8 +107,18 @@ impl Operator for Unnest {
                 elements.push(row, None, None);
             }
         }
+        // An array may be longer than a batch.
+        while elements.rows.len() > wanted {
+            let rest = elements.split_off(wanted);
+            out.emit(Batch::new(self.rows(batch, elements, &values)?));
+            elements = rest;
+        }
         out.emit(Batch::new(self.rows(batch, elements, &values)?));
-        Ok(Progress::Done)
+        if done == all {
+            return Ok(Progress::Done);
+        }
+        out.keep(Batch::new(batch_part(batch, done, all - done)));
+        Ok(Progress::More)
     }
 }
 

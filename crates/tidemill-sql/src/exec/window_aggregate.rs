@@ -16,16 +16,19 @@ use tidemill_runtime::{
     Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
 };
 use tidemill_state::{
-    Clock, KeyBatch, KeyedStateBackend, Namespaces, SubtaskSnapshot, TimeDomain, Timers, ValueState,
-    ValueStateDescriptor,
+    Clock, KeyBatch, KeyedStateBackend, Namespaces, OperatorSnapshot, OperatorStateMode, SubtaskSnapshot,
+    TimeDomain, Timers, ValueState, ValueStateDescriptor,
 };
 
 use super::accumulators::{Accumulators, Argument, Functions};
-use super::distinct::{Distinct, RowOfGroup};
+use super::distinct::Distinct;
+use super::entries::{Entries, EntryForm};
 use super::groups::Groups;
 use super::output::{changes, not_open};
+use super::own_aggregates;
 use super::row::{Row, RowReader, column_data};
 use crate::functions::aggregate::AggregateCall;
+use crate::functions::temporal::LocalClock;
 use crate::plan::WindowKind;
 
 /// An aggregation of windows.
@@ -33,9 +36,13 @@ use crate::plan::WindowKind;
 pub(crate) struct WindowAggregateSpec {
     pub(crate) input: SchemaRef,
     pub(crate) window: WindowKind,
+    /// Whether rows say which window they are of: then the column of time is where it ends, and its start is among the keys.
+    pub(crate) attached: bool,
     /// The column of time.
     pub(crate) time: usize,
     pub(crate) processing_time: bool,
+    /// Whose clock windows begin and end by.
+    pub(crate) zone: Option<chrono_tz::Tz>,
     /// The columns of the groups besides the window.
     pub(crate) keys: Vec<usize>,
     pub(crate) calls: Vec<AggregateCall>,
@@ -46,8 +53,9 @@ pub(crate) struct WindowAggregateSpec {
 impl OperatorFactory for WindowAggregateSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
         Ok(Box::new(WindowAggregate {
-            functions: Functions::new(&self.calls),
-            by_window: self.calls.iter().any(|call| call.distinct),
+            functions: Functions::with_entries(&self.calls, |call| EntryForm::of(call, false)),
+            local: LocalClock::new(self.zone),
+            by_window: self.attached || self.calls.iter().any(|call| call.distinct),
             spec: self.clone(),
             groups: Groups::default(),
             watermark: i64::MIN,
@@ -66,6 +74,8 @@ struct State {
     /// By the end of the slice.
     accumulators: ValueState<Accumulators, i64>,
     distinct: Distinct,
+    /// By the end of the slice.
+    entries: Entries,
     /// By the end of the window.
     timers: Timers<i64>,
     clock: Arc<dyn Clock>,
@@ -74,6 +84,8 @@ struct State {
 
 struct WindowAggregate {
     spec: WindowAggregateSpec,
+    /// By which windows begin and end.
+    local: LocalClock,
     functions: Functions,
     /// Whether rows go into windows instead of slices.
     by_window: bool,
@@ -83,6 +95,9 @@ struct WindowAggregate {
     next_time: Option<Timestamp>,
     state: Option<State>,
 }
+
+/// Under this name each subtask stores how far event time had come.
+const WATERMARK: &str = "watermark";
 
 /// Windows that one call lets end.
 const WINDOWS_A_CALL: usize = 4096;
@@ -96,11 +111,22 @@ impl Operator for WindowAggregate {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
         let accumulators = backend.register_value(ValueStateDescriptor::new("accumulators"))?;
         let distinct = Distinct::open(&mut backend, &self.spec.calls, false, None)?;
+        let entries = Entries::open(&mut backend, &self.spec.calls, false, None)?;
         let timers = backend.register_timers("windows")?;
+        // Rows that came too late before stay so: their windows have said their results.
+        let mut reached = None;
+        for stored in restored.iter().flat_map(|snapshot| &snapshot.operator) {
+            if &*stored.name == WATERMARK {
+                let least = stored.read::<i64>()?.into_iter().min();
+                reached = least.into_iter().chain(reached).min();
+            }
+        }
+        self.watermark = reached.unwrap_or(i64::MIN);
         self.state = Some(State {
             backend,
             accumulators,
             distinct,
+            entries,
             timers,
             clock: Arc::clone(&context.clock),
             late: context.metrics.counter("numLateRecordsDropped"),
@@ -134,10 +160,11 @@ impl Operator for WindowAggregate {
     }
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.state {
-            Some(state) => Ok(context.keyed(&mut state.backend)?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
+        let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
+        let mut snapshot = context.keyed(&mut state.backend)?;
+        let watermark = OperatorSnapshot::of(WATERMARK, OperatorStateMode::Union, &[self.watermark]);
+        snapshot.operator.push(watermark);
+        Ok(snapshot)
     }
 }
 
@@ -166,6 +193,8 @@ impl WindowAggregate {
             .get(self.spec.time)
             .and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
         let reached = if self.spec.processing_time { i64::MIN } else { self.watermark };
+        let local = &self.local;
+        let is_late = |end: i64| local.moment(end.saturating_sub(1)) <= reached;
         // Which row goes into which slice or window.
         let mut entries: Vec<(u32, i64)> = Vec::with_capacity(rows);
         let mut late = 0;
@@ -181,15 +210,24 @@ impl WindowAggregate {
                     ));
                 }
             };
+            if self.spec.attached {
+                if is_late(time) {
+                    late += 1;
+                } else {
+                    entries.push((u32::try_from(row).unwrap_or(u32::MAX), time));
+                }
+                continue;
+            }
+            let time = self.local.local(time);
             let slice = window.slice_end(time);
-            if window.last_window(slice).saturating_sub(1) <= reached {
+            if is_late(window.last_window(slice)) {
                 late += 1;
                 continue;
             }
             let row = u32::try_from(row).unwrap_or(u32::MAX);
             if self.by_window {
                 window.windows_of_slice(slice, |end| {
-                    if end - 1 > reached {
+                    if !is_late(end) {
                         entries.push((row, end));
                     }
                 });
@@ -212,38 +250,71 @@ impl WindowAggregate {
             .iter()
             .map(|function| Argument::new(function, columns))
             .collect::<Result<Vec<_>, _>>()?;
-        let of_groups = entries.iter().zip(&groups.of_row).map(|((row, namespace), group)| {
-            let group = *group as usize;
-            RowOfGroup {
-                row: *row as usize,
-                key: &groups.keys[group],
-                hash: groups.hashes[group],
-                namespace: *namespace,
-            }
-        });
-        let skipped = state.distinct.note(&mut state.backend, batch, &arguments, of_groups)?;
+        let of_rows = groups.rows(Some(&entries));
+        let skipped = state.distinct.note(&mut state.backend, batch, &arguments, of_rows.clone())?;
+        state.entries.count(
+            &mut state.backend,
+            &self.spec.calls,
+            batch,
+            &arguments,
+            &skipped,
+            of_rows.clone(),
+        )?;
         let keys =
             KeyBatch::with_namespaces(&groups.hashes, &groups.keys, Namespaces::Each(&groups.namespaces))?;
         let functions = &self.functions;
         let mut created: Vec<u32> = Vec::new();
-        let update =
-            |slots: tidemill_state::Slots<'_>, values: &mut [Accumulators]| -> Result<(), OperatorError> {
-                created.extend_from_slice(slots.created);
-                for (place, ((row, _), group)) in entries.iter().zip(&groups.of_row).enumerate() {
-                    let accumulators = &mut values[slots.slots[*group as usize] as usize];
-                    functions.add_rows(accumulators, 1);
-                    for (index, function) in functions.all().iter().enumerate() {
-                        if let Some(skipped) = &skipped[index]
-                            && skipped[place]
-                        {
-                            continue;
-                        }
+        let mut numbers = Vec::new();
+        let of_functions = &state.entries;
+        let update = |slots: tidemill_state::Slots<'_>,
+                      values: &mut [Accumulators]|
+         -> Result<(), OperatorError> {
+            created.extend_from_slice(slots.created);
+            for (place, ((row, _), group)) in entries.iter().zip(&groups.of_row).enumerate() {
+                let accumulators = &mut values[slots.slots[*group as usize] as usize];
+                functions.add_rows(accumulators, 1);
+                for (index, function) in functions.all().iter().enumerate() {
+                    let is_skipped = skipped[index].as_ref().is_some_and(|skipped| skipped[place]);
+                    if function.is_plain() && !is_skipped {
                         function.accumulate(&mut accumulators.0, &arguments[index], *row as usize, false)?;
                     }
                 }
-                Ok(())
-            };
+            }
+            let place_of = |group: usize| slots.slots[group] as usize;
+            own_aggregates::update(
+                functions,
+                batch,
+                &arguments,
+                &skipped,
+                of_rows.clone(),
+                values,
+                groups.len(),
+                place_of,
+            )?;
+            (numbers, _) = of_functions.number(
+                functions,
+                batch,
+                &arguments,
+                &skipped,
+                of_rows.clone(),
+                &[],
+                values,
+                |group| place_of(group as usize),
+            );
+            Ok(())
+        };
         state.accumulators.update_batch(&mut state.backend, &keys, |_| functions.empty(), update)??;
+        let rows = groups.rows(Some(&entries));
+        state.entries.apply(
+            &mut state.backend,
+            functions,
+            batch,
+            &arguments,
+            &skipped,
+            rows,
+            &numbers,
+            &[],
+        )?;
         for group in created {
             let group = group as usize;
             let namespace = groups.namespaces[group];
@@ -252,14 +323,14 @@ impl WindowAggregate {
                 first = Some(namespace);
             } else {
                 window.windows_of_slice(namespace, |end| {
-                    if end - 1 > reached {
+                    if !is_late(end) {
                         first.get_or_insert(end);
                     }
                 });
             }
             let Some(end) = first else { continue };
             state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
-            state.timers.register(&mut state.backend, domain, end - 1, &end)?;
+            state.timers.register(&mut state.backend, domain, self.local.moment(end - 1), &end)?;
         }
         Ok(())
     }
@@ -285,6 +356,10 @@ impl WindowAggregate {
             } else {
                 window.slices_of_window(end, |slice| slices.push(slice))
             }
+            let mut gathered = self.functions.empty();
+            if state.entries.gathers() {
+                state.entries.fill(&mut state.backend, &self.functions, &slices, &mut gathered)?;
+            }
             for slice in slices {
                 let part = state.accumulators.get_in(&mut state.backend, &slice)?;
                 let Some(part) = part else { continue };
@@ -296,6 +371,7 @@ impl WindowAggregate {
                 if last <= end {
                     state.accumulators.clear_in(&mut state.backend, &slice)?;
                     state.distinct.clear(&mut state.backend, slice)?;
+                    state.entries.clear(&mut state.backend, slice)?;
                 } else if next.is_none() {
                     window.windows_of_slice(slice, |other| {
                         if other > end {
@@ -305,9 +381,10 @@ impl WindowAggregate {
                 }
             }
             if let Some(next) = next {
-                state.timers.register(&mut state.backend, domain, next - 1, &next)?;
+                state.timers.register(&mut state.backend, domain, self.local.moment(next - 1), &next)?;
             }
-            if let Some(merged) = merged {
+            if let Some(mut merged) = merged {
+                self.functions.take_gathered(&mut merged, gathered);
                 keys.push(timer.key.bytes())?;
                 results.push(&self.functions, &merged)?;
                 ends.push(end);
@@ -321,6 +398,7 @@ impl WindowAggregate {
                 columns.len(),
                 |end| window.window_start(end),
                 &ends,
+                &self.local,
             )?);
             let kinds = vec![tidemill_core::batch::RowKind::Insert; ends.len()];
             out.emit(Batch::new(changes(&self.spec.output, columns, kinds)?));
@@ -335,6 +413,7 @@ pub(crate) fn window_columns(
     at: usize,
     start: impl Fn(i64) -> i64,
     ends: &[i64],
+    local: &LocalClock,
 ) -> Result<Vec<ArrayRef>, OperatorError> {
     let column = |index: usize, values: Vec<i64>| -> ArrayRef {
         let array = TimestampMillisecondArray::from(values);
@@ -343,6 +422,6 @@ pub(crate) fn window_columns(
     Ok(vec![
         column(0, ends.iter().map(|end| start(*end)).collect()),
         column(1, ends.to_vec()),
-        column(2, ends.iter().map(|end| end - 1).collect()),
+        column(2, ends.iter().map(|end| local.moment(end - 1)).collect()),
     ])
 }

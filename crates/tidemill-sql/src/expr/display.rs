@@ -71,6 +71,7 @@ impl fmt::Display for Shown<'_> {
                     Pending::Over => "over",
                     Pending::Subquery => "subquery",
                     Pending::Outer => "outer",
+                    Pending::Match => "match",
                 };
                 write!(f, "{what}#{index}")
             }

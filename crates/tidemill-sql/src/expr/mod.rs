@@ -48,6 +48,8 @@ pub(crate) enum Pending {
     Subquery,
     /// A column of the query around this one.
     Outer,
+    /// What an expression reads of the rows of a match.
+    Match,
 }
 
 /// A resolved function.

@@ -2,7 +2,6 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod arithmetic;
-pub(crate) mod auxiliary;
 pub mod cast;
 pub(crate) mod collection;
 pub(crate) mod conditional;
@@ -12,8 +11,10 @@ pub(crate) mod java_number;
 pub(crate) mod json;
 pub mod kernel;
 pub(crate) mod operators;
+pub mod reference;
 pub(crate) mod regex;
 pub(crate) mod registry;
+pub(crate) mod special;
 pub(crate) mod streaming;
 pub(crate) mod support;
 pub(crate) mod table;

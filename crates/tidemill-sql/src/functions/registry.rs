@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::error::nearest;
-use crate::functions::aggregate;
 use crate::functions::kernel::ScalarFunction;
+use crate::functions::{aggregate, special};
 
 /// All built-in scalar functions, a chapter each.
 const CHAPTERS: &[&[ScalarFunction]] = &[
@@ -19,7 +19,6 @@ const CHAPTERS: &[&[ScalarFunction]] = &[
     super::temporal::FUNCTIONS,
     super::streaming::FUNCTIONS,
     super::hash::FUNCTIONS,
-    super::auxiliary::FUNCTIONS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static ScalarFunction>> = LazyLock::new(|| {
@@ -43,29 +42,22 @@ pub(crate) fn is_niladic(name: &str) -> bool {
     )
 }
 
-/// The aggregate function called `name`, which is in capitals.
+/// Whether there is an aggregate function called `name`, which is in capitals.
 pub(crate) fn is_aggregate(name: &str) -> bool {
-    aggregate::NAMES.contains(&name)
+    aggregate::FUNCTIONS.iter().any(|function| function.name == name)
 }
 
-/// The function whose name is most like `name`.
-pub(crate) fn nearest_function(name: &str) -> Option<&'static str> {
-    const OTHERS: [&str; 12] = [
-        "ROW_NUMBER",
-        "RANK",
-        "DENSE_RANK",
-        "LAG",
-        "LEAD",
-        "TUMBLE",
-        "HOP",
-        "CUMULATE",
-        "SESSION",
-        "PROCTIME",
-        "CURRENT_WATERMARK",
-        "UNNEST",
-    ];
-    let aggregates = aggregate::NAMES.iter().copied();
-    nearest(name, BY_NAME.keys().copied().chain(aggregates).chain(OTHERS))
+/// Whether `name`, which is in capitals, is taken.
+pub(crate) fn is_built_in(name: &str) -> bool {
+    scalar(name).is_some() || is_aggregate(name) || special::FUNCTIONS.iter().any(|other| other.name == name)
+}
+
+/// The function whose name is most like `name`, among the built-in ones and `others`.
+pub(crate) fn nearest_function<'a>(name: &str, others: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let aggregates = aggregate::FUNCTIONS.iter().map(|function| function.name);
+    let special = special::FUNCTIONS.iter().map(|function| function.name);
+    let built_in = BY_NAME.keys().copied().chain(aggregates).chain(special);
+    nearest(name, built_in.map(|name| -> &'a str { name }).chain(others))
 }
 
 /// All scalar functions, in the order of the documentation.

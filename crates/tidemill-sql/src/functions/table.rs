@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::expr::Expr;
 use crate::plan::Column;
+use crate::udf::UserTable;
 
 /// A table function where it is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,4 +22,6 @@ pub(crate) struct TableFunctionCall {
 pub(crate) enum TableFunction {
     /// `UNNEST(array | map | multiset)`, with the place of each element behind if asked for.
     Unnest { with_ordinality: bool },
+    /// A function of the session's own.
+    User(UserTable),
 }

@@ -4,6 +4,7 @@
 //! cannot read is rewritten (`rewrite`) or read by code that `sqlparser` calls (`dialect`, `expressions`, `json`);
 //! Flink's statements are read here (`statements`, `ddl`, `types`, `hints`).
 
+mod complete;
 mod cursor;
 mod ddl;
 mod dialect;
@@ -32,6 +33,7 @@ use self::statement::Script;
 use crate::error::{SqlErrorKind, SqlResult};
 use crate::types::LogicalType;
 
+pub use self::complete::{is_complete, keywords};
 pub use self::hints::parse_hints;
 
 /// Reads a script.

@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 use super::cursor::{is_word, parser, plain_word};
 use super::errors::Fault;
@@ -19,6 +20,7 @@ struct Tokens(Vec<TokenWithSpan>);
 /// Rewrites the tokens of a statement.
 pub(super) fn rewrite(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>, Fault> {
     let mut tokens = Tokens(tokens.to_vec());
+    tokens.files();
     if tokens.0.iter().any(|token| is_hint(&token.token)) {
         tokens.table_hints()?;
     }
@@ -108,6 +110,54 @@ impl Tokens {
             start -= 2;
         }
         start
+    }
+
+    /// Strings where tables stand become names in such quotes: they are files.
+    fn files(&mut self) {
+        for index in 0..self.0.len() {
+            if !matches!(self.token(index), Token::SingleQuotedString(_)) || !self.is_table_expected(index) {
+                continue;
+            }
+            if let Some(TokenWithSpan { token, .. }) = self.0.get_mut(index)
+                && let Token::SingleQuotedString(path) = token
+            {
+                let value = std::mem::take(path);
+                *token = Token::Word(Word { value, quote_style: Some('\''), keyword: Keyword::NoKeyword });
+            }
+        }
+    }
+
+    /// Whether a table is expected here, and not what stands behind `FROM` in `TRIM(BOTH FROM x)` or `a IS DISTINCT FROM b`.
+    fn is_table_expected(&self, index: usize) -> bool {
+        let Some(before) = index.checked_sub(1) else { return false };
+        if self.at(before, &["JOIN"]) {
+            return true;
+        }
+        if before == 0 {
+            return self.at_any(before, &["DESCRIBE", "DESC"]);
+        }
+        if !self.at(before, &["FROM"]) || self.at_distinct_comparison(before - 1) {
+            return false;
+        }
+        // The FROM of a query has its SELECT in the same parentheses.
+        let mut at = before;
+        while let Some(previous) = at.checked_sub(1) {
+            match self.token(previous) {
+                Token::RParen | Token::RBracket => match self.open(previous) {
+                    Some(open) => at = open,
+                    None => return false,
+                },
+                Token::LParen | Token::LBracket => return false,
+                _ if self.at(previous, &["SELECT"]) => return true,
+                _ => at = previous,
+            }
+        }
+        false
+    }
+
+    /// Whether this is the last word of `IS DISTINCT` or `IS NOT DISTINCT`.
+    fn at_distinct_comparison(&self, index: usize) -> bool {
+        self.at(index, &["DISTINCT"]) && ["IS", "NOT"].iter().any(|word| is_word(self.before(index), word))
     }
 
     /// Hints behind tables become `WITH (…)` behind their aliases.
@@ -284,11 +334,13 @@ impl Tokens {
         Ok(())
     }
 
-    /// `WITHIN` becomes a symbol, and `SKIP TO a` becomes `SKIP TO LAST a`.
+    /// `WITHIN` becomes a symbol, `SKIP TO a` becomes `SKIP TO LAST a`, and `FINAL` goes.
     fn match_clauses(&mut self, range: Range<usize>) -> Result<(), Fault> {
         let mut pattern_end = None;
         let mut define = None;
         let mut skip = None;
+        let mut measures = false;
+        let mut finals = Vec::new();
         let mut index = range.start;
         while index < range.end {
             if *self.token(index) == Token::LParen {
@@ -299,6 +351,17 @@ impl Tokens {
                 index = close;
             } else if self.at(index, &["DEFINE"]) {
                 define.get_or_insert(index);
+            } else if self.at(index, &["MEASURES"]) {
+                measures = true;
+            } else if self.at_any(index, &["PATTERN", "AFTER"]) {
+                measures = false;
+            } else if measures && self.at(index, &["FINAL"]) && self.is_before_operand(index) {
+                finals.push(index);
+            } else if measures && self.at(index, &["RUNNING"]) && self.is_before_operand(index) {
+                return Err(Fault::unsupported(
+                    "RUNNING is not supported, as in Flink",
+                    self.span(index).start,
+                ));
             } else if self.at(index, &["SUBSET"]) {
                 return Err(Fault::unsupported("SUBSET is not supported", self.span(index).start));
             } else if self.at(index, &["SKIP", "TO"]) && !self.at_any(index + 2, &["FIRST", "LAST", "NEXT"]) {
@@ -325,7 +388,16 @@ impl Tokens {
             let span = self.span(skip);
             self.replace(skip..skip, [Token::make_word("LAST", None)], span);
         }
+        // Of one row a match, all measures are final. They stand in front of all that was changed.
+        for index in finals.into_iter().rev() {
+            self.0.remove(index);
+        }
         Ok(())
+    }
+
+    /// Whether the word at `index` is one in front of a measure, and not its name.
+    fn is_before_operand(&self, index: usize) -> bool {
+        matches!(self.token(index + 1), Token::Word(_)) && !self.at(index + 1, &["AS"])
     }
 
     /// `(query) MATCH_RECOGNIZE` becomes `$SUBQUERY((query)) MATCH_RECOGNIZE`: `sqlparser` has it behind names only.

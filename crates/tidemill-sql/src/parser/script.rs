@@ -30,6 +30,11 @@ pub(super) fn parse(text: &str) -> Result<Script, Fault> {
 
 /// The tokens of each statement: without semicolons, but for those within a set of statements.
 fn split(tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
+    splits(tokens).0
+}
+
+/// As [`split`], and whether a set of statements has no end.
+pub(super) fn splits(tokens: &[TokenWithSpan]) -> (Vec<Range<usize>>, bool) {
     let mut statements = Vec::new();
     let mut start = 0;
     let mut within_set = false;
@@ -51,7 +56,7 @@ fn split(tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
             start = end + 1;
         }
     }
-    statements
+    (statements, within_set)
 }
 
 /// Whether a set of statements begins here that goes on behind the semicolon.

@@ -82,6 +82,23 @@ pub(super) fn normalize(text: &str) -> Result<Cow<'_, str>, Fault> {
 
 /// Where comments begin by `//`.
 fn scan(text: &str) -> Result<Vec<usize>, Fault> {
+    let (comments, within, opened) = walk(text)?;
+    let missing = match within {
+        Within::String => "this string is not closed: a ' is missing",
+        Within::Name => "this name is not closed: a ` is missing",
+        Within::BlockComment => "this comment is not closed: a */ is missing",
+        Within::Nothing | Within::LineComment => return Ok(comments),
+    };
+    Err(Fault::syntax(missing, opened))
+}
+
+/// Whether a text ends within a string, a name or a comment that goes on.
+pub(super) fn is_open(text: &str) -> bool {
+    matches!(walk(text), Ok((_, Within::String | Within::Name | Within::BlockComment, _)))
+}
+
+/// Where comments begin by `//`, and in what the text ends, and where that was opened.
+fn walk(text: &str) -> Result<(Vec<usize>, Within, Location), Fault> {
     let mut comments = Vec::new();
     let mut within = Within::Nothing;
     let mut opened = Location { line: 1, column: 1 };
@@ -123,13 +140,7 @@ fn scan(text: &str) -> Result<Vec<usize>, Fault> {
             previous = second;
         }
     }
-    let missing = match within {
-        Within::String => "this string is not closed: a ' is missing",
-        Within::Name => "this name is not closed: a ` is missing",
-        Within::BlockComment => "this comment is not closed: a */ is missing",
-        Within::Nothing | Within::LineComment => return Ok(comments),
-    };
-    Err(Fault::syntax(missing, opened))
+    Ok((comments, within, opened))
 }
 
 fn after(here: Location, c: char) -> Location {

@@ -9,6 +9,7 @@
 //! - `(SELECT …)` as an argument is an `Expr::Subquery`; with `PARTITION BY` behind it, it is the only argument of a
 //!   call of [`TABLE_ARGUMENT`].
 //! - `name => value` in a call is a `FunctionArg::Named`; `DEFAULT` as a value is an identifier without quotes.
+//! - `FROM 'flights.csv'`, also behind `JOIN` and `DESCRIBE`, is a table whose name is in these quotes: a file.
 //! - `FROM TABLE(f(…))` is a `TableFactor::TableFunction` with the call.
 //! - `FROM f(…)` is a `TableFactor::Table` with arguments.
 //! - `LATERAL TABLE(f(…)) AS t(a, b)` is a `TableFactor::Function` called `f`, lateral.
@@ -146,6 +147,8 @@ pub enum Statement {
     Show(Show),
     /// `DESCRIBE t`, `DESC t`.
     Describe { name: ObjectName, extended: bool },
+    /// `DESCRIBE FUNCTION [EXTENDED] f`.
+    DescribeFunction(ObjectName),
     /// `DESCRIBE JOB 'id'`.
     DescribeJob(String),
     /// `EXPLAIN [details] statement` and `EXPLAIN PLAN FOR statement`.

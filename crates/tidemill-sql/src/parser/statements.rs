@@ -17,7 +17,7 @@ use crate::error::nearest;
 
 /// What a statement may begin with.
 #[rustfmt::skip]
-const FIRST_WORDS: &[&str] = &[
+pub(super) const FIRST_WORDS: &[&str] = &[
     "SELECT", "WITH", "VALUES", "TABLE", "INSERT", "EXECUTE", "BEGIN", "CREATE", "ALTER", "DROP", "USE", "SHOW",
     "DESCRIBE", "DESC", "EXPLAIN", "SET", "RESET", "ADD", "REMOVE", "STOP", "TRUNCATE", "DELETE", "UPDATE", "ANALYZE",
     "CALL", "LOAD", "UNLOAD", "COMPILE", "HELP", "QUIT", "EXIT", "CLEAR",
@@ -318,6 +318,11 @@ impl Statements<'_> {
         let named = matches!(self.parser.peek_nth_token_ref(1).token, Token::Word(_));
         for kind in ["CATALOG", "DATABASE", "FUNCTION", "MODEL", "CONNECTION"] {
             if named && self.parser.at(kind) {
+                if kind == "FUNCTION" {
+                    self.parser.advance_token();
+                    self.parser.eat("EXTENDED");
+                    return self.parser.qualified_name().map(Statement::DescribeFunction);
+                }
                 return Ok(Statement::Unsupported { what: format!("DESCRIBE {kind}") });
             }
         }

@@ -7,25 +7,35 @@ use std::fmt;
 pub(crate) struct Changes {
     pub(crate) update: bool,
     pub(crate) delete: bool,
+    /// Whether updates say the old row too.
+    pub(crate) before: bool,
 }
 
 impl Changes {
-    pub(crate) const INSERT: Changes = Changes { update: false, delete: false };
-    pub(crate) const ALL: Changes = Changes { update: true, delete: true };
+    pub(crate) const INSERT: Changes = Changes { update: false, delete: false, before: false };
+    pub(crate) const ALL: Changes = Changes { update: true, delete: true, before: true };
 
     pub(crate) fn is_insert_only(self) -> bool {
         self == Changes::INSERT
     }
 
     pub(crate) fn or(self, other: Changes) -> Changes {
-        Changes { update: self.update || other.update, delete: self.delete || other.delete }
+        Changes {
+            update: self.update || other.update,
+            delete: self.delete || other.delete,
+            before: self.before || other.before,
+        }
     }
 }
 
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[I")?;
-        f.write_str(if self.update { ",UB,UA" } else { "" })?;
+        f.write_str(match (self.update, self.before) {
+            (false, _) => "",
+            (true, false) => ",UA",
+            (true, true) => ",UB,UA",
+        })?;
         f.write_str(if self.delete { ",D]" } else { "]" })
     }
 }

@@ -3,16 +3,26 @@
 mod build;
 mod calc;
 mod changes;
+mod digest;
 mod explain;
+mod joins;
+mod keys;
+mod lookup;
+mod matching;
+mod over;
+mod own_functions;
 mod planner;
+mod pushdown;
 mod rank;
 mod sources;
+mod window_operators;
 mod windows;
 
 pub(crate) use build::build_graph;
 pub(crate) use changes::Changes;
 pub(crate) use explain::explain;
-pub(crate) use planner::{PlanSettings, Planner};
+pub(crate) use keys::update_key;
+pub(crate) use planner::{PlanSettings, Planner, sort_detail};
 
 use std::sync::Arc;
 
@@ -66,9 +76,18 @@ pub(crate) enum Distribution {
     Single,
 }
 
+/// What a source reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanned {
+    /// The table, and how its event time advances.
+    pub(crate) table: String,
+    /// The columns as they come.
+    pub(crate) columns: Vec<String>,
+}
+
 /// What an operator is made of.
 pub(crate) enum PhysicalKind {
-    Source { source: Arc<dyn Source>, stages: ScanStages },
+    Source { source: Arc<dyn Source>, stages: ScanStages, scanned: Scanned },
     Calc(CalcSpec),
     Operator(Arc<dyn OperatorFactory>),
     Sink(Arc<dyn OperatorFactory>),

@@ -7,15 +7,16 @@ use arrow_schema::{Field, Schema as ArrowSchema, SchemaRef};
 
 use super::calc::calculated;
 use super::planner::Planner;
-use super::{Changes, PhysicalId, PhysicalKind, PhysicalNode};
-use crate::catalog::ColumnSource;
-use crate::connector::{SourceRequest, TableOptions};
-use crate::error::{SqlError, SqlResult};
+use super::pushdown::pushed;
+use super::{Changes, PhysicalId, PhysicalKind, PhysicalNode, Scanned};
+use crate::catalog::{ColumnSource, Table, TableColumn};
+use crate::connector::{SourceRequest, TableFactory, TableOptions};
+use crate::error::{SqlError, SqlResult, nearest};
 use crate::exec::calc::CalcSpec;
 use crate::exec::scan::ScanStages;
 use crate::expr::Expr;
 use crate::expr::compile::arrow_schema;
-use crate::plan::{Rel, RelKind, Scan};
+use crate::plan::{Rel, RelKind, Scan, ScanColumn};
 use crate::types::arrow::data_type;
 
 /// A scan with what is on top of it and can be done by the source.
@@ -38,29 +39,43 @@ impl Planner<'_> {
         options.extend(chain.scan.options.iter().cloned());
         let options = TableOptions::new(name.clone(), options);
         let factory = self.connectors.find(&name, &options)?;
-        let fields: Vec<Field> = chain
-            .scan
-            .columns
-            .iter()
-            .map(|column| Field::new(&column.name, data_type(&column.logical.root), true))
-            .collect();
-        let schema: SchemaRef = Arc::new(ArrowSchema::new(fields));
-        if let Some(column) = chain.scan.columns.iter().find(|column| column.metadata) {
-            return Err(SqlError::unsupported(format!(
-                "the connector of the table '{name}' has no metadata '{}'",
-                column.name
-            )));
+        let all: Vec<&TableColumn> = table.stored().map(|(_, column)| column).collect();
+        let mut fields = Vec::with_capacity(chain.scan.columns.len());
+        let mut metadata = Vec::new();
+        for (index, column) in chain.scan.columns.iter().enumerate() {
+            // As the table calls it: the key of metadata may be the name of another column.
+            let name = all.get(column.index).map_or(&column.name, |column| &column.name);
+            fields.push(Field::new(name, data_type(&column.logical.root), true));
+            if column.metadata {
+                let known = factory.metadata();
+                if !known.iter().any(|known| known.key == column.name) {
+                    return Err(no_metadata(table, factory, column));
+                }
+                metadata.push((index, column.name.as_str()));
+            }
         }
+        let schema: SchemaRef = Arc::new(ArrowSchema::new(fields));
         let parallelism = options.parsed::<u32>("scan.parallelism", "a positive number")?;
-        let is_physical =
-            |column: &crate::catalog::TableColumn| matches!(column.source, ColumnSource::Physical);
+        let is_physical = |column: &TableColumn| matches!(column.source, ColumnSource::Physical);
         let stored: Vec<&str> = table
             .stored()
             .filter(|(_, column)| is_physical(column))
             .map(|(_, column)| column.name.as_str())
             .collect();
-        let source =
-            factory.source(&SourceRequest { table: &name, schema, stored: &stored, options: &options })?;
+        let partitioned_by: Vec<&str> =
+            table.partitioned_by.iter().map(|index| table.columns[*index].name.as_str()).collect();
+        let pushed = pushed(&chain.scan, chain.predicate.as_ref())?;
+        let is_told = pushed.partitions.is_some() || !pushed.conditions.is_empty();
+        let source = factory.source(&SourceRequest {
+            table: &name,
+            schema,
+            stored: &stored,
+            partitioned_by: &partitioned_by,
+            metadata: &metadata,
+            partition_filter: pushed.partitions,
+            conditions: &pushed.conditions,
+            options: &options,
+        })?;
         let input = arrow_schema(chain.scanned.schema().types());
         let stages = ScanStages {
             input: Arc::clone(&input),
@@ -80,10 +95,19 @@ impl Planner<'_> {
             detail += &format!(", watermark=[{}]", watermark.shown(&names));
         }
         detail += &format!("]], fields=[{}]", rel.schema().names().join(", "));
+        let watermark = stages.watermark.as_ref().map(|watermark| watermark.shown(&names).to_string());
+        // What a source was told of a filter it may not have read, so its splits are those of that filter.
+        let filter = stages.calc.predicate.as_ref().filter(|_| is_told);
+        let filter = filter.map(|predicate| predicate.shown(&names).to_string()).unwrap_or_default();
+        let watermark = watermark.unwrap_or_default();
+        let scanned = Scanned {
+            table: format!("{}, watermark=[{watermark}], filter=[{filter}]", table.path),
+            columns: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
         Ok(Some(self.add(PhysicalNode {
             name: "TableSourceScan",
             detail,
-            kind: PhysicalKind::Source { source: source.source, stages },
+            kind: PhysicalKind::Source { source: source.source, stages, scanned },
             inputs: Vec::new(),
             schema: rel.schema().clone(),
             changes: Changes::INSERT,
@@ -127,6 +151,27 @@ impl Planner<'_> {
                 })
             }
             _ => None,
+        }
+    }
+}
+
+fn no_metadata(table: &Table, factory: &dyn TableFactory, column: &ScanColumn) -> SqlError {
+    let error = SqlError::semantic(format!(
+        "the table '{}' has metadata '{}', which the connector '{}' does not know",
+        table.path,
+        column.name,
+        factory.identifier()
+    ));
+    let known = factory.metadata();
+    if known.is_empty() {
+        return error.hint("it has no metadata");
+    }
+    match nearest(&column.name, known.iter().map(|known| known.key)) {
+        Some(near) => error.hint(format!("did you mean '{near}'?")),
+        None => {
+            let all: Vec<String> =
+                known.iter().map(|known| format!("'{}' {}", known.key, known.data_type)).collect();
+            error.hint(format!("its metadata is: {}", all.join(", ")))
         }
     }
 }

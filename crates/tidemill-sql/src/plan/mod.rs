@@ -2,6 +2,7 @@
 //!
 //! A [`Rel`] is shared by pointer: a view or a common table expression that is read twice is one node with two readers.
 
+mod matching;
 mod schema;
 mod window;
 
@@ -9,6 +10,9 @@ use std::sync::Arc;
 
 use datafusion_common::ScalarValue;
 
+pub(crate) use matching::{
+    AfterMatch, MatchAggregate, MatchExprs, MatchRead, MatchSpec, MatchVariable, RowPlace, Times,
+};
 pub(crate) use schema::{Column, Schema, TimeAttribute};
 pub(crate) use window::{WindowKind, WindowSpec};
 
@@ -63,6 +67,8 @@ pub(crate) enum RelKind {
     Correlate { input: Rel, function: TableFunctionCall, kind: JoinKind },
     /// The input's columns and functions of the rows around each.
     Over { input: Rel, partition: Vec<usize>, order: Vec<SortKey>, frame: Frame, calls: Vec<OverCall> },
+    /// The matches of a row pattern: the columns of the partition, then the measures.
+    Match { input: Rel, spec: Arc<MatchSpec> },
     /// All rows of all inputs.
     Union { inputs: Vec<Rel> },
     /// Rows in order, some of them.

@@ -13,6 +13,8 @@ pub(crate) struct WindowSpec {
     pub(crate) partition: Vec<usize>,
     /// Whether the windows follow the clock instead of watermarks.
     pub(crate) processing_time: bool,
+    /// Whose clock windows begin and end by, where the time is a moment and not what some clock shows.
+    pub(crate) zone: Option<chrono_tz::Tz>,
 }
 
 /// Which windows a row belongs to.

@@ -86,10 +86,27 @@ impl<'a> PushDown<'a> {
                 let pushed = self.push(input, through);
                 with_inputs(rel, vec![pushed]).filter(Expr::all(kept))
             }
-            RelKind::Correlate { input, kind, .. } => {
+            // What holds for a version does not hold for the row: it is looked at when the version has been found.
+            RelKind::Temporal { left, right, .. } => {
+                let width = left.schema().len();
+                let (through, kept) = split(conditions, |column| column < width);
+                let (left, right) = (self.push(left, through), self.rewrite(right));
+                with_inputs(rel, vec![left, right]).filter(Expr::all(kept))
+            }
+            RelKind::Match { input, spec } => {
+                // Whole partitions may go.
+                let width = spec.partition.len();
+                let (through, kept) = split(conditions, |column| column < width);
+                let through = through
+                    .iter()
+                    .map(|condition| condition.map_columns(&|column| spec.partition[column]))
+                    .collect();
+                let pushed = self.push(input, through);
+                with_inputs(rel, vec![pushed]).filter(Expr::all(kept))
+            }
+            RelKind::Correlate { input, .. } => {
                 let width = input.schema().len();
                 let (through, kept) = split(conditions, |column| column < width);
-                let _ = kind;
                 let pushed = self.push(input, through);
                 with_inputs(rel, vec![pushed]).filter(Expr::all(kept))
             }

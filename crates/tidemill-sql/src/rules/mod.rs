@@ -41,6 +41,7 @@ pub(crate) fn inputs(rel: &Rel) -> Vec<Rel> {
         | RelKind::Window { input, .. }
         | RelKind::Correlate { input, .. }
         | RelKind::Over { input, .. }
+        | RelKind::Match { input, .. }
         | RelKind::Sort { input, .. } => vec![input.clone()],
         RelKind::Join { left, right, .. }
         | RelKind::Temporal { left, right, .. }
@@ -66,6 +67,7 @@ pub(crate) fn with_inputs(rel: &Rel, mut inputs: Vec<Rel>) -> Rel {
         RelKind::Over { partition, order, frame, calls, .. } => {
             RelKind::Over { input: next(), partition, order, frame, calls }
         }
+        RelKind::Match { spec, .. } => RelKind::Match { input: next(), spec },
         RelKind::Sort { keys, offset, fetch, .. } => RelKind::Sort { input: next(), keys, offset, fetch },
         RelKind::Join { kind, condition, .. } => {
             RelKind::Join { left: next(), right: next(), kind, condition }

@@ -4,11 +4,14 @@
 //! is wanted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::inputs;
 use crate::expr::Expr;
 use crate::functions::aggregate::AggregateCall;
-use crate::plan::{Column, OverCall, Rel, RelKind, Scan, Schema, SortKey, WindowSpec};
+use crate::plan::{
+    Column, MatchSpec, OverCall, Rel, RelKind, Scan, Schema, SortKey, TimeAttribute, WindowSpec,
+};
 use crate::types::{LogicalType, TypeRoot};
 
 /// What is wanted of a column: all of it, or some fields of a row.
@@ -168,6 +171,7 @@ fn needs_of_inputs(rel: &Rel, wanted: &Needs) -> Vec<Needs> {
             need_all(&mut one, wanted.keys().copied().filter(|column| *column < input.schema().len()));
             function.arguments.iter().for_each(|argument| need_expr(&mut one, argument));
         }
+        RelKind::Match { spec, .. } => need_all(&mut one, wanted_match(spec, wanted).columns()),
         RelKind::Sort { keys, .. } => {
             need_all(&mut one, wanted.keys().copied());
             need_all(&mut one, keys.iter().map(|key| key.column));
@@ -182,6 +186,10 @@ fn needs_of_inputs(rel: &Rel, wanted: &Needs) -> Vec<Needs> {
             let mut both = Needs::new();
             need_all(&mut both, wanted.keys().copied());
             need_all(&mut both, columns_of(condition).into_iter().chain(columns_of(time)));
+            // By its event time the version is found.
+            let of_right = right.schema().columns().iter().enumerate();
+            let times = of_right.filter(|(_, column)| column.time == Some(TimeAttribute::Row));
+            need_all(&mut both, times.map(|(column, _)| left.schema().len() + column));
             return split(both, left.schema().len(), right.schema().len());
         }
         // Each row counts as a whole.
@@ -201,6 +209,13 @@ fn needs_of_inputs(rel: &Rel, wanted: &Needs) -> Vec<Needs> {
         }
     }
     vec![one]
+}
+
+/// The match with those of its measures that are wanted.
+fn wanted_match(spec: &MatchSpec, wanted: &Needs) -> MatchSpec {
+    let width = spec.partition.len();
+    let kept: Vec<usize> = wanted.keys().filter_map(|column| column.checked_sub(width)).collect();
+    MatchSpec { measures: spec.measures.kept(&kept), ..spec.clone() }
 }
 
 fn need_call(needs: &mut Needs, call: &AggregateCall) {
@@ -374,6 +389,16 @@ impl Rebuild {
                     function.arguments.iter().map(|argument| moved(argument, &places)).collect();
                 let (schema, places) = appended(rel, width, &input, places, |_| true);
                 (Rel::new(schema, RelKind::Correlate { input, function, kind: *kind }), places)
+            }
+            RelKind::Match { input, spec } => {
+                let (input, places) = self.node(input);
+                let at = |column: usize| places.get(&column).map_or(column, |place| place.index);
+                let width = spec.partition.len();
+                let kept: Vec<usize> =
+                    (0..width).chain(wanted.keys().copied().filter(|column| *column >= width)).collect();
+                let spec = Arc::new(wanted_match(spec, &wanted).map_columns(&at));
+                let kind = RelKind::Match { input, spec };
+                (Rel::new(kept_schema(schema, &kept), kind), places_of(schema, &kept, 0))
             }
             RelKind::Sort { input, keys, offset, fetch } => {
                 let (input, places) = self.node(input);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Planned, SqlSession};
+use super::{Command, Planned, SqlSession};
 use crate::binder::can_be_event_time;
 use crate::catalog::{CatalogObject, ColumnSource, Table, TableColumn, View, Watermark, name_parts};
 use crate::error::{SqlError, SqlResult, nearest};
@@ -16,6 +16,11 @@ use crate::plan::Column;
 impl SqlSession {
     /// Statements that need no plan.
     pub(super) fn simple(&mut self, statement: &Statement, written: &ScriptStatement) -> SqlResult<Planned> {
+        if self.interactive
+            && let Some(command) = Command::of(statement)
+        {
+            return Ok(Planned::Command(command));
+        }
         match statement {
             Statement::CreateTable(create) => self.create_table(create)?,
             Statement::CreateView(create) => self.create_view(create)?,
@@ -39,12 +44,16 @@ impl SqlSession {
             }
             Statement::CreateFunction { name, language, .. } => {
                 let language = language.as_deref().unwrap_or("JAVA").to_uppercase();
-                return Err(SqlError::unsupported(format!("'{name}': functions in {language} cannot be run"))
-                    .hint("there is no JVM and no Python here: write it in Rust, in a program that uses this as a library"));
+                return Err(SqlError::unsupported(format!(
+                    "'{name}': functions in {language} cannot be run"
+                ))
+                .hint(crate::udf::HOW_TO_ADD)
+                .at(written.start));
             }
             Statement::Jar { path } => {
                 return Err(SqlError::unsupported(format!("'{path}': jars cannot be loaded"))
-                    .hint("there is no JVM here: connectors are built in, functions are written in Rust"));
+                    .hint(crate::udf::HOW_TO_ADD)
+                    .at(written.start));
             }
             Statement::AlterTable { name, if_exists, action } => {
                 self.alter_table(name, *if_exists, action)?
@@ -71,6 +80,11 @@ impl SqlSession {
                         .map_err(|error| error.at(position))?;
                 }
                 ObjectKind::Function => {
+                    if self.catalogs.functions.describe(&name.to_string().to_uppercase()).is_some() {
+                        return Err(SqlError::unsupported(format!(
+                            "'{name}' was added by the program, not by CREATE FUNCTION: it cannot be dropped"
+                        )));
+                    }
                     if !*if_exists {
                         return Err(SqlError::name(format!(
                             "there is no function '{name}' that was created"
@@ -92,13 +106,9 @@ impl SqlSession {
             },
             Statement::Show(show) => return self.show(show),
             Statement::Describe { name, .. } => return self.describe(name),
+            Statement::DescribeFunction(name) => return self.describe_function(name),
             Statement::Unsupported { what } => {
                 return Err(SqlError::unsupported(format!("{what} is not supported")).at(written.start));
-            }
-            Statement::CreateTableAs(..) => {
-                return Err(SqlError::unsupported("CREATE TABLE … AS is not supported yet")
-                    .hint("create the table, then INSERT INTO it")
-                    .at(written.start));
             }
             Statement::Shell(_) | Statement::StopJob { .. } | Statement::DescribeJob(_) => {
                 return Err(
@@ -106,6 +116,7 @@ impl SqlSession {
                 );
             }
             Statement::Query(_)
+            | Statement::CreateTableAs(..)
             | Statement::Insert(_)
             | Statement::StatementSet(_)
             | Statement::Explain { .. } => {
@@ -115,7 +126,7 @@ impl SqlSession {
         Ok(Planned::Done)
     }
 
-    fn create_table(&mut self, create: &CreateTable) -> SqlResult<()> {
+    pub(super) fn create_table(&mut self, create: &CreateTable) -> SqlResult<()> {
         if let Some(position) = create.distributed {
             return Err(SqlError::unsupported("DISTRIBUTED BY is not supported").at(position));
         }
@@ -233,6 +244,16 @@ impl SqlSession {
         if !create.partitioned_by.is_empty() {
             partitioned_by =
                 create.partitioned_by.iter().map(|name| place(&columns, name)).collect::<SqlResult<_>>()?;
+            for (index, name) in partitioned_by.iter().zip(&create.partitioned_by) {
+                let column: &TableColumn = &columns[*index];
+                if !matches!(column.source, ColumnSource::Physical) {
+                    return Err(SqlError::semantic(format!(
+                        "a table is partitioned by columns that it stores, '{}' is computed or metadata",
+                        column.name
+                    ))
+                    .at(name.span));
+                }
+            }
         }
         let mut options = base.options;
         for option in &create.options {

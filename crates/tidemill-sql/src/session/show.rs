@@ -5,10 +5,12 @@ use std::fmt::Write;
 use sqlparser::ast::ObjectName;
 
 use super::{Planned, SqlSession};
+use crate::binder::is_quoted_file;
 use crate::catalog::{CatalogObject, Catalogs, ColumnSource, Table};
 use crate::error::{SqlError, SqlResult};
-use crate::functions::{aggregate, registry};
+use crate::functions::reference;
 use crate::parser::statement::{Show, Statement};
+use crate::plan::Rel;
 
 fn list(column: &str, rows: impl IntoIterator<Item = String>) -> Planned {
     Planned::List(vec![column.to_owned()], rows.into_iter().map(|row| vec![row]).collect())
@@ -64,11 +66,14 @@ impl SqlSession {
                 };
                 list("view name", names.into_iter().filter(is_view))
             }
-            Show::Functions { user: true } | Show::Jars => list("function name", []),
+            Show::Jars => list("jars", []),
+            Show::Functions { user: true } => {
+                list("function name", catalogs.functions.names().into_iter().map(str::to_lowercase))
+            }
             Show::Functions { user: false } => {
-                let scalar = registry::all_scalar().map(|function| function.name.to_lowercase());
-                let of_groups = aggregate::NAMES.iter().map(|name| name.to_lowercase());
-                let mut names: Vec<String> = scalar.chain(of_groups).collect();
+                let built_in = reference::all().into_iter().map(|function| function.name);
+                let own = catalogs.functions.names().into_iter().map(str::to_lowercase);
+                let mut names: Vec<String> = built_in.map(str::to_lowercase).chain(own).collect();
                 names.sort_unstable();
                 list("function name", names)
             }
@@ -134,8 +139,43 @@ impl SqlSession {
         })
     }
 
+    pub(super) fn describe_function(&self, name: &ObjectName) -> SqlResult<Planned> {
+        let (parts, position) = crate::catalog::name_parts(name)?;
+        let wanted = parts.last().copied().unwrap_or_default().to_uppercase();
+        let row = |info: &str, value: &str| vec![info.to_owned(), value.to_owned()];
+        let rows = match self.catalogs.functions.describe(&wanted) {
+            Some((kind, description)) => vec![
+                row("is system function", "false"),
+                row("kind", kind),
+                row("function language", "RUST"),
+                row("description", description),
+            ],
+            None => {
+                let all = reference::all();
+                let is_it = |name: &&str| *name == wanted;
+                let found =
+                    all.iter().find(|function| is_it(&function.name) || function.aliases.iter().any(is_it));
+                let Some(function) = found else {
+                    let mut begun = self.begin()?;
+                    return Err(begun.binder(&self.catalogs).unknown_function(&wanted).at(position));
+                };
+                vec![
+                    row("is system function", "true"),
+                    row("chapter", function.chapter),
+                    row("usage", function.usage),
+                    row("description", function.description),
+                ]
+            }
+        };
+        Ok(Planned::List(vec!["info name".to_owned(), "info value".to_owned()], rows))
+    }
+
     pub(super) fn describe(&self, name: &ObjectName) -> SqlResult<Planned> {
         let heads = ["name", "type", "null", "key", "extras", "watermark"].map(str::to_owned).to_vec();
+        if is_quoted_file(name) {
+            let rel = self.begin()?.binder(&self.catalogs).table(name, &[])?;
+            return Ok(Planned::List(heads, described(&rel, &[])));
+        }
         let rows = match self.catalogs.find(name)? {
             CatalogObject::Table(table) => {
                 let key: Vec<&str> =
@@ -168,23 +208,22 @@ impl SqlSession {
             CatalogObject::View(view) => {
                 let mut begun = self.begin()?;
                 let rel = begun.binder(&self.catalogs).query(&view.query)?;
-                let names = rel.schema().columns().iter().enumerate().map(|(index, column)| {
-                    let name = view.columns.get(index).unwrap_or(&column.name).clone();
-                    let null = column.logical.nullable.to_string().to_uppercase();
-                    vec![
-                        name,
-                        column.logical.root.to_string(),
-                        null,
-                        String::new(),
-                        String::new(),
-                        String::new(),
-                    ]
-                });
-                names.collect()
+                described(&rel, &view.columns)
             }
         };
         Ok(Planned::List(heads, rows))
     }
+}
+
+/// The columns of a query, with other names where there are some.
+fn described(rel: &Rel, names: &[String]) -> Vec<Vec<String>> {
+    let columns = rel.schema().columns().iter().enumerate().map(|(index, column)| {
+        let null = column.logical.nullable.to_string().to_uppercase();
+        let [key, extras, watermark] = std::array::from_fn(|_| String::new());
+        let name = names.get(index).unwrap_or(&column.name).clone();
+        vec![name, column.logical.root.to_string(), null, key, extras, watermark]
+    });
+    columns.collect()
 }
 
 /// The only part of a name.

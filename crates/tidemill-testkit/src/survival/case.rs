@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_core::batch::Batch;
 use tidemill_core::config::Configuration;
 use tidemill_core::time::Timestamp;
 use tidemill_runtime::graph::ExecutionPlan;
@@ -22,8 +23,8 @@ pub(super) const PARTS: usize = 3;
 /// How many records a source reads in one step: few, so that there are many steps.
 const BLOCK: usize = 8;
 
-/// The records of one source of a job, by split. A source reads each split in blocks of eight records, in two batches of
-/// four, and a checkpoint lies between blocks.
+/// The records of one source of a job, by split. A source reads each split in blocks of eight records, or as many as the test
+/// says, in two batches of half of that, and a checkpoint lies between blocks.
 ///
 /// ```
 /// use tidemill_testkit::survival::Input;
@@ -35,6 +36,7 @@ const BLOCK: usize = 8;
 pub struct Input<T> {
     log: Log<T>,
     splits: Vec<Vec<(T, Timestamp)>>,
+    block: usize,
 }
 
 impl<T> Clone for Input<T>
@@ -42,7 +44,7 @@ where
     T: Clone,
 {
     fn clone(&self) -> Self {
-        Self { log: self.log.clone(), splits: self.splits.clone() }
+        Self { log: self.log.clone(), splits: self.splits.clone(), block: self.block }
     }
 }
 
@@ -50,7 +52,7 @@ impl<T: Data + Debug> Input<T> {
     /// An input with these splits.
     pub fn new(splits: impl IntoIterator<Item = Vec<(T, Timestamp)>>) -> Self {
         let splits: Vec<_> = splits.into_iter().collect();
-        Self { log: Log::new(splits.len()).in_blocks(BLOCK), splits }
+        Self { log: Log::new(splits.len()).in_blocks(BLOCK), splits, block: BLOCK }
     }
 
     /// Records dealt out to `splits` splits in turn.
@@ -60,6 +62,18 @@ impl<T: Data + Debug> Input<T> {
             dealt[index % splits].push(record);
         }
         Self::new(dealt)
+    }
+
+    /// Sets how many records a block has.
+    #[must_use]
+    pub fn in_blocks(self, records: usize) -> Self {
+        Self { log: self.log.in_blocks(records), block: records, ..self }
+    }
+
+    /// Has what was read come out as `shape` makes it.
+    #[must_use]
+    pub fn shaped(self, shape: impl Fn(&[(T, Timestamp)]) -> Batch + Send + Sync + 'static) -> Self {
+        Self { log: self.log.shaped(shape), ..self }
     }
 
     /// How many splits it has.
@@ -79,7 +93,9 @@ impl<T: Data + Debug> Input<T> {
 
     fn part(&self, split: usize, part: usize) -> std::ops::Range<usize> {
         let length = self.splits[split].len();
-        let bound = |part: usize| if part == PARTS { length } else { length * part / PARTS / BLOCK * BLOCK };
+        let bound = |part: usize| {
+            if part == PARTS { length } else { length * part / PARTS / self.block * self.block }
+        };
         bound(part)..bound(part + 1)
     }
 }
@@ -92,7 +108,9 @@ pub(super) trait Feed {
     fn is_read(&self) -> bool;
     /// How many records were read of each split, and of how many.
     fn seen(&self) -> Vec<(usize, usize)>;
-    /// Lets reading fail once in a part, somewhere.
+    /// Whether the part is long enough to fail in before it is read.
+    fn can_fail_in(&self, part: usize) -> bool;
+    /// Lets reading fail once more in a part, somewhere.
     fn fail_in(&self, part: usize, random: &mut Random);
     fn end(&self);
 }
@@ -113,10 +131,17 @@ impl<T: Data + Debug> Feed for Input<T> {
         (0..self.splits.len()).map(|split| (self.log.read(split), self.log.pushed(split))).collect()
     }
 
+    fn can_fail_in(&self, part: usize) -> bool {
+        (0..self.splits.len()).any(|split| self.part(split, part).len() > self.block)
+    }
+
     fn fail_in(&self, part: usize, random: &mut Random) {
-        let split = random.below(self.splits.len() as u64) as usize;
+        let long = |split: &usize| self.part(*split, part).len() > self.block;
+        let splits: Vec<usize> = (0..self.splits.len()).filter(long).collect();
+        let split = splits[random.below(splits.len() as u64) as usize];
+        // Before its last block, so that there is something left to read for which the reader is called again.
         let range = self.part(split, part);
-        let at = range.start + 1 + random.below((range.len() as u64).saturating_sub(1)) as usize;
+        let at = range.start + 1 + random.below((range.len() - self.block) as u64) as usize;
         self.log.fail_once_at(split, at);
     }
 
@@ -159,6 +184,12 @@ pub struct Case {
     pub(super) jumps: Vec<(usize, Duration)>,
     /// How many results there must be before the inputs end.
     pub(super) ends_after: usize,
+    /// How often each job fails.
+    pub(super) crashes: u64,
+    /// Bytes of a network buffer.
+    pub(super) segment_bytes: usize,
+    /// Makes the results of the lines that were committed.
+    pub(super) results: fn(Vec<String>) -> Vec<String>,
 }
 
 impl Case {
@@ -173,7 +204,49 @@ impl Case {
             in_steps: false,
             jumps: Vec::new(),
             ends_after: 0,
+            crashes: 1,
+            segment_bytes: 512,
+            results: |lines| lines,
         }
+    }
+
+    /// Sets how often each job fails before it goes on for good, at most three times.
+    #[must_use]
+    pub fn crashes(mut self, crashes: u64) -> Self {
+        assert!((1..=3).contains(&crashes), "a job is started again three times at most");
+        self.crashes = crashes;
+        self
+    }
+
+    /// Sets how large network buffers are, 512 bytes otherwise.
+    #[must_use]
+    pub fn segments_of(mut self, bytes: usize) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// Says what the committed lines stand for, which is what is compared: such as the table that lines of changes describe.
+    #[must_use]
+    pub fn standing_for(mut self, results: fn(Vec<String>) -> Vec<String>) -> Self {
+        self.results = results;
+        self
+    }
+
+    /// Lets one of the inputs fail in a part, as often as jobs are to fail.
+    pub(super) fn fail_in(&self, part: usize, random: &mut Random) {
+        let able: Vec<_> = self.inputs.iter().filter(|input| input.can_fail_in(part)).collect();
+        assert!(!able.is_empty(), "no input is long enough to fail in part {part}");
+        let failing = able[random.below(able.len() as u64) as usize];
+        for _ in 0..self.crashes {
+            failing.fail_in(part, random);
+        }
+    }
+
+    /// What the lines that a stage has committed stand for, in order.
+    pub(super) fn results_of(&self, stage: &Stage) -> Vec<String> {
+        let mut results = (self.results)(stage.committed.sorted());
+        results.sort_unstable();
+        results
     }
 
     /// Adds an input.

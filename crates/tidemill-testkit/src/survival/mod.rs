@@ -16,5 +16,5 @@ mod run;
 mod slow;
 
 pub use case::{Case, Input, Stage};
-pub use run::{Backend, Survived, survive};
+pub use run::{Backend, Survived, survive, survive_in_one_way};
 pub use slow::Brake;

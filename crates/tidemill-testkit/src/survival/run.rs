@@ -78,6 +78,19 @@ struct Telling {
     seed: u64,
 }
 
+impl Telling {
+    fn straight(name: &str, backends: &[Backend], seed: u64) -> Self {
+        Self {
+            case: name.to_owned(),
+            backend: backends[0].name,
+            unaligned: false,
+            what: "straight through".to_owned(),
+            parallelism: 1,
+            seed,
+        }
+    }
+}
+
 impl Display for Telling {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let alignment = if self.unaligned { "unaligned" } else { "aligned" };
@@ -108,24 +121,30 @@ impl Drop for OnFailure<'_> {
 pub fn survive(name: &str, backends: &[Backend], case: impl Fn() -> Case) -> Survived {
     let mut survived = Survived::default();
     for seed in Random::seeds(1) {
-        let telling = Telling {
-            case: name.to_owned(),
-            backend: backends[0].name,
-            unaligned: false,
-            what: "straight through".to_owned(),
-            parallelism: 1,
-            seed,
-        };
+        let telling = Telling::straight(name, backends, seed);
         let expected = straight(&telling, &case(), &backends[0]);
         survived.runs += 1;
-        for (index, backend) in backends.iter().enumerate() {
-            for unaligned in [false, true] {
-                let other = &backends[(index + 1) % backends.len()];
-                let telling = Telling { backend: backend.name, unaligned, ..telling.clone() };
-                let cell = Cell { telling, backend, other, unaligned, case: &case, expected: &expected };
-                cell.run(&mut survived);
-            }
+        for cell in 0..2 * backends.len() {
+            let cell = Cell::of(cell, &telling, backends, &case, &expected);
+            cell.run(&mut survived, |_| true);
         }
+    }
+    survived
+}
+
+/// As [`survive`], but of the backends and ways to take checkpoints only number `way` is run, and restored twice, at 3 and at 1,
+/// from two of what there is to restore from: for cases that are many, or large, of which each is run in another way.
+pub fn survive_in_one_way(name: &str, backends: &[Backend], way: usize, case: impl Fn() -> Case) -> Survived {
+    let mut survived = Survived::default();
+    for seed in Random::seeds(1) {
+        let telling = Telling::straight(name, backends, seed);
+        let expected = straight(&telling, &case(), &backends[0]);
+        survived.runs += 1;
+        let cell = Cell::of(way % (2 * backends.len()), &telling, backends, &case, &expected);
+        // Each of the three kinds in turn, and the one behind it, so that one is restored at 3 and the other at 1.
+        let kind = way / (2 * backends.len());
+        let chosen = [2 * (kind % 3), 2 * ((kind + 1) % 3) + 1];
+        cell.run(&mut survived, |restore| chosen.contains(&restore));
     }
     survived
 }
@@ -139,10 +158,10 @@ fn straight(telling: &Telling, case: &Case, backend: &Backend) -> Vec<String> {
         committed: Committed::default(),
         brake: Brake::default(),
     };
-    let cluster = cluster(folder.path(), backend, &clock);
+    let cluster = cluster(folder.path(), backend, &clock, case);
     let handle = cluster.submit(plan(case, &stage, false)).expect("the job starts");
     go_on(case, &stage, &clock, &handle);
-    let found = stage.committed.sorted();
+    let found = case.results_of(&stage);
     assert!(found.len() >= case.at_least, "{telling}: only {} results: {found:?}", found.len());
     if let Some(expected) = &case.expected {
         compare(&found, expected, telling);
@@ -177,10 +196,10 @@ fn configuration(parallelism: u32, unaligned: bool, interval: &str) -> Configura
     configuration
 }
 
-fn cluster(folder: &Path, backend: &Backend, clock: &Arc<JumpingClock>) -> EmbeddedCluster {
+fn cluster(folder: &Path, backend: &Backend, clock: &Arc<JumpingClock>, case: &Case) -> EmbeddedCluster {
     let resources = TaskManagerResources {
         // Little fits into the channels, so that something waits outside them.
-        segment_size: 512,
+        segment_size: case.segment_bytes,
         managed_bytes: 16 << 20,
         ..jobs::small_resources()
     };
@@ -282,8 +301,23 @@ struct Left {
     native: CompletedSnapshot,
 }
 
-impl<F: Fn() -> Case> Cell<'_, F> {
-    fn run(&self, survived: &mut Survived) {
+impl<'a, F: Fn() -> Case> Cell<'a, F> {
+    /// Number `cell` of those that there are with these backends.
+    fn of(
+        cell: usize,
+        telling: &Telling,
+        backends: &'a [Backend],
+        case: &'a F,
+        expected: &'a [String],
+    ) -> Self {
+        let (index, unaligned) = (cell / 2, cell % 2 == 1);
+        let (backend, other) = (&backends[index], &backends[(index + 1) % backends.len()]);
+        let telling = Telling { backend: backend.name, unaligned, ..telling.clone() };
+        Cell { telling, backend, other, unaligned, case, expected }
+    }
+
+    /// Runs it, and restores it in those of the ways, from 0 to 5, that are chosen.
+    fn run(&self, survived: &mut Survived, chosen: impl Fn(usize) -> bool) {
         let folder = tempfile::tempdir().expect("a folder");
         let left = self.crash(folder.path(), survived);
         let restores = [
@@ -294,7 +328,8 @@ impl<F: Fn() -> Case> Cell<'_, F> {
             ("the native savepoint", &left.native, self.backend, 3),
             ("the native savepoint", &left.native, self.backend, 1),
         ];
-        for (what, snapshot, backend, parallelism) in restores {
+        let restores = restores.into_iter().enumerate().filter(|(number, _)| chosen(*number));
+        for (_, (what, snapshot, backend, parallelism)) in restores {
             let telling = Telling {
                 what: format!("from {what}"),
                 backend: backend.name,
@@ -318,18 +353,19 @@ impl<F: Fn() -> Case> Cell<'_, F> {
             committed: Committed::default(),
             brake: Brake::default(),
         };
-        let cluster = cluster(folder, self.backend, &clock);
+        let cluster = cluster(folder, self.backend, &clock, &case);
         let handle = cluster.submit(plan(&case, &stage, self.unaligned)).expect("the job starts");
         survived.runs += 1;
         case.inputs.iter().for_each(|input| input.feed(0));
         settle(&case, &handle);
 
-        let failing = random.below(case.inputs.len() as u64) as usize;
-        case.inputs[failing].fail_in(1, &mut random);
+        case.fail_in(1, &mut random);
         stage.brake.set(true);
         case.inputs.iter().for_each(|input| input.feed(1));
-        jobs::until("the job goes on after its failure", || {
-            handle.checkpoint_statistics().is_some_and(|statistics| statistics.counts().restored == 1)
+        jobs::until("the job goes on after its failures", || {
+            handle
+                .checkpoint_statistics()
+                .is_some_and(|statistics| statistics.counts().restored == case.crashes)
         });
         let retained = taken("a checkpoint", &handle, JobHandle::checkpoint);
         let savepoint =
@@ -366,10 +402,9 @@ impl<F: Fn() -> Case> Cell<'_, F> {
         // It starts again from where it was restored, or from a checkpoint of its own.
         let fails = telling.parallelism > 1;
         if fails {
-            let failing = random.below(case.inputs.len() as u64) as usize;
-            case.inputs[failing].fail_in(PARTS - 1, &mut random);
+            case.fail_in(PARTS - 1, &mut random);
         }
-        let cluster = cluster(folder, backend, &clock);
+        let cluster = cluster(folder, backend, &clock, &case);
         let restore = RestoreSettings {
             path: snapshot.external_path.clone(),
             claim: ClaimMode::NoClaim,
@@ -379,8 +414,8 @@ impl<F: Fn() -> Case> Cell<'_, F> {
         let handle = cluster.submit_restored(plan, Some(&restore), &|| false).expect("the job is restored");
         go_on(&case, &stage, &clock, &handle);
         let restored = handle.checkpoint_statistics().expect("it takes checkpoints").counts().restored;
-        assert_eq!(restored, 1 + u64::from(fails), "{telling}: it was restored so often");
-        compare(&stage.committed.sorted(), self.expected, telling);
+        assert_eq!(restored, 1 + u64::from(fails) * case.crashes, "{telling}: it was restored so often");
+        compare(&case.results_of(&stage), self.expected, telling);
         jobs::assert_clean(&cluster);
     }
 }

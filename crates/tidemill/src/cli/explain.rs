@@ -82,12 +82,12 @@ pub(super) fn run(
     }
 }
 
-fn pid(child: &Child) -> Option<Pid> {
+pub(super) fn pid(child: &Child) -> Option<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 /// Hands signals on to the program for as long as it runs.
-fn forward(mut signals: Signals, running: Arc<Mutex<Option<Pid>>>) -> Result<(), Error> {
+pub(super) fn forward(mut signals: Signals, running: Arc<Mutex<Option<Pid>>>) -> Result<(), Error> {
     let serve = move || {
         for signal in signals.forever() {
             let signal = match signal {

@@ -3,13 +3,17 @@
 //! The exit code is 0 if all went well, 1 if there was a problem, 2 if the command line made no sense; for `explain`, it is that of
 //! the program.
 
+mod bench;
 mod config;
 mod explain;
 mod jobs;
 mod memory;
+mod program;
 mod run;
+mod sql;
 mod state;
 pub(crate) mod style;
+mod submit;
 pub(crate) mod table;
 
 use std::io::{ErrorKind, Write};
@@ -17,13 +21,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use tidemill_sql::UserFunctions;
+
 use crate::Error;
 use crate::config::LoadedConfiguration;
+
+pub use program::Cli;
 
 /// A stateful stream processor that speaks Apache Flink's language.
 #[derive(Debug, Parser)]
 #[command(name = "tidemill", version, max_term_width = 110)]
-struct Cli {
+struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
@@ -40,6 +48,8 @@ enum Command {
     /// it does before that, it does.
     Explain(explain::ExplainCommand),
     Run(run::RunCommand),
+    Sql(sql::SqlCommand),
+    Submit(submit::SubmitCommand),
     /// List the jobs that run
     List(jobs::ListCommand),
     /// Take a savepoint of a job that goes on
@@ -56,6 +66,8 @@ enum Command {
     Rescale(jobs::RescaleCommand),
     /// Show what a checkpoint or savepoint holds
     State(state::StateCommand),
+    /// Measure what queries cost on this machine
+    Bench(bench::BenchCommand),
 }
 
 /// How a command that could be carried out ended.
@@ -73,10 +85,16 @@ enum Outcome {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut out = anstream::stdout().lock();
-    let mut err = anstream::stderr().lock();
-    let outcome = run(cli.command, &mut out, &mut err).and_then(|outcome| {
+    main_with(&UserFunctions::default())
+}
+
+/// As [`main`], with functions that scripts may call.
+fn main_with(functions: &UserFunctions) -> ExitCode {
+    let cli = Arguments::parse();
+    // Not locked: sinks that print and the log have threads of their own.
+    let mut out = anstream::stdout();
+    let mut err = anstream::stderr();
+    let outcome = run(cli.command, functions, &mut out, &mut err).and_then(|outcome| {
         out.flush()?;
         Ok(outcome)
     });
@@ -97,12 +115,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, out: &mut dyn Write, err: &mut dyn Write) -> Result<Outcome, Error> {
+fn run(
+    command: Command,
+    functions: &UserFunctions,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Outcome, Error> {
     match command {
         Command::Config(command) => config::run(command, out, err),
         Command::Memory(command) => memory::run(command, out, err),
         Command::Explain(command) => explain::run(&command, out, err),
-        Command::Run(command) => run::run(&command, out),
+        Command::Run(command) => run::run(&command, functions, out),
+        Command::Sql(command) => sql::run(&command, functions, out, err),
+        Command::Submit(command) => submit::run(&command, out, err),
         Command::List(command) => jobs::list(&command, out, err),
         Command::Savepoint(command) => jobs::savepoint(&command, out),
         Command::Stop(command) => jobs::stop(&command, out),
@@ -110,6 +135,7 @@ fn run(command: Command, out: &mut dyn Write, err: &mut dyn Write) -> Result<Out
         Command::Checkpoint(command) => jobs::checkpoint(&command, out),
         Command::Rescale(command) => jobs::rescale(&command, out, err),
         Command::State(command) => state::run(command, out, err),
+        Command::Bench(command) => bench::run(command, out, err),
     }
 }
 

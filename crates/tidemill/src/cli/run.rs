@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use tidemill_sql::UserFunctions;
 
 use super::Outcome;
 use crate::Error;
@@ -24,9 +25,13 @@ pub(super) struct RunCommand {
     job: JobArgs,
 }
 
-pub(super) fn run(command: &RunCommand, out: &mut dyn Write) -> Result<Outcome, Error> {
+pub(super) fn run(
+    command: &RunCommand,
+    functions: &UserFunctions,
+    out: &mut dyn Write,
+) -> Result<Outcome, Error> {
     let text = read_script(&command.script)?;
     let (configuration, executor) = sql_executor(&command.job)?;
-    run_script(&text, &configuration, &executor, command.format, out)?;
+    run_script(&[&text], functions, &configuration, &executor, command.format, out)?;
     Ok(Outcome::Good)
 }

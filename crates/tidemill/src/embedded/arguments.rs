@@ -27,6 +27,27 @@ pub(crate) struct JobArgs {
     pub(super) recovery: RecoveryArgs,
 }
 
+impl JobArgs {
+    /// Those that only configure.
+    pub(crate) fn of(config: ConfigArgs) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// The first of the arguments that are for one job, and make no sense where there are several.
+    pub(crate) fn of_one_job(&self) -> Option<&'static str> {
+        let RecoveryArgs { from_savepoint, resume, allow_non_restored_state } = &self.recovery;
+        [
+            (self.explain.is_some(), "--explain"),
+            (self.summary, "--summary"),
+            (from_savepoint.is_some(), "--from-savepoint"),
+            (*resume, "--resume"),
+            (*allow_non_restored_state, "--allow-non-restored-state"),
+        ]
+        .into_iter()
+        .find_map(|(given, name)| given.then_some(name))
+    }
+}
+
 /// From what the job goes on.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RecoveryArgs {

@@ -1,34 +1,39 @@
 //! Jobs in this process: what a job's `main` begins with, and what happens when it executes.
 
 mod arguments;
+mod background;
 mod checkpoints;
+mod job;
 mod logging;
 mod progress;
-mod signals;
+pub(crate) mod signals;
 mod state_backend;
 mod summary;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Duration;
 
+use tidemill_core::Classified;
 use tidemill_core::config::{Configuration, options};
 use tidemill_core::memory::TaskManagerMemory;
-use tidemill_core::{Classified, ScratchFolder};
 use tidemill_datastream::{Executor, JobResult, StreamExecutionEnvironment};
 use tidemill_runtime::JobError;
-use tidemill_runtime::cluster::{EmbeddedCluster, JobHandle, TaskManagerResources};
+use tidemill_runtime::cluster::{JobHandle, TaskManagerResources};
 use tidemill_runtime::graph::{ExecutionPlan, explain_json, explain_text};
 
-use crate::cli::style::{error_tag, warning_tag};
-use crate::config::{LoadedConfiguration, load, load_args};
-use crate::memory::prepare;
-use crate::{Error, cli, rest};
+use crate::cli::style::error_tag;
+use crate::config::{ConfigArgs, LoadedConfiguration, load, load_args};
+use crate::{Error, cli};
 
 pub(crate) use arguments::JobArgs;
 pub use arguments::job_help;
 use arguments::{Explain, NoArguments, RecoveryArgs};
+pub(crate) use background::BackgroundJob;
+use job::Launch;
+pub(crate) use progress::LiveLine;
+pub(crate) use signals::heard as heard_signals;
 
 /// An environment for a job, configured by the command line of the process: `-c FILE`, `-D key=value`, and
 /// `--explain` to show the plan instead of running it, `--summary` for a table of what each vertex did, and
@@ -141,105 +146,107 @@ fn start(
     }
     cli::show_remarks(&loaded, &mut anstream::stderr())?;
     logging::start(&loaded.configuration)?;
-    let executor = EmbeddedExecutor { explain, summary, recovery };
+    let executor = EmbeddedExecutor { explain, summary, recovery, observer: None };
     Ok(StreamExecutionEnvironment::new(loaded.configuration, executor))
 }
 
-/// Runs jobs in this process, sized by the configuration, with a live line and with signals that cancel.
 /// What runs the jobs of a script with the arguments that every job takes.
+///
+/// # Errors
+/// When a file cannot be read, or an option is wrong.
 pub(crate) fn sql_executor(job: &JobArgs) -> Result<(Configuration, impl Executor + use<>), Error> {
     let loaded = load_args(&job.config)?;
     cli::show_remarks(&loaded, &mut anstream::stderr())?;
     logging::start(&loaded.configuration)?;
-    let executor =
-        EmbeddedExecutor { explain: job.explain, summary: job.summary, recovery: job.recovery.clone() };
+    let executor = EmbeddedExecutor {
+        explain: job.explain,
+        summary: job.summary,
+        recovery: job.recovery.clone(),
+        observer: None,
+    };
     Ok((loaded.configuration, executor))
 }
 
+/// What runs the jobs of a script while somebody looks on.
+pub(crate) fn observed_executor(
+    config: &ConfigArgs,
+    observer: Rc<dyn JobObserver>,
+) -> Result<(Configuration, impl Executor + use<>), Error> {
+    let loaded = load_args(config)?;
+    logging::start(&loaded.configuration)?;
+    let recovery = RecoveryArgs::default();
+    let executor = EmbeddedExecutor { explain: None, summary: false, recovery, observer: Some(observer) };
+    Ok((loaded.configuration, executor))
+}
+
+/// Looks on while a job runs.
+pub(crate) trait JobObserver {
+    /// A job is about to begin, with this memory.
+    fn begins(&self, memory: &TaskManagerMemory);
+
+    /// The job runs, and may be read or cancelled. It is called some times a second.
+    fn watch(&self, job: &JobHandle);
+
+    /// The job has ended, well or not; its figures can still be read.
+    fn ended(&self, job: &JobHandle);
+}
+
+/// Runs jobs in this process, sized by the configuration, with a live line and with signals that cancel.
 struct EmbeddedExecutor {
     explain: Option<Explain>,
     summary: bool,
     recovery: RecoveryArgs,
+    observer: Option<Rc<dyn JobObserver>>,
 }
 
 /// How often the live line is drawn.
 const REFRESH: Duration = Duration::from_millis(200);
-/// How often the rates of a job are read, as in Flink.
-const SAMPLE: Duration = Duration::from_secs(5);
-
 impl Executor for EmbeddedExecutor {
     fn execute(&self, plan: ExecutionPlan, configuration: &Configuration) -> Result<JobResult, JobError> {
         if let Some(format) = self.explain {
             show_plan(&plan, format);
         }
-        let mut configuration = configuration.clone();
-        let prepared =
-            prepare(&mut configuration).map_err(|error| JobError::Environment(error.to_string()))?;
-        let chosen = prepared.embedded.as_ref().map(ToString::to_string);
-        let warning = prepared.warning.map(|warning| format!("{} {warning}", warning_tag()));
-        for line in [chosen, warning].into_iter().flatten() {
-            // A closed stderr must not stop a job.
-            let _ = writeln!(anstream::stderr(), "{line}");
-        }
-        let needed = plan.slots_by_group().values().sum();
-        let resources = resources(&configuration, &prepared.memory, needed)?;
-        tracing::info!(job = plan.job.name, slots = needed, "starting");
-        let (backends, folders) = state_backend::factory(&configuration)?;
-        let io = checkpoints::Io::start()?;
-        let environment = checkpoints::environment(&configuration, &plan, &io)?;
-        let temporary = Temporary(folders.into_iter().chain([environment.temporary.clone()]).collect());
-        let origin = checkpoints::restore(&self.recovery, &configuration, &plan, &environment)?;
-        let listener = rest::Listener::bind(&configuration)?;
-        let checkpointing = &plan.settings.checkpointing;
-        let description =
-            rest::Description::of(&configuration, checkpointing, &environment.storage, resources.slots)?;
-        let cluster = EmbeddedCluster::new(resources)
-            .with_state_backends(backends)
-            .with_checkpoints(environment.clone());
+        let launch = Launch::prepare(plan, configuration, &self.recovery)?;
         let mut live = progress::LiveLine::new(configuration.get(&options::PROGRESS)?);
         let signals = signals::listen();
-        let job = match origin.submit(&cluster, plan, &|| signals.has_come()) {
-            Ok(job) => Arc::new(job),
+        if let Some(observer) = &self.observer {
+            observer.begins(launch.memory());
+        }
+        let mut running = match launch.submit(&|| signals.has_come()) {
+            Ok(running) => running,
             Err(error) => {
-                log_failure(&error, &configuration);
                 // The program may end here.
-                drop((cluster, temporary));
                 end_if_cancelled(&error, signals.stop());
                 return Err(error);
             }
         };
-        signals.cancel(job.canceller());
-        let server = match listener {
-            Some(listener) => Some(rest::RestServer::start(listener, &job, description)?),
-            None => None,
-        };
-        let ended = watch(&job, server.as_ref(), &mut live);
-        live.finish(&job, ended.is_ok());
-        if let Some(server) = server {
-            server.job_ended(|| signals.has_come());
+        signals.cancel(running.job.canceller());
+        if let Some(address) = running.address() {
+            let (name, id) = (&running.job.graph().name, running.job.id());
+            live.say(&format!("Job '{name}' runs as {id}, REST interface at http://{address}"));
         }
+        let ended = running.watch(REFRESH, |job| {
+            if let Some(observer) = &self.observer {
+                observer.watch(job);
+            }
+            live.update(job);
+        });
+        if let Some(observer) = &self.observer {
+            observer.ended(&running.job);
+        }
+        live.finish(&running.job, ended.is_ok());
+        running.ended(&ended, || signals.has_come());
         let signal = signals.stop();
         if self.summary {
-            let _ = summary::write(&job, &mut anstream::stderr());
+            let _ = summary::write(&running.job, &mut anstream::stderr());
         }
-        tracing::info!(job = job.graph().name, status = ?job.status(), "ended");
-        if let Err(error) = ended {
-            log_failure(&error, &configuration);
-            // The program may end here.
-            drop((job, cluster, temporary));
-            end_if_cancelled(&error, signal);
-            return Err(error);
+        let result = ended.map(|()| JobResult::of(&running.job));
+        drop(running);
+        // The program may end here.
+        if let Err(error) = &result {
+            end_if_cancelled(error, signal);
         }
-        Ok(JobResult::of(&job))
-    }
-}
-
-/// The folders of a job on this machine, which are deleted when it has ended, whoever holds them still.
-struct Temporary(Vec<ScratchFolder>);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        self.0.iter().for_each(ScratchFolder::delete);
+        result
     }
 }
 
@@ -260,25 +267,6 @@ fn log_failure(error: &JobError, configuration: &Configuration) {
         JobError::Cancelled(job) => tracing::info!(job, "cancelled"),
         _ => tracing::error!(code = error.code(), fault = %error.fault(), "{error}"),
     }
-}
-
-fn watch(
-    job: &JobHandle,
-    server: Option<&rest::RestServer>,
-    live: &mut progress::LiveLine,
-) -> Result<(), JobError> {
-    let mut next_sample = Instant::now() + SAMPLE;
-    while !job.wait_for(REFRESH)? {
-        if Instant::now() >= next_sample {
-            next_sample += SAMPLE;
-            job.metrics().sample();
-        }
-        if let Some(server) = server {
-            server.observe();
-        }
-        live.update(job);
-    }
-    Ok(())
 }
 
 fn show_plan(plan: &ExecutionPlan, format: Explain) -> ! {

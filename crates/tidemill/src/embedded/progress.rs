@@ -16,7 +16,7 @@ use crate::cli::table::shorten;
 /// How often a line is printed where no terminal can show a live one.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-pub(super) struct LiveLine {
+pub(crate) struct LiveLine {
     style: Style,
     started: Instant,
     last: Option<Reading>,
@@ -40,7 +40,7 @@ struct Reading {
 }
 
 impl LiveLine {
-    pub(super) fn new(progress: Progress) -> Self {
+    pub(crate) fn new(progress: Progress) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let started = Instant::now();
         let style = match progress {
@@ -61,7 +61,7 @@ impl LiveLine {
     }
 
     /// Shows how the job is doing now.
-    pub(super) fn update(&mut self, job: &JobHandle) {
+    pub(crate) fn update(&mut self, job: &JobHandle) {
         let now = Instant::now();
         match &mut self.style {
             Style::Silent => return,
@@ -81,8 +81,16 @@ impl LiveLine {
         }
     }
 
+    /// Says something above the live line, where there is one.
+    pub(crate) fn say(&self, text: &str) {
+        if !matches!(self.style, Style::Silent) {
+            // A closed stderr must not stop a job.
+            console::print(|| drop(writeln!(std::io::stderr(), "{text}")));
+        }
+    }
+
     /// Takes the live line away and says in one line how it ended.
-    pub(super) fn finish(&mut self, job: &JobHandle, finished: bool) {
+    pub(crate) fn finish(&mut self, job: &JobHandle, finished: bool) {
         if let Style::Live(bar) = &self.style {
             console::set_live_line(None);
             bar.finish_and_clear();

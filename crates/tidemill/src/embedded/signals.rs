@@ -1,8 +1,9 @@
 //! Ctrl-C, SIGTERM and SIGHUP cancel the running job and end the program; a second one, or one while no job runs, ends it at once.
+//! In a shell, Ctrl-C ends what the shell is doing, and only the others end the program.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -18,6 +19,32 @@ enum Target {
     Starting(Option<i32>),
     /// A job that runs.
     Job(JobCanceller),
+    /// A shell.
+    Shell(Arc<Interrupted>, fn()),
+}
+
+/// Whether somebody has pressed Ctrl-C in a shell.
+#[derive(Debug, Default)]
+pub(crate) struct Interrupted(AtomicBool);
+
+impl Interrupted {
+    /// Whether somebody has since this was asked last.
+    pub(crate) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether somebody has.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Has Ctrl-C be told to a shell from here on; other signals call `end` and end the process.
+pub(crate) fn shell(end: fn()) -> Arc<Interrupted> {
+    let interrupted = Arc::new(Interrupted::default());
+    *target() = Target::Shell(Arc::clone(&interrupted), end);
+    hear();
+    interrupted
 }
 
 static TARGET: Mutex<Target> = Mutex::new(Target::Program);
@@ -56,6 +83,11 @@ pub(super) struct Listening(());
 pub(super) fn listen() -> Listening {
     CANCELLED_BY.store(0, Ordering::SeqCst);
     *target() = Target::Starting(None);
+    hear();
+    Listening(())
+}
+
+fn hear() {
     // Once heard, signals have no effect of their own any more, so the thread listens for as long as the process lives.
     LISTEN.call_once(|| {
         let listening = Signals::new(heard()).and_then(|signals| {
@@ -65,7 +97,6 @@ pub(super) fn listen() -> Listening {
             tracing::warn!(%error, "cannot listen to signals");
         }
     });
-    Listening(())
 }
 
 impl Listening {
@@ -103,7 +134,7 @@ impl Drop for Listening {
 }
 
 /// The signals that cancel a job. A program that was started with `nohup` goes on when its terminal is closed.
-fn heard() -> Vec<i32> {
+pub(crate) fn heard() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut signals = vec![SIGINT, SIGTERM];
     if !is_ignored(SIGHUP, &status) {
@@ -136,6 +167,17 @@ fn serve(mut signals: Signals) {
                 CANCELLED_BY.store(signal, Ordering::SeqCst);
                 cancel(job, signal);
                 announce();
+            }
+            Target::Shell(interrupted, end) => {
+                if signal == SIGINT {
+                    interrupted.0.store(true, Ordering::SeqCst);
+                } else {
+                    aside(move || {
+                        end();
+                        std::process::exit(Signal(signal).exit_code());
+                    });
+                }
+                *target = Target::Shell(interrupted, end);
             }
             Target::Program | Target::Starting(Some(_)) => std::process::exit(Signal(signal).exit_code()),
         }

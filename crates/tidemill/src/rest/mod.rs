@@ -140,6 +140,7 @@ struct Shared {
 
 /// The interface of a running job. Dropping it ends it.
 pub(crate) struct RestServer {
+    address: String,
     shared: Arc<Shared>,
     server: server::Server,
     /// Makes the job known to the commands of this machine while it runs.
@@ -175,7 +176,12 @@ impl RestServer {
                 tracing::warn!("{error}; the commands of this machine find the job only with '-m {address}'");
             })
             .ok();
-        Ok(Self { shared, server, registered })
+        Ok(Self { address: listener.address, shared, server, registered })
+    }
+
+    /// Where it is reached, as `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Takes note of where the job is in its life; to be called often.

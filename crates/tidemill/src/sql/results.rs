@@ -26,7 +26,7 @@ pub(crate) enum ResultFormat {
 }
 
 /// The time zone of the session.
-pub(super) fn zone(configuration: &Configuration) -> Result<Tz, Error> {
+pub(crate) fn zone(configuration: &Configuration) -> Result<Tz, Error> {
     match configuration.get_raw("table.local-time-zone").map(|entry| entry.value.as_str()) {
         None | Some("default") => Ok(Tz::UTC),
         Some(name) => name.parse().map_err(|_| {
@@ -36,27 +36,38 @@ pub(super) fn zone(configuration: &Configuration) -> Result<Tz, Error> {
 }
 
 /// Writes the table that a query ended in.
-pub(super) fn write_result(
+pub(crate) fn write_result(
     result: &SqlResultTable,
     zone: Tz,
     format: ResultFormat,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let batch = result.table.rows().map_err(Error::Result)?;
-    let types: Vec<LogicalType> = result.columns.iter().map(|(_, logical)| logical.clone()).collect();
+    let batch = result.final_rows().map_err(Error::Result)?;
+    write_batch(&result.columns, &batch, zone, format, out)
+}
+
+/// Writes rows of `columns`.
+pub(crate) fn write_batch(
+    columns: &[(String, LogicalType)],
+    batch: &RecordBatch,
+    zone: Tz,
+    format: ResultFormat,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let types: Vec<LogicalType> = columns.iter().map(|(_, logical)| logical.clone()).collect();
     if format == ResultFormat::Jsonl {
         let mut line = String::new();
         for row in 0..batch.num_rows() {
             line.clear();
-            write_json_row(&batch, &types, zone, row, &mut line);
+            write_json_row(batch, &types, zone, row, &mut line);
             line.push('\n');
             out.write_all(line.as_bytes())?;
         }
         return Ok(());
     }
-    let names: Vec<String> = result.columns.iter().map(|(name, _)| name.clone()).collect();
+    let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
     let rows: Vec<Vec<Option<String>>> =
-        (0..batch.num_rows()).map(|row| cells(&batch, &types, zone, row)).collect();
+        (0..batch.num_rows()).map(|row| cells(batch, &types, zone, row)).collect();
     match format {
         ResultFormat::Csv => write_csv(&names, &rows, out),
         _ => {
@@ -70,7 +81,7 @@ pub(super) fn write_result(
 }
 
 /// Writes a list that a statement such as `SHOW TABLES` gives.
-pub(super) fn write_list(
+pub(crate) fn write_list(
     columns: &[String],
     rows: &[Vec<String>],
     format: ResultFormat,

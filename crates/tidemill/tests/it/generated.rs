@@ -24,6 +24,7 @@ fn assert_up_to_date(path: &str, expected: &str) {
 fn documentation_and_sample_are_up_to_date() {
     assert_up_to_date("docs/configuration.md", &render::docs());
     assert_up_to_date("conf/config.yaml", &render::sample());
+    assert_up_to_date("docs/functions.md", &tidemill_sql::functions::reference::page());
 }
 
 #[test]

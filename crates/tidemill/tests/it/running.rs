@@ -30,7 +30,11 @@ impl Machine {
 
     /// Starts the counting job, and waits until it can be reached.
     pub(crate) fn start(&self, arguments: &[&str]) -> Job {
-        let mut job = Job::spawn(self, arguments);
+        self.until_running(Job::spawn(self, arguments))
+    }
+
+    /// Waits until a job that was started can be reached.
+    pub(crate) fn until_running(&self, mut job: Job) -> Job {
         let known = self.path("tidemill");
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -72,9 +76,21 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn spawn(machine: &Machine, arguments: &[&str]) -> Self {
-        let child = Command::new(example("counting"))
+        let mut command = Command::new(example("counting"));
+        command.args(arguments);
+        Self::of(machine, command)
+    }
+
+    /// A script of SQL, as a user runs it.
+    pub(crate) fn of_script(machine: &Machine, script: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.arg("run").arg(script).args(arguments);
+        Self::of(machine, command)
+    }
+
+    fn of(machine: &Machine, mut command: Command) -> Self {
+        let child = command
             .args(["-D", "rest.bind-port=0"])
-            .args(arguments)
             .env("XDG_RUNTIME_DIR", machine.folder.path())
             .env_remove("TIDEMILL_CONF_DIR")
             .env_remove("FLINK_CONF_DIR")

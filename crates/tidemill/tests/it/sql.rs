@@ -12,12 +12,18 @@ struct Script {
 }
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/flights")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 fn script(query: &str) -> Script {
-    let data = golden().join("data").display().to_string();
-    let tables = std::fs::read_to_string(golden().join("tables.sql")).unwrap().replace("${DATA}", &data);
+    script_over("flights", "flights/data", query)
+}
+
+/// A query over the tables of `suite`, whose `${DATA}` is the folder `data`.
+fn script_over(suite: &str, data: &str, query: &str) -> Script {
+    let data = golden().join(data).display().to_string();
+    let tables = std::fs::read_to_string(golden().join(suite).join("tables.sql")).unwrap();
+    let tables = tables.replace("${DATA}", &data);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("job.sql");
     std::fs::write(&path, format!("{tables}\n{query}\n")).unwrap();
@@ -44,7 +50,7 @@ fn run(script: &Script, args: &[&str]) -> (i32, String, String) {
 }
 
 /// A row such that equal rows are equal texts: of doubles the digits that any order of summing gives.
-fn normal(line: &str) -> String {
+pub(super) fn normal(line: &str) -> String {
     let Value::Array(cells) = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
     else {
         panic!("not a row: {line}")
@@ -56,16 +62,22 @@ fn normal(line: &str) -> String {
     cells.collect::<Vec<_>>().join(", ")
 }
 
-fn table(text: &str) -> Vec<String> {
+pub(crate) fn table(text: &str) -> Vec<String> {
     let mut rows: Vec<String> = text.lines().map(normal).collect();
     rows.sort_unstable();
     rows
 }
 
 fn check(name: &str, args: &[&str]) {
-    let query = std::fs::read_to_string(golden().join(format!("{name}.sql"))).unwrap();
-    let expected = table(&std::fs::read_to_string(golden().join(format!("{name}.expected.jsonl"))).unwrap());
-    let script = script(&query);
+    check_over("flights", "flights/data", name, args);
+}
+
+/// Checks the query `name` over the tables of `suite`.
+pub(super) fn check_over(suite: &str, data: &str, name: &str, args: &[&str]) {
+    let file = |ending: &str| golden().join(suite).join(format!("{name}.{ending}"));
+    let query = std::fs::read_to_string(file("sql")).unwrap();
+    let expected = table(&std::fs::read_to_string(file("expected.jsonl")).unwrap());
+    let script = script_over(suite, data, &query);
     let (code, out, err) = run(&script, &[&["--format", "jsonl"], args].concat());
     assert_eq!(code, 0, "{name} {args:?}: {err}");
     let found = table(&out);
@@ -75,37 +87,29 @@ fn check(name: &str, args: &[&str]) {
     assert_eq!(found.len(), expected.len(), "{name} {args:?}");
 }
 
-/// Those that are computed yet.
-const QUERIES: [&str; 16] = [
-    "01_tumble",
-    "02_hop",
-    "03_cumulate",
-    "05_window_topn",
-    "06_window_join",
-    "07_interval_join",
-    "08_join_group",
-    "10_dedup_first",
-    "11_topn_retract",
-    "13_distinct_filter",
-    "14_union_all",
-    "15_scalars",
-    "16_agg_on_agg",
-    "17_semi_join",
-    "18_first_last",
-    "20_unnest",
-];
+/// All queries with a table.
+fn queries() -> Vec<String> {
+    let files = std::fs::read_dir(golden().join("flights"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        files.filter_map(|file| file.strip_suffix(".expected.jsonl").map(str::to_owned)).collect();
+    names.sort_unstable();
+    assert!(names.len() > 40, "{names:?}");
+    names
+}
 
 #[test]
 fn tables_are_those_of_flink() {
-    for name in QUERIES {
-        check(name, &[]);
+    for name in queries() {
+        check(&name, &[]);
     }
 }
 
 #[test]
 fn tables_are_the_same_at_another_parallelism_and_with_state_in_rocksdb() {
     // `18_first_last` depends on the order of arrival.
-    for name in QUERIES.into_iter().filter(|name| *name != "18_first_last") {
+    for name in queries().iter().filter(|name| *name != "18_first_last") {
         check(name, &["-D", "parallelism.default=3", "-D", "state.backend.type=rocksdb"]);
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Nesting {
     OneLevel,
     /// All, in any depth; the keys of maps are text.
     Any,
+    /// All, in any depth; the keys of maps are single values.
+    AnyKeys,
 }
 
 impl Nesting {
@@ -42,6 +44,10 @@ impl Nesting {
             Nesting::Any => {
                 "BOOLEAN, numbers, decimals, strings, binaries, dates, times, timestamps, intervals, and \
                  rows, arrays and maps (with strings as keys) of any of these"
+            }
+            Nesting::AnyKeys => {
+                "BOOLEAN, numbers, decimals, strings, binaries, dates, times, timestamps, and rows, arrays \
+                 and maps of any of these"
             }
         }
     }
@@ -62,6 +68,10 @@ impl Nesting {
         Ok(())
     }
 
+    fn takes_key(self, key: &DataType, single: &dyn Fn(&DataType) -> bool) -> bool {
+        *key == DataType::Utf8 || self == Nesting::AnyKeys && single(key)
+    }
+
     fn check_field(
         self,
         field: &Field,
@@ -79,8 +89,8 @@ impl Nesting {
                 self.check_field(field, &format!("{path}.{}", field.name()), depth + 1, single)
             }),
             DataType::List(item) => self.check_field(item, &format!("{path}[]"), depth + 1, single),
-            DataType::Map(entries, _) if self == Nesting::Any => match entry_fields(entries) {
-                Some((key, value)) if *key.data_type() == DataType::Utf8 => {
+            DataType::Map(entries, _) if self != Nesting::OneLevel => match entry_fields(entries) {
+                Some((key, value)) if self.takes_key(key.data_type(), single) => {
                     self.check_field(value, &format!("{path}[]"), depth + 1, single)
                 }
                 _ => refuse(),
@@ -261,6 +271,20 @@ impl Column {
         matches!(self.values, Values::Text(_))
     }
 
+    /// Whether the column holds dates.
+    pub(crate) fn is_date(&self) -> bool {
+        matches!(self.values, Values::Date(_))
+    }
+
+    /// Appends the date so many days after 1970 began.
+    pub(crate) fn push_days(&mut self, days: i32) {
+        if let Values::Date(all) = &mut self.values {
+            all.values.push(days);
+            self.nulls.append_non_null();
+            self.rows += 1;
+        }
+    }
+
     /// Whether the column holds arrays, which may be empty.
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.values, Values::List(_))
@@ -377,6 +401,36 @@ impl Column {
             Values::Row(..) => return bad(text, "is one value, but a row is expected"),
             Values::List(_) => return bad(text, "is one value, but an array is expected"),
             Values::Map(_) => return bad(text, "is one value, but a map is expected"),
+        }
+        self.nulls.append_non_null();
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Appends the value that has these bytes: text and binaries as they are, numbers in as many bytes as they have.
+    pub(crate) fn push_bytes(&mut self, bytes: &[u8], little_endian: bool) -> Result<(), BadValue> {
+        fn number<const N: usize>(bytes: &[u8], little_endian: bool) -> Result<[u8; N], BadValue> {
+            let Ok(mut array) = <[u8; N]>::try_from(bytes) else {
+                let reason = format!("has {} bytes instead of {N}", bytes.len());
+                return Err(BadValue::new(bytes, reason));
+            };
+            if little_endian {
+                array.reverse();
+            }
+            Ok(array)
+        }
+        match &mut self.values {
+            Values::Text(all) if std::str::from_utf8(bytes).is_ok() => all.push(bytes),
+            Values::Text(_) => return bad(bytes, "is not valid UTF-8"),
+            Values::Binary(all) => all.push(bytes),
+            Values::Boolean(values) => values.append(number::<1>(bytes, false)? != [0]),
+            Values::Int8(all) => all.values.push(i8::from_be_bytes(number(bytes, little_endian)?)),
+            Values::Int16(all) => all.values.push(i16::from_be_bytes(number(bytes, little_endian)?)),
+            Values::Int32(all) => all.values.push(i32::from_be_bytes(number(bytes, little_endian)?)),
+            Values::Int64(all) => all.values.push(i64::from_be_bytes(number(bytes, little_endian)?)),
+            Values::Float32(all) => all.values.push(f32::from_be_bytes(number(bytes, little_endian)?)),
+            Values::Float64(all) => all.values.push(f64::from_be_bytes(number(bytes, little_endian)?)),
+            _ => return bad(bytes, "is of a type that has no bytes of its own"),
         }
         self.nulls.append_non_null();
         self.rows += 1;

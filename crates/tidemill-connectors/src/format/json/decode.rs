@@ -65,6 +65,25 @@ impl JsonDecoder {
         Self { options: options.clone(), careful: false }
     }
 
+    /// Appends the row that an object describes.
+    pub(super) fn row(&mut self, object: &str, columns: &mut Columns) -> Result<(), ConnectorError> {
+        match self.fill_row(object.as_bytes(), columns) {
+            Ok(()) => {
+                columns.end_row();
+                Ok(())
+            }
+            Err(problem) => {
+                columns.abandon_row();
+                Err(ConnectorError::Malformed {
+                    place: format!("row {}", columns.rows + 1),
+                    column: problem.path,
+                    problem: problem.text,
+                    option: None,
+                })
+            }
+        }
+    }
+
     fn fill_row(&mut self, line: &[u8], columns: &mut Columns) -> Result<(), Problem> {
         let Ok(text) = std::str::from_utf8(line) else {
             return Err(Problem { path: None, text: not_utf8(line) });

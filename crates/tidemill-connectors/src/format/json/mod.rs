@@ -4,6 +4,11 @@ mod decode;
 
 pub(crate) use decode::{JsonDecoder, describe};
 
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use tidemill_runtime::OperatorError;
+
+use crate::format::columns::{Columns, Nesting};
 use crate::format::text::TimestampFormat;
 
 /// What files of JSON lines look like. The setters are named after Flink's options
@@ -94,4 +99,33 @@ impl JsonOptions {
         self.timestamp_format = format;
         self
     }
+}
+
+/// The rows that JSON objects describe, as columns of `schema`: for those that hold objects already, instead of a file with them.
+///
+/// ```
+/// use std::sync::Arc;
+/// use arrow_schema::{DataType, Field, Schema};
+/// use tidemill_connectors::{JsonOptions, json_rows};
+///
+/// let schema = Arc::new(Schema::new(vec![Field::new("delay", DataType::Int32, true)]));
+/// let rows = json_rows(&schema, &JsonOptions::new(), ["{\"delay\": 12}", "{}"])?;
+/// assert_eq!((rows.num_rows(), rows.column(0).null_count()), (2, 1));
+/// assert!(json_rows(&schema, &JsonOptions::new(), ["{\"delay\": \"late\"}"]).is_err());
+/// # Ok::<(), tidemill_runtime::OperatorError>(())
+/// ```
+///
+/// # Errors
+/// When the schema has a type that JSON has no form for, or an object is no row of it.
+pub fn json_rows<'a>(
+    schema: &SchemaRef,
+    options: &JsonOptions,
+    objects: impl IntoIterator<Item = &'a str>,
+) -> Result<RecordBatch, OperatorError> {
+    let mut columns = Columns::new(schema, "json", Nesting::Any)?;
+    let mut decoder = JsonDecoder::new(options);
+    for object in objects {
+        decoder.row(object, &mut columns)?;
+    }
+    columns.finish()
 }

@@ -28,7 +28,7 @@ impl<'a> RowEncoder<'a> {
         let wrong = |reason: String| ConnectorError::WrongInput { sink: "file", reason };
         let label: &dyn Fn(&str) -> Vec<u8> = match format {
             OutputFormat::Json(_) => &json_name,
-            OutputFormat::Csv(_) => &|_| Vec::new(),
+            _ => &|_| Vec::new(),
         };
         let mut columns = Vec::with_capacity(batch.num_columns());
         for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
@@ -52,6 +52,13 @@ impl<'a> RowEncoder<'a> {
                 }
             }
             OutputFormat::Json(json) => json.object(&self.columns, row, &mut self.scratch.base64, out),
+            OutputFormat::Raw(raw) => {
+                for (_, tree) in &self.columns {
+                    raw.encode(tree, row, out);
+                }
+            }
+            // Written as columns.
+            OutputFormat::Avro(_) | OutputFormat::Parquet(_) => return,
         }
         out.push(b'\n');
     }

@@ -1,7 +1,11 @@
-//! Rows as lines of CSV or JSON.
+//! Rows as lines of CSV or JSON, or as files of columns.
 
 mod encode;
 
+use std::fs::File;
+use std::path::Path;
+
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 pub(crate) use encode::RowEncoder;
@@ -9,9 +13,12 @@ pub(crate) use encode::RowEncoder;
 use crate::cells::{CellStyle, FloatFormat, InstantFormat, is_single};
 use crate::decimal::DecimalFormat;
 use crate::error::ConnectorError;
+use crate::format::avro_file::{self, AvroOptions};
 use crate::format::columns::Nesting;
+use crate::format::parquet_file::{self, ParquetOptions};
+use crate::format::raw::{self, RawOptions};
 
-/// What the lines of a written file look like.
+/// What a written file looks like.
 ///
 /// ```
 /// use tidemill_connectors::{CsvOutput, JsonOutput, OutputFormat};
@@ -25,6 +32,12 @@ pub enum OutputFormat {
     Csv(CsvOutput),
     /// One JSON object a line.
     Json(JsonOutput),
+    /// The bytes of one column, a line each.
+    Raw(RawOptions),
+    /// Avro's object container files.
+    Avro(AvroOptions),
+    /// Parquet.
+    Parquet(ParquetOptions),
 }
 
 impl From<CsvOutput> for OutputFormat {
@@ -37,6 +50,36 @@ impl From<JsonOutput> for OutputFormat {
     fn from(output: JsonOutput) -> Self {
         OutputFormat::Json(output)
     }
+}
+
+impl From<RawOptions> for OutputFormat {
+    fn from(options: RawOptions) -> Self {
+        OutputFormat::Raw(options)
+    }
+}
+
+impl From<AvroOptions> for OutputFormat {
+    fn from(options: AvroOptions) -> Self {
+        OutputFormat::Avro(options)
+    }
+}
+
+impl From<ParquetOptions> for OutputFormat {
+    fn from(options: ParquetOptions) -> Self {
+        OutputFormat::Parquet(options)
+    }
+}
+
+/// Writes the batches of one file, of a format that is not made of lines.
+pub(crate) trait BatchWriter: Send {
+    /// Adds rows.
+    fn write(&mut self, rows: &RecordBatch) -> Result<(), ConnectorError>;
+
+    /// How many bytes the file has about, with what is not written yet.
+    fn size(&self) -> u64;
+
+    /// Writes the rest; how many bytes the file has.
+    fn finish(self: Box<Self>) -> Result<u64, ConnectorError>;
 }
 
 /// How CSV is written. A field is quoted only when it has to be: when it contains the delimiter, the quote
@@ -348,19 +391,53 @@ impl OutputFormat {
         match self {
             OutputFormat::Csv(_) => "csv",
             OutputFormat::Json(_) => "json",
+            OutputFormat::Raw(_) => "raw",
+            OutputFormat::Avro(_) => "avro",
+            OutputFormat::Parquet(_) => "parquet",
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            OutputFormat::Csv(_) => "CSV",
+            OutputFormat::Json(_) => "JSON",
+            OutputFormat::Raw(_) => "raw",
+            OutputFormat::Avro(_) => "Avro",
+            OutputFormat::Parquet(_) => "Parquet",
+        }
+    }
+
+    /// Whether batches are written as a whole, by a [`BatchWriter`].
+    pub(crate) fn is_columnar(&self) -> bool {
+        matches!(self, OutputFormat::Avro(_) | OutputFormat::Parquet(_))
+    }
+
+    /// Begins a file of a format that is columnar; none of the others.
+    pub(crate) fn batch_writer(
+        &self,
+        schema: &SchemaRef,
+        file: &File,
+        path: &Path,
+    ) -> Result<Option<Box<dyn BatchWriter>>, ConnectorError> {
+        match self {
+            OutputFormat::Csv(_) | OutputFormat::Json(_) | OutputFormat::Raw(_) => Ok(None),
+            OutputFormat::Avro(options) => avro_file::writer(options, schema, file, path).map(Some),
+            OutputFormat::Parquet(options) => parquet_file::writer(options, schema, file, path).map(Some),
         }
     }
 
     /// Checks options and schema.
     pub(crate) fn validate(&self, schema: &SchemaRef) -> Result<(), ConnectorError> {
-        let (name, nesting) = match self {
+        match self {
             OutputFormat::Csv(csv) => {
                 csv.validate()?;
-                ("CSV", Nesting::OneLevel)
+                Nesting::OneLevel.check(schema.fields(), self.name(), &is_single)
             }
-            OutputFormat::Json(_) => ("JSON", Nesting::Any),
-        };
-        nesting.check(schema.fields(), name, &is_single)
+            OutputFormat::Json(_) => Nesting::Any.check(schema.fields(), self.name(), &is_single),
+            OutputFormat::Raw(_) => raw::validate(schema),
+            OutputFormat::Avro(options) => avro_file::validate(options, schema),
+            OutputFormat::Parquet(options) => parquet_file::validate(options, schema),
+        }
     }
 
     /// What a file begins with.

@@ -14,6 +14,7 @@ mod rest;
 mod restart;
 mod rocksdb;
 mod rocksdb_metrics;
+mod sql_client;
 mod state;
 mod tidemill;
 
@@ -32,6 +33,7 @@ pub use rest::*;
 pub use restart::*;
 pub use rocksdb::*;
 pub use rocksdb_metrics::*;
+pub use sql_client::*;
 pub use state::*;
 pub use tidemill::*;
 
@@ -62,7 +64,7 @@ pub struct Group {
 /// let declared: usize = options::groups().iter().map(|group| group.options.len()).sum();
 /// assert_eq!(declared, options::all().count());
 /// ```
-pub fn groups() -> [Group; 14] {
+pub fn groups() -> [Group; 15] {
     [
         Group { title: "Parallelism and slots", options: parallelism::ALL },
         Group { title: "The job", options: pipeline::ALL },
@@ -77,6 +79,7 @@ pub fn groups() -> [Group; 14] {
         Group { title: "Figures of RocksDB", options: rocksdb_metrics::ALL },
         Group { title: "Checkpoint storage", options: checkpoint_storage::ALL },
         Group { title: "The REST interface", options: rest::ALL },
+        Group { title: "The SQL shell", options: sql_client::ALL },
         Group { title: "Tidemill's own", options: tidemill::ALL },
     ]
 }

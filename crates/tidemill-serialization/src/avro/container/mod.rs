@@ -24,6 +24,7 @@ mod reader;
 mod writer;
 
 pub use codec::Codec;
+pub(in crate::avro) use reader::{Blocks, EMPTY_VALUES};
 pub use reader::{ContainerReader, Limits, RecordReader, ValueReader};
 pub use writer::ContainerWriter;
 

@@ -270,7 +270,7 @@ impl<R: Read> ContainerReader<R> {
         Ok(ValueReader { blocks: self.blocks(), resolution })
     }
 
-    fn blocks(self) -> Blocks<R> {
+    pub(in crate::avro) fn blocks(self) -> Blocks<R> {
         Blocks {
             input: self.input,
             limits: self.limits,
@@ -371,8 +371,8 @@ fn read_bytes(
 }
 
 /// The blocks of a file, one after the other.
-struct Blocks<R> {
-    input: R,
+pub(in crate::avro) struct Blocks<R> {
+    pub(in crate::avro) input: R,
     limits: Limits,
     codec: Codec,
     sync: [u8; 16],
@@ -383,18 +383,37 @@ struct Blocks<R> {
     /// How much of `data` was read.
     at: usize,
     /// How many values of the block are to come.
-    left: u64,
+    pub(in crate::avro) left: u64,
     /// How many values took no bytes.
     empty: usize,
     failed: bool,
 }
 
 /// As many values may take no bytes at all, such as nulls, in one file.
-const EMPTY_VALUES: usize = 1 << 20;
+pub(in crate::avro) const EMPTY_VALUES: usize = 1 << 20;
+
+impl<R> Blocks<R> {
+    /// What has not been read of the block.
+    pub(in crate::avro) fn rest(&self) -> &[u8] {
+        &self.data[self.at..]
+    }
+
+    /// So many values were read, and so many bytes of the block are left.
+    pub(in crate::avro) fn passed(&mut self, values: u64, rest: usize) {
+        self.left -= values;
+        self.at = self.data.len() - rest;
+    }
+
+    /// Forgets the block: another one follows.
+    pub(in crate::avro) fn forget(&mut self) {
+        (self.at, self.left) = (0, 0);
+        self.data.clear();
+    }
+}
 
 impl<R: Read> Blocks<R> {
     /// Goes on to the next block if this one is read; whether there is one.
-    fn advance(&mut self) -> Result<bool, AvroError> {
+    pub(in crate::avro) fn advance(&mut self) -> Result<bool, AvroError> {
         while self.left == 0 {
             if self.at < self.data.len() {
                 let rest = self.data.len() - self.at;

@@ -205,6 +205,26 @@ impl<W: Write> ContainerWriter<W> {
         self.added()
     }
 
+    /// Adds a value that `encode` appends by the schema of the file, which is not checked.
+    pub(in crate::avro) fn write_encoded(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), AvroError> {
+        self.check_failed()?;
+        encode(&mut self.block);
+        self.added()
+    }
+
+    /// How many bytes are in the block that is not written yet.
+    pub(in crate::avro) fn waiting(&self) -> usize {
+        self.block.len()
+    }
+
+    /// Where the file is written to.
+    pub(in crate::avro) fn get_ref(&self) -> &W {
+        &self.out
+    }
+
     fn added(&mut self) -> Result<(), AvroError> {
         self.count += 1;
         match self.block.len() >= self.block_bytes {

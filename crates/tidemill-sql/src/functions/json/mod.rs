@@ -29,6 +29,8 @@ mod path;
 mod query;
 mod value;
 
+pub(crate) use value::{compare_keys, push_quoted};
+
 use super::kernel::{Argument, FunctionContext, FunctionGroup, Mismatch, Resolved, ScalarFunction};
 
 const fn json(

@@ -321,7 +321,7 @@ fn without_equal_keys<'a>(members: Vec<(Cow<'a, str>, Json<'a>)>) -> Vec<(Cow<'a
 }
 
 /// The order of Java's strings, which is that of their `char`s.
-pub(super) fn compare_keys(one: &str, two: &str) -> Ordering {
+pub(crate) fn compare_keys(one: &str, two: &str) -> Ordering {
     if one.is_ascii() || two.is_ascii() { one.cmp(two) } else { one.encode_utf16().cmp(two.encode_utf16()) }
 }
 
@@ -385,7 +385,7 @@ impl<'a> Json<'a> {
 }
 
 /// Appends `text` in quotes.
-pub(super) fn push_quoted(out: &mut String, text: &str) {
+pub(crate) fn push_quoted(out: &mut String, text: &str) {
     use std::fmt::Write;
     out.push('"');
     let mut rest = text;

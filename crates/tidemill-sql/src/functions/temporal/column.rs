@@ -115,33 +115,43 @@ pub(super) fn timestamps(
     })
 }
 
+/// The numbers from 0 to 99 in two digits each.
+const TWO_DIGITS: &str = "0001020304050607080910111213141516171819\
+    2021222324252627282930313233343536373839\
+    4041424344454647484950515253545556575859\
+    6061626364656667686970717273747576777879\
+    8081828384858687888990919293949596979899";
+
 /// Two digits.
 #[inline]
 pub(super) fn push_two(out: &mut String, number: i64) {
-    out.push(digit(number / 10));
-    out.push(digit(number));
-}
-
-#[inline]
-fn digit(number: i64) -> char {
-    char::from(b'0' + u8::try_from(number.rem_euclid(10)).unwrap_or(0))
+    let at = usize::try_from(number.rem_euclid(100)).unwrap_or(0) * 2;
+    out.push_str(TWO_DIGITS.get(at..at + 2).unwrap_or_default());
 }
 
 /// A number with zeros in front, at least `width` digits.
 pub(super) fn push_padded(out: &mut String, number: u64, width: usize) {
-    use std::fmt::Write;
     match (number, width) {
-        (0..=99, 2) => push_two(out, i64::try_from(number).unwrap_or(0)),
+        (0..=99, 2) => return push_two(out, i64::try_from(number).unwrap_or(0)),
         (0..=9999, 4) => {
             let number = i64::try_from(number).unwrap_or(0);
             push_two(out, number / 100);
-            push_two(out, number % 100);
+            return push_two(out, number % 100);
         }
-        _ => {
-            // Writing to a string does not fail.
-            let _ = write!(out, "{number:0width$}");
+        _ => {}
+    }
+    let (mut digits, mut rest, mut count) = ([b'0'; 20], number, 0);
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        count += 1;
+        if rest == 0 {
+            break;
         }
     }
+    out.extend(std::iter::repeat_n('0', width.saturating_sub(count)));
+    let digits = digits.get(digits.len() - count..).unwrap_or_default();
+    out.push_str(std::str::from_utf8(digits).unwrap_or_default());
 }
 
 /// Appends the timestamp as `java.time.LocalDateTime.toString` writes it: the shortest of the forms that say
@@ -193,6 +203,22 @@ fn push_iso(out: &mut String, millis: i64, nanos: i64, is_formatter: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits() {
+        let padded = |number, width| {
+            let mut out = String::new();
+            push_padded(&mut out, number, width);
+            out
+        };
+        assert_eq!(padded(7, 2), "07");
+        assert_eq!(padded(107, 2), "107");
+        assert_eq!(padded(2021, 4), "2021");
+        assert_eq!(padded(12_345, 4), "12345");
+        assert_eq!(padded(0, 1), "0");
+        assert_eq!(padded(0, 9), "000000000");
+        assert_eq!(padded(u64::MAX, 25), "0000018446744073709551615");
+    }
 
     #[test]
     fn iso() {

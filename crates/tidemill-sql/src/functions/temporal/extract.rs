@@ -77,7 +77,7 @@ fn part(
             Box::new(move |inputs, input| {
                 let column = TimestampColumn::new(input)?;
                 let parts = primitives::<Int64Type>(inputs, |row| {
-                    Ok(column.get(row).and_then(|(millis, nanos)| of_timestamp(unit, millis, nanos)))
+                    Ok(read(&column, row, unit).and_then(|(millis, nanos)| of_timestamp(unit, millis, nanos)))
                 })?;
                 Ok(Arc::new(parts))
             }),
@@ -90,8 +90,7 @@ fn part(
                     let column = TimestampColumn::new(input)?;
                     let offsets = Offsets::legacy(zone);
                     let parts = primitives::<Int64Type>(inputs, |row| {
-                        Ok(column
-                            .get(row)
+                        Ok(read(&column, row, unit)
                             .and_then(|(millis, nanos)| of_timestamp(unit, offsets.local(millis), nanos)))
                     })?;
                     Ok(Arc::new(parts))
@@ -182,6 +181,16 @@ fn of_clock(unit: Unit, millis: i64) -> Option<i64> {
         Unit::Millisecond => millis % SECOND,
         _ => return None,
     })
+}
+
+/// The milliseconds of a row, and the nanoseconds beyond them where the `unit` is fine enough to need them:
+/// the division is not paid for otherwise.
+#[inline]
+fn read(column: &TimestampColumn<'_>, row: usize, unit: Unit) -> Option<(i64, i64)> {
+    match unit {
+        Unit::Microsecond | Unit::Nanosecond => column.get(row),
+        _ => column.millis(row).map(|millis| (millis, 0)),
+    }
 }
 
 #[inline]

@@ -11,12 +11,14 @@ mod convert;
 mod difference;
 mod extract;
 mod java_format;
+mod local;
 mod round;
 mod zone;
 
 use super::kernel::{Argument, FunctionContext, FunctionGroup, Mismatch, Resolved, ScalarFunction};
 
 pub(crate) use column::{TimestampColumn, push_iso_date_time, push_local_date_time};
+pub(crate) use local::LocalClock;
 
 const fn temporal(
     name: &'static str,

@@ -42,7 +42,7 @@ fn places_are_exact() {
     fails("SELECT a FROM t LIMIT", 1, 22, "expected an expression, found the end of the statement");
     fails("WITH a AS SELECT 1 SELECT 2", 1, 11, "expected '(', found 'SELECT'");
     fails("SELECT a FROM t AS 'x'", 1, 20, "expected a name after AS, found the string 'x'");
-    fails("SELECT a FROM 'x'", 1, 15, "expected a table, found the string 'x'");
+    fails("SELECT a FROM t, 'x'", 1, 18, "expected a table, found the string 'x'");
     fails("\u{feff}SELECT a,", 1, 11, "expected an expression, found the end of the statement");
 }
 

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{
     AfterMatchSkip, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, MatchRecognizePattern,
-    RepetitionQuantifier, SetExpr, TableFactor, TableVersion, WindowType,
+    ObjectNamePart, RepetitionQuantifier, SetExpr, TableFactor, TableVersion, WindowType,
 };
 
 use super::super::statement::{SUBQUERY, TABLE_ARGUMENT, WITHIN};
@@ -375,4 +375,29 @@ fn queries_of_the_nexmark_suite() {
     ] {
         query(text);
     }
+}
+
+/// The name of the table that a query reads, when it is that of a file.
+fn file(text: &str) -> Option<String> {
+    let query = parse_query(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let SetExpr::Select(select) = *query.body else { panic!("{text}") };
+    let TableFactor::Table { name, .. } = &select.from[0].relation else { return None };
+    let ObjectNamePart::Identifier(ident) = &name.0[0] else { return None };
+    (ident.quote_style == Some('\'')).then(|| ident.value.clone())
+}
+
+#[test]
+fn files_stand_where_tables_do() {
+    for (text, expected) in [
+        ("SELECT * FROM 'a b.csv'", Some("a b.csv")),
+        ("SELECT * FROM 'it''s.csv' AS f WHERE x IS DISTINCT FROM 'y'", Some("it's.csv")),
+        ("SELECT TRIM(BOTH FROM 'x'), (1) FROM 'f.csv' /*+ OPTIONS('a' = 'b') */ AS t", Some("f.csv")),
+        ("SELECT x IS NOT DISTINCT FROM 'y' FROM t", None),
+        ("SELECT EXTRACT(DAY FROM 'y') FROM (SELECT 1 FROM 'f.csv')", None),
+    ] {
+        assert_eq!(file(text).as_deref(), expected, "{text}");
+    }
+    let joined = parse_query("SELECT * FROM a JOIN 'b.csv' ON TRUE").unwrap();
+    let SetExpr::Select(select) = *joined.body else { panic!() };
+    assert_eq!(select.from[0].joins[0].relation.to_string(), "'b.csv'");
 }

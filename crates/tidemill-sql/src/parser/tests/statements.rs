@@ -544,6 +544,10 @@ fn other_statements() {
     assert!(matches!(statement("DESCRIBE EXTENDED c.t"), Statement::Describe { extended: true, .. }));
     assert!(matches!(statement("DESC t"), Statement::Describe { extended: false, .. }));
     assert!(matches!(statement("DESC job"), Statement::Describe { .. }));
+    assert!(
+        matches!(statement("DESC FUNCTION f"), Statement::DescribeFunction(name) if name.to_string() == "f")
+    );
+    assert!(matches!(statement("DESCRIBE FUNCTION EXTENDED f"), Statement::DescribeFunction(_)));
     assert!(matches!(statement("DESCRIBE JOB 'x'"), Statement::DescribeJob(id) if id == "x"));
     assert!(matches!(statement("ADD JAR '/a.jar'"), Statement::Jar { path } if path == "/a.jar"));
     assert!(matches!(statement("REMOVE JAR '/a.jar'"), Statement::Jar { .. }));

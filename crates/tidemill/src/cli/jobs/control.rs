@@ -145,7 +145,10 @@ pub(in crate::cli) fn stop(command: &StopCommand, out: &mut dyn Write) -> Result
         writeln!(out, "{:#}", json!({ "id": job.id, "name": job.name, "savepoint": path }))?;
     } else {
         writeln!(out, "Stopped '{}' with the savepoint {path}", job.name)?;
-        writeln!(out, "It goes on from there with --from-savepoint {path}")?;
+        match command.job.place.flink {
+            None => writeln!(out, "It goes on from there with --from-savepoint {path}")?,
+            Some(_) => writeln!(out, "It goes on from there with -D execution.state-recovery.path={path}")?,
+        }
     }
     Ok(Outcome::Good)
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::client::{Client, Problem};
 use super::printable;
 use crate::Error;
+use crate::cli::submit::job_manager;
 use crate::running_jobs::{self, RunningJob};
 
 /// Where to look for jobs.
@@ -14,6 +15,9 @@ pub(super) struct WhereArgs {
     /// Where the job's REST interface is; without it, the jobs of this machine are looked through
     #[arg(short = 'm', long = "jobmanager", value_name = "HOST:PORT")]
     pub(super) jobmanager: Option<String>,
+    /// The Flink cluster where the job runs: the address of its JobManager, or of its SQL Gateway
+    #[arg(long, value_name = "URL", conflicts_with = "jobmanager")]
+    pub(super) flink: Option<String>,
 }
 
 /// A job that answers.
@@ -31,15 +35,19 @@ pub(super) struct Found {
 
 /// All jobs that can be found, and what is to be said of those that do not answer.
 pub(super) fn all(place: &WhereArgs) -> Result<(Vec<Found>, Vec<String>), Error> {
-    if let Some(address) = &place.jobmanager {
-        let client = Client::new(address)?;
-        let found =
-            at(&client.address, None).map_err(|problem| problem.error("list the jobs", &client.address))?;
+    let client = match (&place.jobmanager, &place.flink) {
+        (Some(address), _) => Some(Client::new(address)?),
+        (None, Some(url)) => Some(job_manager(url)?),
+        (None, None) => None,
+    };
+    if let Some(client) = client {
+        let found = at(&client, None).map_err(|problem| problem.error("list the jobs", &client.address))?;
         return Ok((found, Vec::new()));
     }
     let (mut found, mut silent) = (Vec::new(), Vec::new());
     for job in running_jobs::all().map_err(|error| Error::RunningJobs(error.to_string()))? {
-        match at(&job.address, Some(&job)) {
+        let client = Client::new(&job.address).map_err(|error| Problem::Nonsense(error.to_string()));
+        match client.and_then(|client| at(&client, Some(&job))) {
             Ok(jobs) => found.extend(jobs),
             Err(problem) => {
                 job.forget_if_gone();
@@ -61,10 +69,9 @@ pub(super) fn all(place: &WhereArgs) -> Result<(Vec<Found>, Vec<String>), Error>
 }
 
 /// The jobs that an interface knows; only the one that is expected there, if any is.
-fn at(address: &str, expected: Option<&RunningJob>) -> Result<Vec<Found>, Problem> {
+fn at(client: &Client, expected: Option<&RunningJob>) -> Result<Vec<Found>, Problem> {
     let nonsense = || Problem::Nonsense("its answer is not that of Flink's REST interface".to_owned());
-    let client = |address: &str| Client::new(address).map_err(|error| Problem::Nonsense(error.to_string()));
-    let overview = client(address)?.get("/jobs/overview")?;
+    let overview = client.get("/jobs/overview")?;
     let jobs = overview.get("jobs").and_then(Value::as_array).ok_or_else(nonsense)?;
     let mut found = Vec::new();
     for fields in jobs {
@@ -74,7 +81,7 @@ fn at(address: &str, expected: Option<&RunningJob>) -> Result<Vec<Found>, Proble
         let (id, name, state) = (shown("jid")?, shown("name")?, shown("state")?);
         if expected.is_none_or(|job| job.id == id) {
             let pid = expected.map(|job| job.pid);
-            found.push(Found { client: client(address)?, id, name, state, fields: fields.clone(), pid });
+            found.push(Found { client: client.clone(), id, name, state, fields: fields.clone(), pid });
         }
     }
     Ok(found)

@@ -13,7 +13,7 @@ use super::in_words;
 use crate::Error;
 use crate::cli::Outcome;
 use crate::cli::style::{DIM, KEY, warning_tag};
-use crate::cli::table::{Align, Column, Table};
+use crate::cli::table::{Align, Column, Table, shorten};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ListCommand {
@@ -39,7 +39,7 @@ pub(in crate::cli) fn list(
         return Ok(Outcome::Good);
     }
     if jobs.is_empty() {
-        match &command.place.jobmanager {
+        match command.place.jobmanager.as_ref().or(command.place.flink.as_ref()) {
             Some(address) => writeln!(out, "No jobs at {address}.")?,
             None => writeln!(out, "No jobs run on this machine.")?,
         }
@@ -70,12 +70,16 @@ fn number(fields: &Value, name: &str) -> i64 {
     fields.get(name).and_then(Value::as_i64).unwrap_or(0)
 }
 
+/// Names of jobs longer than this are cut.
+const WIDEST_NAME: usize = 60;
+
 fn row(job: &Found) -> Vec<String> {
     let tasks = job.fields.get("tasks").unwrap_or(&Value::Null);
     let lasts = Duration::from_millis(u64::try_from(number(&job.fields, "duration")).unwrap_or(0));
     vec![
         job.id.clone(),
-        job.name.clone(),
+        // A query that has no other name is called by its text, which may have several lines.
+        shorten(&job.name.replace(['\n', '\t'], " "), WIDEST_NAME).into_owned(),
         job.state.clone(),
         TimestampMs(number(&job.fields, "start-time")).to_string(),
         in_words(lasts),

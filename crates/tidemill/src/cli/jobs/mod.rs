@@ -1,6 +1,6 @@
 //! The commands for jobs that run: each talks to the REST interface of the job that it means.
 
-mod client;
+pub(super) mod client;
 mod control;
 mod find;
 mod list;
@@ -19,6 +19,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use tidemill_core::config::OptionType;
 
+use super::submit::Failure;
 use crate::Error;
 use client::{Client, Problem};
 
@@ -89,7 +90,8 @@ impl Asked<'_> {
                 let text =
                     |name: &str| cause.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
                 let message = text("stack-trace").or_else(|| text("class")).unwrap_or("it says no reason");
-                Err(Error::JobRequest { what: self.what.to_owned(), message: printable(message.trim_end()) })
+                let message = Failure::of(&printable(message.trim_end())).message;
+                Err(Error::JobRequest { what: self.what.to_owned(), message })
             }
         }
     }
@@ -110,13 +112,13 @@ pub(super) fn whole(folder: &str) -> Result<String, Error> {
 }
 
 /// A text that others have written, without what a terminal would take for commands.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }
 
 /// A time in words: `850 ms`, `12.3 s`, `4 min 5 s`, `3 h 12 min`, `2 d 4 h`.
-fn in_words(time: Duration) -> String {
+pub(super) fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 => format!("{} ms", time.as_millis()),

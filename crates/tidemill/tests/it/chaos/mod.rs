@@ -5,10 +5,12 @@
 //! `make chaos` makes 50.
 
 mod leftovers;
+mod script;
 mod victim;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tidemill_testkit::Random;
@@ -67,7 +69,8 @@ impl Manner {
 /// A program, and what its output must be.
 struct Subject<'a> {
     program: &'a str,
-    arguments: &'a [&'a str],
+    /// The program with its arguments, such that its output goes to this folder.
+    command: &'a dyn Fn(&Path) -> Command,
     /// Reads its output from the folder that it was given.
     output: fn(&Path) -> BTreeMap<String, Vec<String>>,
 }
@@ -177,9 +180,18 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
+/// An example with its arguments.
+fn example(program: &'static str, arguments: &'static [&'static str]) -> impl Fn(&Path) -> Command {
+    move |output| {
+        let mut command = Command::new(crate::example(program));
+        command.args(arguments).arg("--output").arg(output);
+        command
+    }
+}
+
 #[test]
 fn a_job_of_windows_sessions_and_timers() {
-    let subject = Subject { program: "survivor", arguments: &[], output: folders };
+    let subject = Subject { program: "survivor", command: &example("survivor", &[]), output: folders };
     let expected = subject.undisturbed();
     assert!(["windows", "sessions", "seconds"].iter().all(|name| expected[*name].len() > 1_000));
     subject.survives(number("CHAOS_KILLS", 5), number("CHAOS_SEED", 1), &expected);
@@ -187,10 +199,22 @@ fn a_job_of_windows_sessions_and_timers() {
 
 #[test]
 fn the_flights() {
-    let subject = Subject { program: "flights", arguments: &["--seconds", "2"], output: single_files };
+    let command = example("flights", &["--seconds", "2"]);
+    let subject = Subject { program: "flights", command: &command, output: single_files };
     let expected = subject.undisturbed();
     assert_eq!(expected.len(), 3, "{:?}", expected.keys());
     subject.survives(number("CHAOS_KILLS", 5), number("CHAOS_SEED", 1) + 1, &expected);
+}
+
+#[test]
+fn a_script_of_sql() {
+    let subject = Subject { program: "a script", command: &script::command, output: folders };
+    let expected = subject.undisturbed();
+    let least = [("windows", 1_000), ("longer", 1_000), ("won", 10_000), ("bidders", 100)];
+    for (folder, lines) in least {
+        assert!(expected[folder].len() > lines, "{folder}: {}", expected[folder].len());
+    }
+    subject.survives(number("CHAOS_KILLS", 5), number("CHAOS_SEED", 1) + 2, &expected);
 }
 
 /// How long a program may take before something is wrong with it.

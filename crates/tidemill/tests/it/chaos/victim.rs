@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use tidemill_testkit::Random;
 
 use super::{Subject, deadline, entries};
-use crate::example;
 
 /// A program that runs.
 pub(super) struct Victim {
@@ -27,14 +26,11 @@ impl Victim {
         parallelism: u32,
         resume: bool,
     ) -> Self {
-        let mut command = Command::new(example(subject.program));
+        let mut command = (subject.command)(&folder.join("output"));
         let temporary = folder.join("temporary");
         std::fs::create_dir_all(&temporary).unwrap();
         let log = folder.join("stderr");
         command
-            .args(subject.arguments)
-            .arg("--output")
-            .arg(folder.join("output"))
             .args(["-D", &format!("parallelism.default={parallelism}")])
             .args(["-D", &format!("io.tmp.dirs={}", temporary.display())])
             .args(options.iter().flat_map(|option| ["-D", option]))

@@ -1,0 +1,9 @@
+//! The integration tests of this crate: queries whose results are those of Apache Flink.
+
+// All of this is test code, helpers included: a failed unwrap is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod aggregates;
+mod own_functions;
+mod running;
+mod slt;

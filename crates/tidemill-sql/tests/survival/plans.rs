@@ -1,0 +1,66 @@
+//! Changes of equal rows stay in the order in which they were made: where they are dealt out, they go to one subtask.
+
+use tidemill_core::graph::ShipStrategy;
+use tidemill_runtime::graph::StreamGraph;
+
+use crate::subject::planned;
+
+/// The strategies and parallelism with which the last operator called `name` reads its inputs.
+fn inputs(graph: &StreamGraph, name: &str) -> (Vec<Option<ShipStrategy>>, Option<u32>) {
+    let node = graph.nodes.iter().rposition(|node| node.name.starts_with(name)).unwrap();
+    let strategies = graph.inputs(node).map(|(_, edge)| edge.strategy);
+    (strategies.collect(), graph.nodes[node].parallelism)
+}
+
+#[test]
+fn what_comes_from_one_subtask_stays_with_one() {
+    let query = "SELECT COUNT(*) FROM t UNION ALL SELECT SUM(v) FROM t";
+    assert_eq!(inputs(&planned(query), "Union("), (vec![None, None], Some(1)));
+    let sink =
+        "CREATE TABLE p (n BIGINT) WITH ('connector' = 'made-up'); INSERT INTO p SELECT COUNT(*) FROM t";
+    assert_eq!(inputs(&planned(sink), "Sink("), (vec![None], Some(1)));
+}
+
+#[test]
+fn changes_that_are_dealt_out_go_by_their_rows() {
+    let hash = Some(ShipStrategy::Hash);
+    let query = "SELECT COUNT(*) FROM t UNION ALL SELECT COUNT(*) FROM t GROUP BY k";
+    assert_eq!(inputs(&planned(query), "Union("), (vec![hash, None], None));
+    let sink = "CREATE TABLE p (n BIGINT) WITH ('connector' = 'made-up', 'sink.parallelism' = '4');
+         INSERT INTO p SELECT COUNT(*) FROM t GROUP BY k";
+    assert_eq!(inputs(&planned(sink), "Sink("), (vec![hash], Some(4)));
+    let appended = sink.replace("COUNT(*)", "v").replace("GROUP BY k", "");
+    assert_eq!(inputs(&planned(&appended), "Sink("), (vec![None], Some(4)));
+}
+
+/// The uids of the operators called `name`.
+fn uids(graph: &StreamGraph, name: &str) -> Vec<String> {
+    let named = graph.nodes.iter().filter(|node| node.name.starts_with(name));
+    named.map(|node| node.uid.clone().unwrap()).collect()
+}
+
+#[test]
+fn operators_are_known_by_what_they_do_whatever_else_is_read() {
+    let tables = "CREATE TABLE p (a BIGINT, b BIGINT) WITH ('connector' = 'made-up');
+         CREATE TABLE q (a BIGINT, b BIGINT) WITH ('connector' = 'made-up');";
+    let counts = "INSERT INTO p SELECT k, COUNT(*) FROM t WHERE v > 3 GROUP BY k";
+    let alone = planned(&format!("{tables}{counts}"));
+    let others = [
+        "INSERT INTO q SELECT v, COUNT(*) FROM t GROUP BY v",
+        "INSERT INTO q SELECT id, SUM(v) FROM t WHERE b GROUP BY id",
+        "INSERT INTO q SELECT k, COUNT(*) FROM u GROUP BY k",
+    ];
+    for other in others {
+        let both = planned(&format!("{tables}EXECUTE STATEMENT SET BEGIN {counts}; {other}; END"));
+        for name in ["TableSourceScan(", "GroupAggregate("] {
+            let (alone, both) = (uids(&alone, name), uids(&both, name));
+            assert!(both.contains(&alone[0]), "{other}: {name} {alone:?} {both:?}");
+        }
+        assert_eq!(uids(&both, "GroupAggregate(").len(), 2);
+    }
+    for changed in ["v > 4", "v > 3 AND b", "v > 3 OR b"] {
+        let changed = planned(&format!("{tables}{}", counts.replace("v > 3", changed)));
+        assert_eq!(uids(&changed, "TableSourceScan("), uids(&alone, "TableSourceScan("));
+        assert_ne!(uids(&changed, "GroupAggregate("), uids(&alone, "GroupAggregate("));
+    }
+}

@@ -1,0 +1,1 @@
+SELECT origin, flight, sched_dep, COUNT(*) OVER w AS n, SUM(distance) OVER w AS miles, MIN(dep_delay) OVER w AS least, MAX(dep_delay) OVER w AS most FROM flights WHERE carrier = 'AA' WINDOW w AS (PARTITION BY origin ORDER BY sched_dep RANGE BETWEEN INTERVAL '2' HOUR PRECEDING AND CURRENT ROW);

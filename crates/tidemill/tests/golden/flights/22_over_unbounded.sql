@@ -1,0 +1,1 @@
+SELECT tailnum, sched_dep, flight, COUNT(*) OVER w AS n, COUNT(DISTINCT dest) OVER w AS dests, SUM(distance) OVER w AS miles, FIRST_VALUE(dest) OVER w AS first_dest, LAST_VALUE(dest) OVER w AS last_dest FROM flights WHERE carrier = 'FL' WINDOW w AS (PARTITION BY tailnum ORDER BY sched_dep RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW);

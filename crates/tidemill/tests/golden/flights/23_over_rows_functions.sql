@@ -1,0 +1,1 @@
+SELECT origin, flight, sched_dep, COUNT(DISTINCT carrier) OVER w AS carriers, MIN(dep_delay) OVER w AS least, MAX(dest) OVER w AS most, FIRST_VALUE(dest) OVER w AS first_dest, AVG(distance) OVER w AS mean FROM flights WHERE carrier IN ('WN', 'US') WINDOW w AS (PARTITION BY dest ORDER BY sched_dep ROWS BETWEEN 4 PRECEDING AND CURRENT ROW);

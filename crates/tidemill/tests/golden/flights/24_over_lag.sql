@@ -1,0 +1,1 @@
+SELECT tailnum, sched_dep, flight, LAG(dest) OVER (PARTITION BY tailnum ORDER BY sched_dep) AS came_from, LAG(flight, 2, -1) OVER (PARTITION BY tailnum ORDER BY sched_dep) AS two_before FROM flights WHERE carrier = 'VX';

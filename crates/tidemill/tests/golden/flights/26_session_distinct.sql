@@ -1,0 +1,1 @@
+SELECT window_start, window_end, origin, dest, COUNT(DISTINCT carrier) AS carriers, COUNT(*) AS n, MAX(dep_delay) AS worst FROM TABLE(SESSION(TABLE flights PARTITION BY (origin, dest), DESCRIPTOR(sched_dep), INTERVAL '3' HOUR)) WHERE dest IN ('CLT', 'ORD', 'BQN') GROUP BY window_start, window_end, origin, dest;

@@ -1,0 +1,1 @@
+SELECT tailnum, SESSION_START(sched_dep, INTERVAL '6' HOUR) AS s, SESSION_END(sched_dep, INTERVAL '6' HOUR) AS e, COUNT(*) AS legs, SUM(distance) AS miles FROM flights WHERE carrier = 'US' GROUP BY tailnum, SESSION(sched_dep, INTERVAL '6' HOUR);

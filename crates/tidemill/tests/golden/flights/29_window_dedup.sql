@@ -1,0 +1,1 @@
+SELECT window_start, origin, flight, dest FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end, origin ORDER BY sched_dep DESC) AS rn FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(sched_dep), INTERVAL '3' HOUR)) WHERE carrier = 'EV' AND MOD(flight, 7) = 1) WHERE rn = 1;

@@ -1,0 +1,1 @@
+SELECT a.tailnum, a.flight AS first_flight, a.sched_dep, b.flight AS next_flight FROM flights a LEFT JOIN flights b ON a.tailnum = b.tailnum AND b.sched_dep BETWEEN a.sched_dep + INTERVAL '1' MINUTE AND a.sched_dep + INTERVAL '4' HOUR AND b.dest <> a.dest WHERE a.carrier = 'WN';

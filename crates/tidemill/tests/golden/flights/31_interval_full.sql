@@ -1,0 +1,1 @@
+SELECT a.flight AS f1, a.sched_dep AS t1, b.flight AS f2, b.sched_dep AS t2 FROM (SELECT * FROM flights WHERE carrier = 'AS') a FULL JOIN (SELECT * FROM flights WHERE carrier = 'F9') b ON a.origin = b.origin AND b.sched_dep > a.sched_dep - INTERVAL '1' HOUR AND b.sched_dep < a.sched_dep + INTERVAL '1' HOUR;

@@ -1,0 +1,1 @@
+SELECT f.tailnum, f.flight, f.sched_dep, v.engines FROM (SELECT * FROM flights WHERE carrier = 'UA' AND MOD(flight, 3) = 0) f LEFT JOIN weather FOR SYSTEM_TIME AS OF f.sched_dep AS w ON f.origin = w.origin JOIN planes v ON f.tailnum = v.tailnum;

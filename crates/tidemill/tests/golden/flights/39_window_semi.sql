@@ -1,0 +1,1 @@
+SELECT a.flight, a.window_start FROM (SELECT * FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(sched_dep), INTERVAL '1' HOUR)) WHERE carrier = 'UA') a WHERE a.dest IN (SELECT dest FROM (SELECT * FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(sched_dep), INTERVAL '1' HOUR)) WHERE carrier = 'AA') b WHERE a.window_start = b.window_start AND a.window_end = b.window_end);

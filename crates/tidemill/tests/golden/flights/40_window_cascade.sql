@@ -1,0 +1,1 @@
+SELECT window_start, window_end, MAX(n) AS most, COUNT(*) AS carriers FROM (SELECT window_start, window_end, carrier, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(sched_dep), INTERVAL '2' HOUR)) GROUP BY window_start, window_end, carrier) GROUP BY window_start, window_end;

@@ -1,0 +1,1 @@
+SELECT window_start, window_end, carrier, SUM(n) AS total FROM TABLE(TUMBLE((SELECT window_time AS wt, carrier, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(sched_dep), INTERVAL '1' HOUR)) GROUP BY window_start, window_end, window_time, carrier), DESCRIPTOR(wt), INTERVAL '1' DAY)) GROUP BY window_start, window_end, carrier;

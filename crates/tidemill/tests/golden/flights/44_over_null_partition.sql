@@ -1,0 +1,1 @@
+SELECT tailnum, flight, sched_dep, SUM(dep_delay) OVER (PARTITION BY tailnum ORDER BY sched_dep ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS s, COUNT(dep_delay) OVER (PARTITION BY tailnum ORDER BY sched_dep ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS n FROM flights WHERE tailnum IS NULL OR carrier = 'FL';

@@ -1,0 +1,1 @@
+SELECT window_start, carrier, flight, dep_delay, rk FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end, carrier ORDER BY dep_delay DESC, flight) AS rk FROM TABLE(HOP(TABLE flights, DESCRIPTOR(sched_dep), INTERVAL '12' HOUR, INTERVAL '1' DAY)) WHERE dep_delay IS NOT NULL) WHERE rk BETWEEN 2 AND 3;

@@ -1,0 +1,1 @@
+SELECT * FROM flights MATCH_RECOGNIZE (PARTITION BY tailnum ORDER BY sched_dep MEASURES A.flight AS f1, C.dep_delay AS d3 AFTER MATCH SKIP TO NEXT ROW PATTERN (A B C) WITHIN INTERVAL '12' HOUR DEFINE B AS B.dep_delay > A.dep_delay, C AS C.dep_delay > B.dep_delay) AS T;

@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES A.seq AS a, FIRST(B.seq) AS b1, LAST(B.seq) AS b2, COUNT(B.seq) AS n, C.seq AS c PATTERN (A B*? C) DEFINE A AS A.price > 25, B AS B.price > 15, C AS C.price < 22) AS T;

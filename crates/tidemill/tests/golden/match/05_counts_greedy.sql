@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES FIRST(A.seq) AS a1, LAST(A.seq) AS a2, B.seq AS b PATTERN (A{2,4} B) DEFINE A AS A.price >= 15, B AS B.price < 30) AS T;

@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES FIRST(A.seq) AS a1, LAST(A.seq) AS a2, B.seq AS b, COUNT(C.seq) AS c PATTERN (A{2,}? B C{1,3}?) DEFINE A AS A.price >= 15, B AS B.price < 30) AS T;

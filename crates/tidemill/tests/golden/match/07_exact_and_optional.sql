@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES FIRST(A.seq) AS a1, B.seq AS b, C.seq AS c PATTERN (A{3} B? C) DEFINE A AS A.price >= 12, B AS B.price < 20, C AS C.price > 18) AS T;

@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES A.seq AS a, FIRST(B.seq) AS b1, LAST(B.seq) AS b2, C.seq AS c AFTER MATCH SKIP TO FIRST B PATTERN (A B+ C) DEFINE A AS A.price > 18, B AS B.price <= LAST(B.price, 1) OR LAST(B.price, 1) IS NULL, C AS C.price > LAST(B.price)) AS T;

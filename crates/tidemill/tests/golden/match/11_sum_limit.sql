@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES SUM(A.price * 2 + A.seq) AS s, COUNT(A.seq) AS n, LAST(A.seq, 2) AS l2, FIRST(A.seq, 1) AS f1, FIRST(A.seq, 9) AS f9, LAST(A.note) AS note, B.seq AS b PATTERN (A{2,} B) DEFINE A AS SUM(A.price) < 100, B AS SUM(A.price) + B.price >= 100) AS T;

@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (ORDER BY ts, seq MEASURES A.symbol AS s1, B.symbol AS s2, C.symbol AS s3, A.seq AS a, C.seq AS c PATTERN (A B C) DEFINE A AS A.symbol = 'A', B AS B.symbol <> A.symbol, C AS C.symbol = A.symbol AND C.price > A.price) AS T;

@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES FIRST(seq) AS f, LAST(seq) AS l, LAST(seq, 1) AS l1, seq AS s, COUNT(price) AS n, SUM(price) AS total, MAX(B.price) AS mb PATTERN (A B+ C) DEFINE A AS price > 20, B AS price < LAST(price, 1), C AS price > FIRST(price)) AS T;

@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES A.seq AS a, A.ts AS ta, B.seq AS b, B.ts AS tb PATTERN (A X*? B) WITHIN INTERVAL '10' SECOND DEFINE A AS A.price > 22, B AS B.price < A.price - 4) AS T;

@@ -1,0 +1,1 @@
+SELECT T.k, T.a + T.b AS ab FROM (SELECT symbol AS k, ts AS rt, seq AS id, price * 2 AS p FROM ticker WHERE price IS NOT NULL) MATCH_RECOGNIZE (PARTITION BY k ORDER BY rt, id MEASURES A.id AS a, LAST(B.id) AS b PATTERN (A B{2} C) DEFINE A AS A.p > 40, B AS B.p < A.p, C AS C.p > LAST(B.p)) AS T WHERE T.k <> 'C';

@@ -1,0 +1,1 @@
+SELECT * FROM flights MATCH_RECOGNIZE (PARTITION BY carrier, origin ORDER BY sched_dep, flight, dest, tailnum MEASURES FIRST(L.flight) AS f1, COUNT(L.flight) AS n, SUM(L.dep_delay) AS total, AVG(CAST(L.dep_delay AS DOUBLE)) AS mean, E.flight AS fe PATTERN (L{5,} E) DEFINE L AS L.dep_delay > 30, E AS E.dep_delay <= 30) AS T;

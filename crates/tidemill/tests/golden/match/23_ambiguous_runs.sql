@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES FIRST(A.seq) AS a1, LAST(A.seq) AS a2, FIRST(B.seq) AS b1, LAST(B.seq) AS b2, C.seq AS c PATTERN (A+? B+? C) DEFINE A AS A.price > 14, B AS B.price < 26, C AS C.price = 20) AS T;

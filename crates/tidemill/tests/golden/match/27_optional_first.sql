@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES FIRST(A.seq) AS a1, LAST(A.seq) AS a2, B.seq AS b, C.seq AS c AFTER MATCH SKIP TO NEXT ROW PATTERN (A* B C{0,2}? D) DEFINE A AS A.price < 18, B AS B.price > 16, D AS D.price > 19) AS T;

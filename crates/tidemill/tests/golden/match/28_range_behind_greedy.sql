@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES FIRST(A.seq) AS a1, LAST(A.seq) AS a2, COUNT(B.seq) AS b, C.seq AS c PATTERN (A+ B{0,2} C) DEFINE A AS A.price > 20, B AS B.price > 14, C AS C.price < 19) AS T;

@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES LAST(A.seq * 10 + 1, 1) AS a, LAST(A.seq, 1) + 5 AS b PATTERN (A{2,3} B) DEFINE A AS A.price > 20) AS T;

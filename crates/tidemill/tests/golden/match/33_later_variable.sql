@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES A.seq AS a PATTERN (A B) DEFINE A AS A.price > 20 AND B.price IS NULL, B AS B.price < 20) AS T;

@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY proc MEASURES A.seq AS a, LAST(B.seq) AS b, AVG(B.price) AS p PATTERN (A B+ C) DEFINE A AS A.price > 20, B AS B.price <= A.price, C AS C.price > A.price) AS T;

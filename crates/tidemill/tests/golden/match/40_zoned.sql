@@ -1,0 +1,1 @@
+SELECT symbol, a, b, CAST(mt AS TIMESTAMP(3)) AS mt FROM zoned MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY lts, seq MEASURES A.seq AS a, B.seq AS b, MATCH_ROWTIME() AS mt PATTERN (A X{0,3}? B) DEFINE A AS A.price > 20, B AS B.price > A.price + 3) AS T;

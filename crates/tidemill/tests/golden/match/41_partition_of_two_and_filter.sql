@@ -1,0 +1,1 @@
+SELECT note, n, total FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol, note ORDER BY ts, seq MEASURES COUNT(A.seq) AS n, SUM(A.amount * 2) AS total, A.qty AS unused PATTERN (A{1,3}? B) DEFINE A AS A.qty > 20, B AS B.amount > SUM(A.amount) / COUNT(A.seq)) AS T WHERE symbol = 'A' AND note IN ('x', 'y') AND n > 0;

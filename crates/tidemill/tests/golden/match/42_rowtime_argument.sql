@@ -1,0 +1,1 @@
+SELECT * FROM ticker MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts, seq MEASURES MATCH_ROWTIME(ts) AS mt, LAST(B.seq) AS b PATTERN (A B*? C) DEFINE A AS A.price > 20, B AS B.price > A.price, C AS C.price < A.price) AS T;
