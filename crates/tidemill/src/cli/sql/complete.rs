@@ -64,7 +64,7 @@ fn in_quotes(names: &Names, before: &str, typed: &str) -> Vec<String> {
     if trimmed.ends_with('=') {
         return match key_before(trimmed) {
             Some("connector") => whole(typed, names.connectors.iter().copied()),
-            Some("format") => whole(typed, ["csv", "json"]),
+            Some("format") => whole(typed, ["avro", "csv", "json", "parquet", "raw"]),
             Some("path") => files(typed),
             Some("sql-client.execution.result-mode") => whole(typed, ["table", "changelog", "tableau"]),
             _ => Vec::new(),
@@ -178,7 +178,7 @@ mod tests {
         for (line, expected) in [
             ("SELECT * FROM fl|", &["SELECT * FROM flights"][..]),
             ("select upp|", &["select upper", "select upper("]),
-            ("SELECT or| FROM flights", &["SELECT OR", "SELECT ORDER", "SELECT ORDINAL", "SELECT origin"]),
+            ("SELECT or| FROM flights", &["SELECT or", "SELECT order", "SELECT ordinal", "SELECT origin"]),
             ("SELECT flights.d|", &["SELECT flights.dest"]),
             ("CREATE TABLE t (a INT) WITH ('con|", &["CREATE TABLE t (a INT) WITH ('connector'"]),
             ("WITH ('connector' = 'fi|", &["WITH ('connector' = 'filesystem'"]),
