@@ -22,6 +22,7 @@ pub mod migrations;
 pub mod seeds;
 pub mod shapes;
 pub mod snapshots;
+pub mod sql;
 pub mod state;
 pub mod values;
 
@@ -29,7 +30,7 @@ pub mod values;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("values", values::values),
     ("batches", values::batches),
     ("migrated_batches", values::migrated_batches),
@@ -47,6 +48,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("avro_values", avro::avro_values),
     ("avro_files", avro::avro_files),
     ("avro_messages", avro::avro_messages),
+    ("sql_scripts", sql::sql_scripts),
 ];
 
 /// Takes the first byte of an input off: it chooses which of several things is done with the others.

@@ -1,6 +1,7 @@
 //! What the corpus begins with: a right input for every decoder, and those wrong ones that chance finds hardly ever.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use tidemill_core::TypedBatch;
@@ -28,6 +29,7 @@ pub fn seeds() -> Vec<Seed> {
     checkpoints(&mut seeds);
     configurations(&mut seeds);
     avro(&mut seeds);
+    sql(&mut seeds);
     seeds
 }
 
@@ -493,5 +495,56 @@ fn avro(seeds: &mut Vec<Seed>) {
         file.extend(block);
         file.extend([7; 16]);
         seeds.push(("avro_files", name.to_owned(), file));
+    }
+}
+
+/// The examples and the queries that are compared with Flink, and texts that ask for trouble.
+fn sql(seeds: &mut Vec<Seed>) {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for folder in
+        ["examples/sql", "crates/tidemill/tests/golden/flights", "crates/tidemill/tests/golden/match"]
+            .into_iter()
+            .chain(["crates/tidemill/tests/golden/nexmark"])
+    {
+        let name = folder.rsplit('/').next().unwrap_or_default();
+        let files = std::fs::read_dir(project.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        for path in files.filter(|path| path.extension().is_some_and(|ending| ending == "sql")) {
+            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+            seeds.push(("sql_scripts", format!("{name}-{stem}"), std::fs::read(path).unwrap()));
+        }
+    }
+    let many = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("SELECT {}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    let texts = [
+        ("string-without-end", "SELECT 'abc".to_owned()),
+        ("name-without-end", "SELECT `abc".to_owned()),
+        ("comment-without-end", "SELECT 1 /* abc".to_owned()),
+        ("hint-without-end", "SELECT /*+ OPTIONS('a' = 'b' 1".to_owned()),
+        ("hints", "SELECT /*+ STATE_TTL('t' = '1d'), BROADCAST(u), LOOKUP('table' = 'u') */ * FROM t, u".to_owned()),
+        ("huge-number", format!("SELECT {}.5e{}", "9".repeat(400), "9".repeat(30))),
+        ("huge-precision", "SELECT CAST(1 AS DECIMAL(99999999999999999999, 3))".to_owned()),
+        ("huge-interval", "SELECT INTERVAL '99999999999999999999' YEAR(99999999999) + DATE '9999-12-31'".to_owned()),
+        ("huge-limit", "SELECT a FROM t ORDER BY a LIMIT 99999999999999999999".to_owned()),
+        ("huge-repetition", "SELECT REPEAT('x', 2147483647), LPAD('x', 2147483647, 'y')".to_owned()),
+        ("overflow", "SELECT -(-9223372036854775808), 9223372036854775807 + 1, -2147483648 / -1".to_owned()),
+        ("unicode", "SELECT U&'\\d800', '\u{1f600}\u{0}\u{feff}\u{202e}', `\u{e4}` FROM `\u{1f600}` -- \u{2028}\n\u{a0}".to_owned()),
+        ("alone", "; ; ;\n\r\u{b};\u{c}".to_owned()),
+        ("set-without-end", "EXECUTE STATEMENT SET BEGIN INSERT INTO t SELECT * FROM t;".to_owned()),
+        ("parentheses", many("(", "1", ")", 600)),
+        ("brackets", many("a[", "1", "]", 600)),
+        ("cases", many("CASE WHEN a = 1 THEN ", "1", " ELSE 2 END", 300)),
+        ("queries", many("* FROM (SELECT ", "1 AS a", ") s", 300)),
+        ("in-queries", many("a FROM t WHERE a IN (SELECT ", "1", ")", 24)),
+        ("exists", many("a FROM t WHERE EXISTS (SELECT ", "1", ")", 24)),
+        ("sums", many("a + ", "a", " FROM t", 1).replace("a + ", &"a + ".repeat(2000))),
+        ("conditions", format!("SELECT a FROM t WHERE {} a = 1", "a = 1 OR a > 2 AND ".repeat(1000))),
+        ("unions", format!("{} SELECT 1", "SELECT 1 UNION ALL ".repeat(300))),
+        ("cubes", "SELECT a FROM t GROUP BY CUBE (a, b, s), CUBE (a, b, s), CUBE (a, b, s), CUBE (a, b, s), CUBE (a, b, s)".to_owned()),
+        ("joins", format!("SELECT 1 FROM t {}", "JOIN u ON TRUE ".repeat(50))),
+        ("types", format!("SELECT CAST(NULL AS {}INT{})", "ROW<a ARRAY<".repeat(200), ">>".repeat(200))),
+    ];
+    for (name, text) in texts {
+        seeds.push(("sql_scripts", name.to_owned(), text.into_bytes()));
     }
 }

@@ -80,8 +80,8 @@ pub struct Condition {
     pub column: usize,
     /// How it is compared.
     pub compared: Compared,
-    /// With what: one value, of the type of the column.
-    pub value: ArrayRef,
+    /// With what: values of the type of the column, for one of which it holds. Several there are of `Equal` only.
+    pub values: ArrayRef,
 }
 
 /// A source that is wanted.

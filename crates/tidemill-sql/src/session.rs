@@ -5,6 +5,7 @@ mod ddl;
 mod interactive;
 mod results;
 mod show;
+mod tuning;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,7 +17,6 @@ use arrow_schema::SchemaRef;
 use tidemill_core::config::parse_duration;
 use tidemill_runtime::graph::{NodeKind, StreamGraph};
 use tidemill_runtime::source::WatermarkSettings;
-use tidemill_state::StateTtlConfig;
 
 use crate::binder::{Binder, Shared};
 use crate::catalog::{CatalogObject, Catalogs, Table};
@@ -28,8 +28,8 @@ use crate::functions::kernel::FunctionContext;
 use crate::parser::parse_script;
 use crate::parser::statement::{ExplainDetail, Insert, ScriptStatement, Statement};
 use crate::physical::{
-    Changes, Distribution, Input, PhysicalId, PhysicalKind, PhysicalNode, PlanSettings, Planner, build_graph,
-    explain,
+    Changes, Distribution, Input, PhysicalId, PhysicalKind, PhysicalNode, PlanSettings, Planner,
+    add_assigners, build_graph, explain,
 };
 use crate::plan::Rel;
 use crate::rules::optimize;
@@ -174,11 +174,6 @@ impl SqlSession {
                 "'{key}' is '{text}', but a duration is expected, such as '5 min'"
             ))),
         }
-    }
-
-    fn plan_settings(&self) -> SqlResult<PlanSettings> {
-        let ttl = self.duration("table.exec.state.ttl")?.map(StateTtlConfig::new);
-        Ok(PlanSettings { ttl })
     }
 
     fn watermarks(&self) -> SqlResult<WatermarkSettings> {
@@ -395,6 +390,9 @@ impl SqlSession {
                 }
                 (Root::Table { .. }, None) => return Err(SqlError::internal("a table without a sink")),
             });
+        }
+        if let Some(mini_batch) = settings.mini_batch {
+            add_assigners(&mut planner.plan, &mut ids, mini_batch.latency);
         }
         Ok(PlannedRoots { planner, ids, result })
     }

@@ -39,6 +39,15 @@ pub enum Order {
     /// away begins with `-`, that of one that adds a row with `+`; its bytes are the row's. No row is ever taken away that is
     /// not there.
     Table,
+    /// As [`Table`](Order::Table), but the table is the same only where event time goes on: between watermarks, rows wait for as
+    /// long as the operator likes.
+    TableAtWatermarks,
+}
+
+impl Order {
+    fn is_table(self) -> bool {
+        matches!(self, Order::Table | Order::TableAtWatermarks)
+    }
 }
 
 #[derive(Clone)]
@@ -331,10 +340,13 @@ impl Script {
             }
             watermark = watermark.min(output.watermarks[subtask]);
         }
-        if self.order == Order::Table {
+        if self.order.is_table() {
             let changes = rows.iter().filter(|(side, _)| side.is_none());
             output.table.apply(changes.map(|(_, row)| row));
-            output.tables.push(output.table.rows());
+            let last = output.reached.last().copied().unwrap_or(Timestamp::MIN);
+            let is_same = self.order == Order::Table || watermark > last;
+            let unchanged = output.tables.last().cloned().unwrap_or_default();
+            output.tables.push(if is_same { output.table.rows() } else { unchanged });
         }
         output.steps.push(rows);
         output.reached.push(watermark);
@@ -396,7 +408,8 @@ struct Plan {
 pub struct ScriptOutput {
     /// The records after each step: side output or main, and the record.
     pub steps: Vec<Vec<(Option<Arc<str>>, Row)>>,
-    /// With [`Order::Table`], the rows of the table after each step, in order.
+    /// With [`Order::Table`], the rows of the table after each step, in order; with [`Order::TableAtWatermarks`], those of the last step
+    /// with which event time went on.
     pub tables: Vec<Vec<String>>,
     /// The lowest watermark of all subtasks after each step.
     pub reached: Vec<Timestamp>,
@@ -408,7 +421,7 @@ pub struct ScriptOutput {
 
 impl ScriptOutput {
     fn assert_equals(&self, other: &Self, order: Order, how: &Plan) {
-        if order == Order::Table {
+        if order.is_table() {
             for (index, (ours, theirs)) in self.tables.iter().zip(&other.tables).enumerate() {
                 assert!(
                     ours == theirs,

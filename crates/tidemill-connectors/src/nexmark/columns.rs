@@ -30,7 +30,7 @@ use crate::rate::check_rate;
 /// reader it goes up. It advances by [`events_per_second`](NexmarkSettings::events_per_second), whatever time
 /// it takes to make the events.
 ///
-/// With [`only`](Self::only), the other events are skipped without being made. They are not needed for
+/// With [`only`](Self::only) or [`without`](Self::without), the other events are skipped without being made. They are not needed for
 /// watermarks either: every round of events (50 of them unless the settings say something else) has all three
 /// kinds, so the watermark that follows from the rows of one kind is behind that of all rows by less than the
 /// event time of one round.
@@ -52,7 +52,7 @@ pub struct NexmarkColumns {
     model: Arc<Model>,
     schema: SchemaRef,
     columns: Arc<[Column]>,
-    only: Option<NexmarkKind>,
+    kinds: Kinds,
     per_second: Option<f64>,
     timestamps: bool,
 }
@@ -61,6 +61,26 @@ pub struct NexmarkColumns {
 enum Column {
     EventType,
     Events { kind: NexmarkKind, fields: Fields, leaves: Vec<Leaf> },
+}
+
+/// Which events are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kinds([bool; 3]);
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self([true; 3])
+    }
+}
+
+impl Kinds {
+    fn leave_out(&mut self, kind: NexmarkKind) {
+        self.0[kind as usize] = false;
+    }
+
+    pub(super) fn has(self, kind: NexmarkKind) -> bool {
+        self.0[kind as usize]
+    }
 }
 
 /// How many events a reader makes before the next one's turn.
@@ -90,7 +110,7 @@ impl NexmarkColumns {
             model: Arc::new(Model::new(&NexmarkSettings::default())),
             schema,
             columns: event_type.chain(events).collect(),
-            only: None,
+            kinds: Kinds::default(),
             per_second: None,
             timestamps: false,
         }
@@ -228,12 +248,28 @@ impl NexmarkColumns {
     /// # Ok::<(), tidemill_connectors::ConnectorError>(())
     /// ```
     pub fn only(mut self, kind: NexmarkKind) -> Self {
-        self.only = Some(kind);
+        for other in KINDS.into_iter().filter(|other| *other != kind) {
+            self.kinds.leave_out(other);
+        }
+        self
+    }
+
+    /// Makes no rows of these events; the numbers of events, and what the others are, stay the same.
+    ///
+    /// ```
+    /// use tidemill_connectors::{NexmarkColumns, NexmarkKind};
+    ///
+    /// let source = NexmarkColumns::bounded(1_000).without(NexmarkKind::Bid);
+    /// assert_eq!(source.rows(0, 1_000)?.num_rows(), 80);
+    /// # Ok::<(), tidemill_connectors::ConnectorError>(())
+    /// ```
+    pub fn without(mut self, kind: NexmarkKind) -> Self {
+        self.kinds.leave_out(kind);
         self
     }
 
     /// How many events all subtasks together make in a second of real time, those counted that
-    /// [`only`](Self::only) leaves out (default: as many as they can).
+    /// [`without`](Self::without) leaves out (default: as many as they can).
     ///
     /// ```
     /// use tidemill_connectors::NexmarkColumns;
@@ -277,7 +313,7 @@ impl NexmarkColumns {
         events: usize,
         runs: &mut Vec<Run>,
     ) -> Result<RecordBatch, ConnectorError> {
-        let rows = self.model.runs(first, events as u64, self.only, runs);
+        let rows = self.model.runs(first, events as u64, self.kinds, runs);
         let arrays = self.columns.iter().map(|column| match column {
             Column::EventType => Ok(event_types(runs, rows)),
             Column::Events { kind, fields, leaves } => {
@@ -447,12 +483,12 @@ impl Numbered for Rows {
 
     fn numbers(&self, records: usize) -> u64 {
         let settings = &self.source.model.settings;
-        let part = match self.source.only {
-            None => return records as u64,
-            Some(NexmarkKind::Person) => settings.persons,
-            Some(NexmarkKind::Auction) => settings.auctions,
-            Some(NexmarkKind::Bid) => settings.bids.max(1),
-        };
+        let made = KINDS.into_iter().filter(|kind| self.source.kinds.has(*kind)).map(|kind| match kind {
+            NexmarkKind::Person => settings.persons,
+            NexmarkKind::Auction => settings.auctions,
+            NexmarkKind::Bid => settings.bids,
+        });
+        let part = made.sum::<u32>().max(1);
         (records as u64).saturating_mul(settings.round()) / u64::from(part)
     }
 }

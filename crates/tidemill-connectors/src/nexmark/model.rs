@@ -4,6 +4,7 @@
 use arrow_schema::{DataType, Field as ArrowField, Fields, TimeUnit};
 use tidemill_serialization::TimestampMs;
 
+use super::columns::Kinds;
 use super::text;
 use crate::error::ConnectorError;
 use crate::random::{Field, lower_below, upper_below};
@@ -333,15 +334,9 @@ impl Model {
         Self { settings: settings.clone(), random }
     }
 
-    /// Cuts events into runs: all of them, or those of one kind, which then follow each other in their rows.
+    /// Cuts events into runs: those of some kinds, which follow each other in their rows.
     /// Says how many rows that makes.
-    pub(super) fn runs(
-        &self,
-        first: u64,
-        events: u64,
-        only: Option<NexmarkKind>,
-        runs: &mut Vec<Run>,
-    ) -> usize {
+    pub(super) fn runs(&self, first: u64, events: u64, kinds: Kinds, runs: &mut Vec<Run>) -> usize {
         let settings = &self.settings;
         let (persons, auctions) = (u64::from(settings.persons), u64::from(settings.auctions));
         let total = settings.round();
@@ -358,7 +353,7 @@ impl Model {
             let start = round * total;
             for (kind, from, to) in parts {
                 let (from, to) = ((start + from).max(first), (start + to).min(end));
-                if from >= to || only.is_some_and(|only| only != kind) {
+                if from >= to || !kinds.has(kind) {
                     continue;
                 }
                 let offset = from - start;
@@ -597,7 +592,7 @@ mod tests {
             let settings = NexmarkSettings { events_per_second: rate, ..NexmarkSettings::default() };
             let model = Model::new(&settings);
             let mut runs = Vec::new();
-            assert_eq!(model.runs(12_341, 1000, None, &mut runs), 1000);
+            assert_eq!(model.runs(12_341, 1000, Kinds::default(), &mut runs), 1000);
             let mut out = Vec::new();
             runs.iter().for_each(|run| model.timestamps(run, &mut out));
             let each: Vec<i64> = (12_341..13_341).map(|event| model.timestamp(event)).collect();

@@ -322,7 +322,7 @@ fn timestamps_of_the_year_one_are_read() {
         Arc::new(TimestampMillisecondArray::from(vec![-62_135_596_800_000, 253_402_300_799_999]));
     let rows = RecordBatch::try_from_iter_with_nullable([("at", times, true)]).unwrap();
     let options = ParquetOptions::new().utc_timezone(true);
-    let path = write(dir.path(), options.clone(), &[rows.clone()]);
+    let path = write(dir.path(), options.clone(), std::slice::from_ref(&rows));
     let found = read(&path, options, vec![nullable("at", millis())]);
     assert_eq!(
         found.column(0).as_primitive::<TimestampMillisecondType>(),

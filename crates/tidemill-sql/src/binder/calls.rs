@@ -31,6 +31,8 @@ impl Binder<'_> {
         let [name] = parts[..] else {
             return Err(SqlError::name(format!("there is no function '{}'", function.name)).at(position));
         };
+        // The parser gives forms these names, which without quotes no call can have.
+        let is_form = ["MAP", SYMMETRIC_BETWEEN].contains(&function.name.to_string().as_str());
         let name = name.to_uppercase();
         self.check_clauses(&name, function).map_err(|error| error.at(position))?;
         if function.over.is_some() {
@@ -84,14 +86,12 @@ impl Binder<'_> {
                 .hint(format!("it stands in FROM: FROM t, LATERAL TABLE({name}(…)) AS u(…)"))
                 .at(position));
         }
-        if registry::scalar(&name).is_none()
-            && !self.catalogs.functions.is_scalar(&name)
-            && name != SYMMETRIC_BETWEEN
-        {
+        let is_built_in = is_form || registry::callable(&name).is_some();
+        if !is_built_in && !self.catalogs.functions.is_scalar(&name) {
             return Err(self.unknown_function(&name).at(position));
         }
         let call = match (name.as_str(), &arguments[..]) {
-            (_, [value, one, two]) if name == SYMMETRIC_BETWEEN => self.symmetric_between(value, one, two),
+            (SYMMETRIC_BETWEEN, [value, one, two]) if is_form => self.symmetric_between(value, one, two),
             ("IF", [condition, one, two]) => {
                 let (condition, one, two) = (condition.clone(), one.clone(), two.clone());
                 let logical = self.call(&name, arguments)?.logical();
@@ -102,6 +102,7 @@ impl Binder<'_> {
                     logical,
                 })
             }
+            _ if !is_built_in => self.own_call(&name, arguments),
             _ => self.call(&name, arguments),
         };
         call.map_err(|error| error.at(position))

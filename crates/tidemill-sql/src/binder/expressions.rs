@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use datafusion_common::ScalarValue;
 use sqlparser::ast::{
-    self, AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Ident, InTarget, Spanned,
-    Subscript, TrimWhereField, UnaryOperator, Value,
+    self, AccessExpr, CastKind, CeilFloorKind, DateTimeField, Ident, InTarget, Spanned, Subscript,
+    TrimWhereField, UnaryOperator, Value,
 };
 
 use super::own_calls::{described, mismatched};
@@ -435,7 +435,12 @@ impl Binder<'_> {
     }
 
     /// `(start, end) OVERLAPS (start, end)`.
-    fn overlaps(&mut self, left: &ast::Expr, right: &ast::Expr, site: &mut Site<'_>) -> SqlResult<Expr> {
+    pub(super) fn overlaps(
+        &mut self,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        site: &mut Site<'_>,
+    ) -> SqlResult<Expr> {
         let mut arguments = Vec::with_capacity(4);
         for side in [left, right] {
             match side {
@@ -447,59 +452,6 @@ impl Binder<'_> {
             }
         }
         self.call("OVERLAPS", arguments)
-    }
-
-    fn binary(
-        &mut self,
-        left: &ast::Expr,
-        op: &BinaryOperator,
-        right: &ast::Expr,
-        site: &mut Site<'_>,
-    ) -> SqlResult<Expr> {
-        let name = match op {
-            BinaryOperator::And | BinaryOperator::Or => {
-                return self.chain(left, op, right, site);
-            }
-            BinaryOperator::Plus => "+",
-            BinaryOperator::Minus => "-",
-            BinaryOperator::Multiply => "*",
-            BinaryOperator::Divide => "/",
-            BinaryOperator::Modulo => "%",
-            BinaryOperator::Eq => "=",
-            BinaryOperator::NotEq => "<>",
-            BinaryOperator::Lt => "<",
-            BinaryOperator::LtEq => "<=",
-            BinaryOperator::Gt => ">",
-            BinaryOperator::GtEq => ">=",
-            BinaryOperator::StringConcat => "||",
-            BinaryOperator::Overlaps => return self.overlaps(left, right, site),
-            other => return Err(SqlError::unsupported(format!("Flink has no operator '{other}'"))),
-        };
-        self.named(name, &[left, right], site)
-    }
-
-    /// A chain of `AND` or of `OR`, of any length, without recursion along it.
-    fn chain(
-        &mut self,
-        left: &ast::Expr,
-        op: &BinaryOperator,
-        right: &ast::Expr,
-        site: &mut Site<'_>,
-    ) -> SqlResult<Expr> {
-        let is_and = *op == BinaryOperator::And;
-        let name = if is_and { "AND" } else { "OR" };
-        let mut parts = vec![right];
-        let mut next = left;
-        while let ast::Expr::BinaryOp { left, op: inner, right } = next
-            && inner == op
-        {
-            parts.push(right);
-            next = left;
-        }
-        parts.push(next);
-        let all = parts.into_iter().rev().map(|part| self.condition(part, site, name));
-        let all = all.collect::<SqlResult<Vec<_>>>()?;
-        Ok(if is_and { Expr::And(all) } else { Expr::Or(all) })
     }
 
     fn named(&mut self, name: &str, arguments: &[&ast::Expr], site: &mut Site<'_>) -> SqlResult<Expr> {

@@ -28,18 +28,24 @@ impl Binder<'_> {
     /// All of `FROM`; without one, a row without columns.
     pub(super) fn from(&mut self, from: &[TableWithJoins]) -> SqlResult<(Rel, Scope)> {
         let mut result: Option<(Rel, Scope)> = None;
-        for item in from {
+        for (number, item) in from.iter().enumerate() {
             let left = match result.take() {
                 None => self.factor(&item.relation, None)?.alone()?,
                 Some(left) => {
                     let right = self.factor(&item.relation, Some(&left.1))?;
-                    self.join(left, right, JoinKind::Inner, &JoinConstraint::None)
-                        .map_err(|error| error.at(item.relation.span()))?
+                    let joined = self
+                        .join(left, right, JoinKind::Inner, &JoinConstraint::None)
+                        .map_err(|error| error.at(item.relation.span()))?;
+                    let first = from.first().filter(|first| number == 1 && first.joins.is_empty());
+                    let rel = self.hinted(joined.0, first.map(|first| &first.relation), &item.relation)?;
+                    (rel, joined.1)
                 }
             };
             let mut joined = left;
-            for join in &item.joins {
+            for (number, join) in item.joins.iter().enumerate() {
+                let first = (number == 0).then_some(&item.relation);
                 joined = self.joined(joined, join)?;
+                joined.0 = self.hinted(joined.0, first, &join.relation)?;
             }
             result = Some(joined);
         }

@@ -10,7 +10,9 @@ mod calls;
 mod expressions;
 mod files;
 mod from;
+mod hints;
 mod json;
+mod operators;
 mod over;
 mod own_calls;
 mod pattern_calls;
@@ -35,6 +37,9 @@ use crate::files::FileTables;
 use crate::functions::kernel::FunctionContext;
 use crate::plan::Rel;
 
+use hints::BlockHints;
+
+pub(crate) use hints::not_looked_up;
 pub(crate) use scope::Scope;
 pub(crate) use tables::{can_be_event_time, hinted_options, is_quoted_file};
 
@@ -48,6 +53,8 @@ pub(crate) struct Binder<'a> {
     ctes: Vec<HashMap<String, Rel>>,
     /// How deep queries are nested in queries and views.
     depth: Rc<Cell<usize>>,
+    /// The hints of the select that is being bound.
+    hints: BlockHints,
 }
 
 /// What several readers share.
@@ -75,7 +82,14 @@ impl<'a> Binder<'a> {
         context: FunctionContext,
         shared: &Rc<RefCell<Shared>>,
     ) -> Self {
-        Self { catalogs, context, shared: Rc::clone(shared), ctes: Vec::new(), depth: Rc::default() }
+        Self {
+            catalogs,
+            context,
+            shared: Rc::clone(shared),
+            ctes: Vec::new(),
+            depth: Rc::default(),
+            hints: BlockHints::default(),
+        }
     }
 
     /// Calls `f` one level deeper.

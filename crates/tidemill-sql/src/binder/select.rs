@@ -6,6 +6,7 @@ use sqlparser::ast::{
 
 use super::aggregates::{BoundAggregate, project_unless_same};
 use super::expressions::Site;
+use super::hints::BlockHints;
 use super::over::{BoundOver, direction};
 use super::query::ordinal;
 use super::{Binder, Scope};
@@ -13,6 +14,9 @@ use crate::error::{SqlError, SqlResult};
 use crate::expr::{Expr, Pending, literal};
 use crate::plan::{Rel, SortKey};
 use crate::types::TypeRoot;
+
+/// How many grouping sets a query may have: each multiplies the rows.
+const MOST_SETS: usize = 4096;
 
 /// What `GROUP BY` says.
 #[derive(Default)]
@@ -31,7 +35,25 @@ impl Binder<'_> {
         order: &[OrderByExpr],
     ) -> SqlResult<(Rel, Vec<SortKey>, usize)> {
         refuse(select)?;
+        let place = select.span();
+        let hints = BlockHints::of(select).map_err(|error| error.at(place))?;
+        let around = std::mem::replace(&mut self.hints, hints);
+        let bound = self.select_hinted(select, order);
+        let hints = std::mem::replace(&mut self.hints, around);
+        let (rel, keys, visible) = bound?;
+        let rel = hints
+            .over_groups(rel, &select.from, &|name| self.full_name(name))
+            .map_err(|error| error.at(place))?;
+        Ok((rel, keys, visible))
+    }
+
+    fn select_hinted(
+        &mut self,
+        select: &Select,
+        order: &[OrderByExpr],
+    ) -> SqlResult<(Rel, Vec<SortKey>, usize)> {
         let (rel, scope) = self.from(&select.from)?;
+        self.hints.input = Some(rel.identity());
         let (rel, scope) = match &select.selection {
             Some(condition) => self.filtered(rel, scope, condition)?,
             None => (rel, scope),
@@ -40,7 +62,7 @@ impl Binder<'_> {
     }
 
     /// Binds what follows `FROM` and `WHERE`.
-    fn select_over(
+    pub(super) fn select_over(
         &mut self,
         select: &Select,
         order: &[OrderByExpr],
@@ -194,6 +216,11 @@ impl Binder<'_> {
                     names.push(derived_name(expr, exprs.len()));
                     exprs.push(bound);
                 }
+                SelectItem::ExprWithAlias { alias, .. } if alias.quote_style == Some('\'') => {
+                    return Err(SqlError::syntax(format!("the string '{}' is no name", alias.value))
+                        .hint("names stand in backquotes where they must")
+                        .at(alias.span));
+                }
                 SelectItem::ExprWithAlias { expr, alias } => {
                     exprs.push(self.expr(expr, site)?);
                     names.push(alias.value.clone());
@@ -278,6 +305,11 @@ impl Binder<'_> {
                 ast::Expr::Tuple(some) => vec![some.iter().collect()],
                 plain => vec![vec![plain]],
             };
+            if sets.len() * alternatives.len() > MOST_SETS {
+                return Err(SqlError::semantic(format!("a query groups by at most {MOST_SETS} sets"))
+                    .hint("ROLLUP, CUBE and GROUPING SETS beside one another multiply")
+                    .at(item.span()));
+            }
             let mut combined = Vec::with_capacity(sets.len() * alternatives.len());
             for before in &sets {
                 for alternative in &alternatives {
@@ -421,7 +453,7 @@ fn derived_name(expr: &ast::Expr, index: usize) -> String {
 }
 
 /// What `sqlparser` reads in a select, but Flink does not.
-fn refuse(select: &Select) -> SqlResult<()> {
+pub(super) fn refuse(select: &Select) -> SqlResult<()> {
     let what = if select.top.is_some() {
         "TOP"
     } else if select.into.is_some() {

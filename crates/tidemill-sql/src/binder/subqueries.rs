@@ -3,7 +3,7 @@
 use sqlparser::ast::{self, BinaryOperator, InTarget, Query, SetExpr, Spanned, UnaryOperator};
 
 use super::expressions::Site;
-use super::select::scalars_placed;
+use super::select::{refuse, scalars_placed};
 use super::{Binder, Scope};
 use crate::error::{SqlError, SqlResult};
 use crate::expr::{Expr, Pending};
@@ -117,9 +117,11 @@ impl Binder<'_> {
         if simple
             && let SetExpr::Select(select) = &*query.body
             && select.having.is_none()
+            && select.optimizer_hints.is_empty()
             && matches!(&select.group_by, ast::GroupByExpr::Expressions(keys, _) if keys.is_empty())
             && !select.projection.iter().any(has_aggregate)
         {
+            refuse(select)?;
             let (rel, scope) = self.from(&select.from)?;
             let (rel, scope, correlated) = match &select.selection {
                 Some(condition) => self.filtered_within(rel, scope, condition, Some(outer))?,
@@ -138,6 +140,9 @@ impl Binder<'_> {
                 }
                 return Ok((rel, correlated, List::Bound(list)));
             }
+            // Nothing is bound twice: sub-queries in sub-queries would double at every level.
+            let (rel, _, _) = self.select_over(select, &[], rel, scope)?;
+            return Ok((rel, correlated, List::Columns));
         }
         let rel = self.query(query).map_err(|error| {
             error.hint("a sub-query that refers to the query around it must be a plain SELECT … FROM … WHERE")

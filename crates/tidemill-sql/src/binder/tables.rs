@@ -48,6 +48,7 @@ impl Binder<'_> {
             shared: std::rc::Rc::clone(&self.shared),
             ctes: Vec::new(),
             depth: std::rc::Rc::clone(&self.depth),
+            hints: super::BlockHints::default(),
         };
         let rel = inner.query(&view.query)?;
         let names: Vec<ast::TableAliasColumnDef> = view
@@ -165,8 +166,9 @@ pub(crate) fn hinted_options(hints: &[ast::Expr]) -> SqlResult<Vec<(String, Stri
             ))
             .at(hint.span()));
         };
-        if !function.name.to_string().eq_ignore_ascii_case("OPTIONS") {
-            continue;
+        let name = function.name.to_string();
+        if !name.eq_ignore_ascii_case("OPTIONS") {
+            return Err(super::hints::behind_table(&name).at(hint.span()));
         }
         let ast::FunctionArguments::List(list) = &function.args else { continue };
         for arg in &list.args {

@@ -138,7 +138,11 @@ impl Builder {
     }
 }
 
-fn joined(mut batches: Vec<ArrowBatch>, schema: &SchemaRef) -> Result<Option<ArrowBatch>, NetworkError> {
+/// Batches as one, if there are any.
+pub(crate) fn joined(
+    mut batches: Vec<ArrowBatch>,
+    schema: &SchemaRef,
+) -> Result<Option<ArrowBatch>, NetworkError> {
     if batches.len() <= 1 {
         return Ok(batches.pop());
     }

@@ -3,11 +3,12 @@
 //! Of each batch, each group is looked up once, all its rows go in, and the change of its result comes out: nothing when it
 //! stayed the same. Distinct values are kept one entry a group and value, and with retractions a count for each; values that
 //! functions gather, or must find again when others go, are [entries](super::entries) of their own.
+//!
+//! With mini-batches, rows wait in a [bundle](super::bundle) first, which is aggregated as one batch.
 
-use arrow_array::ArrayRef;
-use arrow_data::ArrayData;
 use arrow_schema::SchemaRef;
-use tidemill_core::batch::{ArrowBatch, Batch, RowKind};
+use tidemill_core::batch::{ArrowBatch, Batch};
+use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_runtime::{
     Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
 };
@@ -16,13 +17,15 @@ use tidemill_state::{
 };
 
 use super::accumulators::{Accumulators, Argument, Functions};
+use super::bundle::{Dealt, RowBundle, nothing_of};
 use super::distinct::Distinct;
 use super::entries::{Entries, EntryForm};
+use super::group_changes::GroupChanges;
 use super::groups::Groups;
-use super::output::{changes, is_retraction, kind, not_open};
+use super::output::{is_retraction, kind, not_open};
 use super::own_aggregates;
-use super::row::{Row, RowReader, RowWriter};
-use crate::functions::aggregate::{AggregateCall, AggregateKind};
+use super::row::Row;
+use crate::functions::aggregate::AggregateCall;
 
 /// An aggregation of groups.
 #[derive(Clone, Debug)]
@@ -38,12 +41,15 @@ pub(crate) struct GroupAggregateSpec {
     /// Whether the old row of an update is wanted.
     pub(crate) update_before: bool,
     pub(crate) ttl: Option<StateTtlConfig>,
+    /// How many rows wait at most to be aggregated together; `None` when each batch is as it comes.
+    pub(crate) bundle: Option<usize>,
 }
 
 impl OperatorFactory for GroupAggregateSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
         Ok(Box::new(GroupAggregate {
             functions: Functions::with_entries(&self.calls, |call| EntryForm::of(call, self.retracting)),
+            bundle: RowBundle::new(&self.input, &self.keys, self.bundle.unwrap_or(0), Dealt::ByKey),
             spec: self.clone(),
             groups: Groups::default(),
             state: None,
@@ -66,6 +72,8 @@ struct GroupAggregate {
     spec: GroupAggregateSpec,
     functions: Functions,
     groups: Groups,
+    /// The rows that wait.
+    bundle: RowBundle,
     state: Option<State>,
 }
 
@@ -82,28 +90,66 @@ impl Operator for GroupAggregate {
         };
         let accumulators = backend.register_value(ttl(ValueStateDescriptor::new("accumulators")))?;
         let spec = &self.spec;
-        let distinct = Distinct::open(&mut backend, &spec.calls, spec.retracting, spec.ttl.as_ref())?;
+        let distinct = Distinct::of_groups(&mut backend, &spec.calls, spec.retracting, spec.ttl.as_ref())?;
         let entries = Entries::open(&mut backend, &spec.calls, spec.retracting, spec.ttl.as_ref())?;
         self.state = Some(State { backend, accumulators, distinct, entries });
-        Ok(())
+        self.bundle.restore(context, restored.as_ref())
     }
 
     fn process(&mut self, _: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
-        // No more changes come out than rows went in, twice.
-        let changed = self.aggregate(batch.downcast_ref::<ArrowBatch>()?)?;
-        out.emit(Batch::new(changed));
+        let rows = batch.downcast_ref::<ArrowBatch>()?;
+        if self.bundle.is_idle() {
+            // No more changes come out than rows went in, twice.
+            let changed = self.aggregate(rows)?;
+            out.emit(Batch::new(changed));
+            return Ok(Progress::Done);
+        }
+        self.bundle.add(rows);
+        if !self.bundle.is_full() || self.flush(out)? {
+            return Ok(Progress::Done);
+        }
+        out.keep(Batch::new(nothing_of(rows)));
+        Ok(Progress::More)
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
+        if !self.flush(out)? {
+            return Ok(Progress::More);
+        }
+        out.watermark(watermark);
         Ok(Progress::Done)
     }
 
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        self.bundle.is_left_over().then_some(Timestamp::MIN)
+    }
+
+    fn processing_time(&mut self, _: Timestamp, out: &mut Output) -> Result<Progress, OperatorError> {
+        Ok(if self.flush(out)? { Progress::Done } else { Progress::More })
+    }
+
+    fn finish(&mut self, out: &mut Output) -> Result<Progress, OperatorError> {
+        Ok(if self.flush(out)? { Progress::Done } else { Progress::More })
+    }
+
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.state {
-            Some(state) => Ok(context.keyed(&mut state.backend)?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
+        let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
+        let mut snapshot = context.keyed(&mut state.backend)?;
+        snapshot.absorb(self.bundle.snapshot()?);
+        Ok(snapshot)
     }
 }
 
 impl GroupAggregate {
+    /// Aggregates some of the rows that wait. Answers whether none is left.
+    fn flush(&mut self, out: &mut Output) -> Result<bool, OperatorError> {
+        if let Some(part) = self.bundle.take_part(out.batch_records())? {
+            let changed = self.aggregate(&part)?;
+            out.emit(Batch::new(changed));
+        }
+        Ok(self.bundle.is_empty())
+    }
+
     fn aggregate(&mut self, batch: &ArrowBatch) -> Result<ArrowBatch, OperatorError> {
         let Some(state) = &mut self.state else { return Err(not_open()) };
         let columns = batch.records.columns();
@@ -208,87 +254,13 @@ impl GroupAggregate {
         for (after, gathered) in after.iter_mut().zip(gathered_after) {
             functions.take_gathered(after, gathered);
         }
-        self.changed(&before, &after)
-    }
-
-    /// The changes of the results.
-    fn changed(
-        &self,
-        before: &[Option<Accumulators>],
-        after: &[Accumulators],
-    ) -> Result<ArrowBatch, OperatorError> {
-        let unchanged = self.unchanged(before, after)?;
-        let types = self.spec.keys.iter().map(|key| self.spec.input.field(*key).data_type());
-        let mut keys = RowReader::of_types(types);
-        let mut results = self.functions.results();
-        let mut kinds = Vec::new();
-        for (group, (old, new)) in before.iter().zip(after).enumerate() {
-            let mut say = |accumulators: &Accumulators, kind: RowKind| -> Result<(), OperatorError> {
-                keys.push(self.groups.keys[group].bytes())?;
-                results.push(&self.functions, accumulators)?;
-                kinds.push(kind);
-                Ok(())
-            };
-            // Without keys too: as in Flink, the aggregate of no rows is taken away.
-            let is_there = self.functions.rows(new) > 0;
-            match old {
-                None if is_there => say(new, RowKind::Insert)?,
-                None => {}
-                Some(old) if !is_there => say(old, RowKind::Delete)?,
-                Some(_) if unchanged[group] => {}
-                Some(old) => {
-                    if self.spec.update_before {
-                        say(old, RowKind::UpdateBefore)?;
-                    }
-                    say(new, RowKind::UpdateAfter)?;
-                }
-            }
-        }
-        let mut columns: Vec<ArrayRef> = keys.finish()?;
-        columns.extend(results.finish()?);
-        changes(&self.spec.output, columns, kinds)
-    }
-
-    /// Of each group whether its results have stayed the same.
-    fn unchanged(
-        &self,
-        before: &[Option<Accumulators>],
-        after: &[Accumulators],
-    ) -> Result<Vec<bool>, OperatorError> {
-        let all = self.functions.all();
-        let mut unchanged = vec![false; after.len()];
-        let mut results = self.functions.results();
-        let mut compared = Vec::new();
-        for (group, (old, new)) in before.iter().zip(after).enumerate() {
-            let Some(old) = old else { continue };
-            // The number of rows is no result.
-            if all.is_empty() || old.0[1..] == new.0[1..] {
-                unchanged[group] = true;
-                continue;
-            }
-            // A count is its own result, and most changes show there.
-            let mut counts = all.iter().filter(|function| function.call.kind == AggregateKind::Count);
-            if counts.any(|function| old.0[function.at] != new.0[function.at]) {
-                continue;
-            }
-            results.push(&self.functions, old)?;
-            results.push(&self.functions, new)?;
-            compared.push(group);
-        }
-        if !compared.is_empty() {
-            let columns = results.finish()?;
-            let data: Vec<ArrayData> = columns.iter().map(arrow_array::Array::to_data).collect();
-            let writer = RowWriter::new(&data, false);
-            let (mut one, mut two) = (Vec::new(), Vec::new());
-            for (index, group) in compared.into_iter().enumerate() {
-                one.clear();
-                two.clear();
-                writer.write(2 * index, &mut one);
-                writer.write(2 * index + 1, &mut two);
-                unchanged[group] = one == two;
-            }
-        }
-        Ok(unchanged)
+        let changes = GroupChanges {
+            functions,
+            keys: &groups.keys,
+            output: &self.spec.output,
+            update_before: self.spec.update_before,
+        };
+        changes.between(&before, &after)
     }
 }
 

@@ -18,11 +18,12 @@ use tidemill_state::{
     Clock, KeyedStateBackend, MapState, MapStateDescriptor, SubtaskSnapshot, TimeDomain, Timers,
 };
 
+use super::event_time;
 use super::groups::Groups;
 use super::output::{changes, not_open, strict};
+use super::pair_condition::PairCondition;
 use super::row::{Row, RowReader, RowWriter, column_data};
 use crate::expr::Expr;
-use crate::expr::compile::{Compiled, record_batch};
 use crate::plan::JoinKind;
 
 /// A join over an interval of time.
@@ -80,7 +81,8 @@ impl IntervalJoinSpec {
 
 impl OperatorFactory for IntervalJoinSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        let condition = self.condition.as_ref().map(|expr| Compiled::new(expr, &self.both)).transpose()?;
+        let condition =
+            self.condition.as_ref().map(|expr| PairCondition::new(expr, &self.both)).transpose()?;
         Ok(Box::new(IntervalJoin {
             spec: self.clone(),
             condition,
@@ -108,7 +110,7 @@ struct State {
 
 struct IntervalJoin {
     spec: IntervalJoinSpec,
-    condition: Option<Compiled>,
+    condition: Option<PairCondition>,
     groups: Groups,
     watermark: i64,
     next_time: Option<Timestamp>,
@@ -127,6 +129,7 @@ impl Operator for IntervalJoin {
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
+        self.watermark = event_time::restored(restored.as_ref())?;
         let sides = [
             backend.register_map(MapStateDescriptor::new("left"))?,
             backend.register_map(MapStateDescriptor::new("right"))?,
@@ -182,10 +185,10 @@ impl Operator for IntervalJoin {
     }
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.state {
-            Some(state) => Ok(context.keyed(&mut state.backend)?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
+        let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
+        let mut snapshot = context.keyed(&mut state.backend)?;
+        event_time::store(self.watermark, &mut snapshot);
+        Ok(snapshot)
     }
 }
 
@@ -264,8 +267,8 @@ impl IntervalJoin {
         let other_columns: Vec<ArrayRef> = reader.finish()?;
         let matches = match &self.condition {
             Some(condition) if !own.is_empty() => {
-                let both = sides(side, taken(columns, &own)?, taken(&other_columns, &other)?);
-                condition.matches(&record_batch(&spec.both, both, own.len())?)?
+                let (own, other) = ((columns, &own[..]), (&other_columns[..], &other[..]));
+                condition.matches(if side == 0 { [own, other] } else { [other, own] })?
             }
             _ => None,
         };
@@ -300,16 +303,16 @@ impl IntervalJoin {
         let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
         let writer = RowWriter::new(&data, false);
         let (mut scratch, mut alone) = (Vec::new(), Vec::new());
-        for row in 0..done {
+        for (row, has_matched) in has_matched.iter().copied().enumerate().take(done) {
             let (group, time) = (groups.of_row[row] as usize, time_of(row));
             let can_match = !keys.has_null(row) && time.saturating_add(most) > reached;
             if can_match {
                 let (key, hash) = (&groups.keys[group], groups.hashes[group]);
                 state.backend.set_current_key(key, hash)?;
-                let entry = (writer.row(row, &mut scratch), has_matched[row]);
+                let entry = (writer.row(row, &mut scratch), has_matched);
                 state.sides[side].modify(&mut state.backend, time, Vec::new, |rows| rows.push(entry))?;
                 state.timers.register(&mut state.backend, domain, spec.forgotten(side, time), &())?;
-            } else if !has_matched[row] && spec.keeps(side) {
+            } else if !has_matched && spec.keeps(side) {
                 alone.push(u32::try_from(row).unwrap_or(u32::MAX));
             }
         }
@@ -344,7 +347,7 @@ impl IntervalJoin {
                 break;
             }
             looked_at += 1;
-            for side in 0..2 {
+            for (side, alone) in alone.iter_mut().enumerate() {
                 let expired = time.saturating_sub(self.spec.bounds(side).1);
                 let last = if time == i64::MAX { i64::MAX } else { expired.saturating_sub(1) };
                 let keeps = self.spec.keeps(side);
@@ -354,7 +357,7 @@ impl IntervalJoin {
                     for (row, has_matched) in rows {
                         if keeps
                             && !has_matched
-                            && let Err(error) = alone[side].push(row.bytes())
+                            && let Err(error) = alone.push(row.bytes())
                         {
                             damage.get_or_insert(error);
                         }

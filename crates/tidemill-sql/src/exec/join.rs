@@ -21,9 +21,9 @@ use tidemill_state::{
 
 use super::groups::Groups;
 use super::output::{changes, is_retraction, kind, not_open};
+use super::pair_condition::PairCondition;
 use super::row::{Row, RowReader, RowWriter, column_data};
 use crate::expr::Expr;
-use crate::expr::compile::{Compiled, record_batch};
 use crate::plan::JoinKind;
 
 /// A join.
@@ -63,7 +63,8 @@ impl JoinSpec {
 
 impl OperatorFactory for JoinSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        let condition = self.condition.as_ref().map(|expr| Compiled::new(expr, &self.both)).transpose()?;
+        let condition =
+            self.condition.as_ref().map(|expr| PairCondition::new(expr, &self.both)).transpose()?;
         Ok(Box::new(Join { spec: self.clone(), condition, groups: Groups::default(), state: None }))
     }
 
@@ -88,7 +89,7 @@ struct State {
 
 struct Join {
     spec: JoinSpec,
-    condition: Option<Compiled>,
+    condition: Option<PairCondition>,
     groups: Groups,
     state: Option<State>,
 }
@@ -96,13 +97,80 @@ struct Join {
 /// Pairs of rows that are looked at in one call, about.
 const PAIRS_A_CALL: usize = 1 << 15;
 
-/// A row of the other side.
+/// The rows of the other side that have one of the keys of a batch.
+struct Others {
+    columns: Vec<ArrayRef>,
+    /// The first place and the one behind the last, for each key.
+    of_group: Vec<(usize, usize)>,
+    /// What is counted of each, if the side counts.
+    counted: Vec<Other>,
+}
+
+/// What is counted of a row of the other side.
 struct Other {
-    group: u32,
+    group: usize,
     row: Row,
     count: i64,
     matches: i64,
     changed: bool,
+}
+
+impl Others {
+    fn read(
+        backend: &mut KeyedStateBackend<Row>,
+        side: Rows,
+        schema: &SchemaRef,
+        groups: &Groups,
+    ) -> Result<Self, OperatorError> {
+        let mut reader = RowReader::new(schema);
+        let mut of_group = vec![(0, 0); groups.len()];
+        let mut counted = Vec::new();
+        match side {
+            Rows::List(list) => {
+                let mut damage = None;
+                let keys = KeyBatch::new(&groups.hashes, &groups.keys)?;
+                list.read_batch(backend, &keys, |group, rows| {
+                    let first = reader.rows();
+                    for row in rows {
+                        if let Err(error) = reader.push(row.bytes()) {
+                            damage.get_or_insert(error);
+                            return;
+                        }
+                    }
+                    of_group[group] = (first, reader.rows());
+                })?;
+                if let Some(error) = damage {
+                    return Err(error.into());
+                }
+            }
+            Rows::Map(map) => {
+                for (group, range) in of_group.iter_mut().enumerate() {
+                    backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+                    let first = reader.rows();
+                    for (row, (count, matches)) in map.entries(backend)? {
+                        reader.push(row.bytes())?;
+                        counted.push(Other { group, row, count, matches, changed: false });
+                    }
+                    *range = (first, reader.rows());
+                }
+            }
+        }
+        Ok(Self { columns: reader.finish()?, of_group, counted })
+    }
+
+    /// How often the row at a place is there.
+    fn count(&self, place: u32) -> i64 {
+        self.counted.get(place as usize).map_or(1, |other| other.count)
+    }
+
+    /// Counts a match more, or one less, of the row at a place; answers how many it had and has.
+    fn matched(&mut self, place: u32, more: i64) -> (i64, i64) {
+        let Some(other) = self.counted.get_mut(place as usize) else { return (0, 0) };
+        let before = other.matches;
+        other.matches += more;
+        other.changed = true;
+        (before, other.matches)
+    }
 }
 
 /// Where a side of a row of the result comes from: a place, or nowhere.
@@ -172,28 +240,7 @@ impl Join {
         self.groups.find(columns, &own.keys, all);
         let groups = &self.groups;
 
-        // The rows of the other side that have one of the keys.
-        let mut others: Vec<Other> = Vec::new();
-        let mut of_group: Vec<(usize, usize)> = Vec::with_capacity(groups.len());
-        for group in 0..groups.len() {
-            let start = others.len();
-            let group_id = u32::try_from(group).unwrap_or(u32::MAX);
-            state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
-            let mut push = |row: &Row, count, matches| {
-                others.push(Other { group: group_id, row: row.clone(), count, matches, changed: false });
-            };
-            match state.sides[1 - side] {
-                Rows::List(list) => {
-                    list.read(&mut state.backend, |rows| rows.iter().for_each(|row| push(row, 1, 0)))?;
-                }
-                Rows::Map(map) => {
-                    for (row, (count, matches)) in map.entries(&mut state.backend)? {
-                        push(&row, count, matches);
-                    }
-                }
-            }
-            of_group.push((start, others.len()));
-        }
+        let mut others = Others::read(&mut state.backend, state.sides[1 - side], &other.schema, groups)?;
 
         // Which rows have a key at all, and how many of them are done in this call.
         let keys = column_data(
@@ -201,37 +248,26 @@ impl Join {
             own.keys.iter().zip(&own.null_safe).filter(|(_, safe)| !**safe).map(|(k, _)| k),
         );
         let key_writer = RowWriter::new(&keys, true);
-        let (mut pairs, mut done) = ((Vec::new(), Vec::new()), 0);
+        let (mut pairs, mut done): ((Vec<u32>, Vec<u32>), usize) = Default::default();
         let mut pairs_of_row: Vec<(usize, usize)> = Vec::with_capacity(all);
         while done < all && (done == 0 || pairs.0.len() < PAIRS_A_CALL) {
             let first = pairs.0.len();
             if !key_writer.has_null(done) {
-                let (start, end) = of_group[groups.of_row[done] as usize];
-                for other in start..end {
-                    pairs.0.push(u32::try_from(done).unwrap_or(u32::MAX));
-                    pairs.1.push(u32::try_from(other).unwrap_or(u32::MAX));
-                }
+                let (start, end) = others.of_group[groups.of_row[done] as usize];
+                let row = u32::try_from(done).unwrap_or(u32::MAX);
+                pairs.0.extend(std::iter::repeat_n(row, end - start));
+                pairs.1.extend((start..end).map(|other| u32::try_from(other).unwrap_or(u32::MAX)));
             }
             pairs_of_row.push((first, pairs.0.len()));
             done += 1;
         }
 
-        // The columns of the other side, and which of the pairs match.
-        let mut reader = RowReader::new(&other.schema);
-        for row in &others {
-            reader.push(row.row.bytes())?;
-        }
-        let other_columns = reader.finish()?;
         let matches = match &self.condition {
-            None => None,
-            Some(_) if pairs.0.is_empty() => None,
-            Some(condition) => {
-                let own_part = taken(columns, &UInt32Array::from(pairs.0.clone()))?;
-                let other_part = taken(&other_columns, &UInt32Array::from(pairs.1.clone()))?;
-                let both =
-                    if side == 0 { [own_part, other_part].concat() } else { [other_part, own_part].concat() };
-                condition.matches(&record_batch(&spec.both, both, pairs.0.len())?)?
+            Some(condition) if !pairs.0.is_empty() => {
+                let (own, other) = ((columns, &pairs.0[..]), (&others.columns[..], &pairs.1[..]));
+                condition.matches(if side == 0 { [own, other] } else { [other, own] })?
             }
+            _ => None,
         };
         let is_match = |pair: usize| matches.as_ref().is_none_or(|matches| matches.value(pair));
 
@@ -240,7 +276,7 @@ impl Join {
         let writer = RowWriter::new(&data, false);
         let mut scratch = Vec::new();
         let mut changed: HashMap<(u32, Row), Counts> = HashMap::new();
-        let mut appended: (Vec<u64>, Vec<Row>, Vec<Row>) = Default::default();
+        let mut appended: (Vec<u64>, Vec<&Row>, Vec<Row>) = Default::default();
         let own_counts = spec.counts_matches(side);
         let other_counts = spec.counts_matches(1 - side);
         for (row, (first, last)) in pairs_of_row.into_iter().enumerate() {
@@ -250,39 +286,30 @@ impl Join {
             let mut found = 0;
             for pair in (first..last).filter(|pair| is_match(*pair)) {
                 let place = pairs.1[pair];
-                let matched = &mut others[place as usize];
-                found += matched.count;
+                let count = others.count(place);
+                found += count;
+                let more = if retract { -1 } else { 1 };
                 if spec.kind.is_semi() {
                     if side == 0 {
                         continue;
                     }
                     // A row on the left has got its first match, or has lost its last one.
-                    let before = matched.matches;
-                    matched.matches += if retract { -1 } else { 1 };
-                    matched.changed = true;
-                    if (before > 0) != (matched.matches > 0) {
-                        let appears = (matched.matches > 0) == (spec.kind == JoinKind::Semi);
+                    let (before, after) = others.matched(place, more);
+                    if (before > 0) != (after > 0) {
+                        let appears = (after > 0) == (spec.kind == JoinKind::Semi);
                         let kind = if appears { RowKind::Insert } else { RowKind::Delete };
-                        said.say(matched.count, None, Some(place), kind);
+                        said.say(count, None, Some(place), kind);
                     }
                     continue;
                 }
-                if other_counts {
-                    let before = matched.matches;
-                    matched.matches += if retract { -1 } else { 1 };
-                    matched.changed = true;
-                    if before == 0 && !retract {
-                        said.say(matched.count, None, Some(place), RowKind::Delete);
-                    }
+                let had = if other_counts { Some(others.matched(place, more)) } else { None };
+                if !retract && had.is_some_and(|(before, _)| before == 0) {
+                    said.say(count, None, Some(place), RowKind::Delete);
                 }
-                said.say(
-                    matched.count,
-                    own_place,
-                    Some(place),
-                    if retract { RowKind::Delete } else { RowKind::Insert },
-                );
-                if other_counts && matched.matches == 0 && retract {
-                    said.say(matched.count, None, Some(place), RowKind::Insert);
+                let kind = if retract { RowKind::Delete } else { RowKind::Insert };
+                said.say(count, own_place, Some(place), kind);
+                if retract && had.is_some_and(|(_, after)| after == 0) {
+                    said.say(count, None, Some(place), RowKind::Insert);
                 }
             }
             let alone = if retract { RowKind::Delete } else { RowKind::Insert };
@@ -301,7 +328,7 @@ impl Join {
             match state.sides[side] {
                 Rows::List(_) => {
                     appended.0.push(groups.hashes[group as usize]);
-                    appended.1.push(groups.keys[group as usize].clone());
+                    appended.1.push(&groups.keys[group as usize]);
                     appended.2.push(writer.row(row, &mut scratch));
                 }
                 Rows::Map(map) => {
@@ -338,13 +365,12 @@ impl Join {
             }
         }
         if let Rows::Map(map) = state.sides[1 - side] {
-            for other in others.iter().filter(|other| other.changed) {
-                let group = other.group as usize;
-                state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
-                map.put(&mut state.backend, other.row.clone(), (other.count, other.matches))?;
+            for other in others.counted.into_iter().filter(|other| other.changed) {
+                state.backend.set_current_key(&groups.keys[other.group], groups.hashes[other.group])?;
+                map.put(&mut state.backend, other.row, (other.count, other.matches))?;
             }
         }
-        let result = said.batch(spec, side, &batch.records, &other_columns)?;
+        let result = said.batch(spec, side, &batch.records, &others.columns)?;
         Ok((result, done))
     }
 }

@@ -13,10 +13,11 @@ use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory
 use tidemill_state::SubtaskSnapshot;
 
 use super::output::{not_open, strict};
+use super::pair_condition::PairCondition;
 use super::row::{Row, RowWriter, column_data};
 use super::scan::ScanStages;
 use crate::expr::Expr;
-use crate::expr::compile::{Compiled, record_batch};
+use crate::expr::compile::record_batch;
 
 /// A join with a table that is looked up.
 #[derive(Clone)]
@@ -36,7 +37,8 @@ pub(crate) struct LookupJoinSpec {
 
 impl OperatorFactory for LookupJoinSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        let condition = self.condition.as_ref().map(|expr| Compiled::new(expr, &self.both)).transpose()?;
+        let condition =
+            self.condition.as_ref().map(|expr| PairCondition::new(expr, &self.both)).transpose()?;
         Ok(Box::new(LookupJoin { spec: self.clone(), condition, table: None }))
     }
 }
@@ -49,7 +51,7 @@ struct Table {
 
 struct LookupJoin {
     spec: LookupJoinSpec,
-    condition: Option<Compiled>,
+    condition: Option<PairCondition>,
     table: Option<Table>,
 }
 
@@ -115,8 +117,8 @@ impl LookupJoin {
         if let Some(condition) = &self.condition
             && !left.is_empty()
         {
-            let both = self.columns(columns, table, &left, &right)?;
-            if let Some(holds) = condition.matches(&record_batch(&self.spec.both, both, left.len())?)? {
+            let of_right: Vec<u32> = right.iter().flatten().copied().collect();
+            if let Some(holds) = condition.matches([(columns, &left), (&table.columns, &of_right)])? {
                 let kept: Vec<usize> = (0..left.len()).filter(|pair| holds.value(*pair)).collect();
                 left = kept.iter().map(|pair| left[*pair]).collect();
                 right = kept.iter().map(|pair| right[*pair]).collect();

@@ -2,26 +2,36 @@
 
 pub(crate) mod accumulators;
 pub(crate) mod aggregate_results;
+mod bundle;
 pub(crate) mod calc;
 pub(crate) mod collect;
 pub(crate) mod correlate;
 pub(crate) mod distinct;
 pub(crate) mod edge;
 pub(crate) mod entries;
+pub(crate) mod event_time;
 pub(crate) mod expand;
 mod folded;
 mod gathered;
+pub(crate) mod global_aggregate;
 pub(crate) mod group_aggregate;
+mod group_changes;
 pub(crate) mod groups;
 pub(crate) mod interval_join;
 pub(crate) mod join;
+pub(crate) mod local_aggregate;
 pub(crate) mod lookup_join;
 pub(crate) mod matching;
 pub(crate) mod materialized;
+pub(crate) mod mini_batch_assigner;
+#[cfg(test)]
+mod mini_batch_tests;
 pub(crate) mod output;
 pub(crate) mod over;
 mod over_frame;
 mod own_aggregates;
+pub(crate) mod pair_condition;
+mod partials;
 pub(crate) mod rank;
 pub(crate) mod result_changes;
 pub(crate) mod row;

@@ -4,7 +4,7 @@
 //! batch at a time over columns. Accumulators hold what is in the frame of a key's last row; where a frame ends, the
 //! rows in it are kept too, to be taken back when they leave it. Functions that cannot take back read their frame again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -13,7 +13,7 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::{Schema, SchemaRef};
 use tidemill_core::Fault;
 use tidemill_core::batch::{ArrowBatch, Batch};
-use tidemill_core::time::Watermark;
+use tidemill_core::time::{Timestamp, Watermark};
 use tidemill_runtime::metrics::Counter;
 use tidemill_runtime::{
     Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
@@ -23,6 +23,7 @@ use tidemill_state::{
     SubtaskSnapshot, TimeDomain, Timers,
 };
 
+use super::event_time;
 use super::groups::Groups;
 use super::output::not_open;
 use super::over_frame::{Entry, Frames, OverCalls};
@@ -46,7 +47,13 @@ pub(crate) struct OverSpec {
 
 impl OperatorFactory for OverSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        Ok(Box::new(Over { spec: self.clone(), groups: Groups::default(), watermark: i64::MIN, state: None }))
+        Ok(Box::new(Over {
+            spec: self.clone(),
+            groups: Groups::default(),
+            watermark: i64::MIN,
+            next_time: None,
+            state: None,
+        }))
     }
 
     fn is_stateful(&self) -> bool {
@@ -68,6 +75,8 @@ struct Over {
     spec: OverSpec,
     groups: Groups,
     watermark: i64,
+    /// When the clock has to be looked at, in processing time.
+    next_time: Option<Timestamp>,
     state: Option<State>,
 }
 
@@ -81,6 +90,7 @@ impl Operator for Over {
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
+        self.watermark = event_time::restored(restored.as_ref())?;
         let pending = backend.register_list(ListStateDescriptor::new("pending"))?;
         let timers = backend.register_timers("times")?;
         let calls = OverCalls::new(&self.spec.calls, &self.spec.input);
@@ -93,14 +103,17 @@ impl Operator for Over {
             clock: Arc::clone(&context.clock),
             late: context.metrics.counter("numLateRecordsDropped"),
         });
-        Ok(())
+        self.look_at_clock()
     }
 
     fn process(&mut self, _: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
         let batch = batch.downcast_ref::<ArrowBatch>()?;
         match self.spec.time {
             Some(time) => self.wait(batch, time)?,
-            None => out.emit(Batch::new(self.arrived(batch)?)),
+            None => {
+                out.emit(Batch::new(self.arrived(batch)?));
+                self.look_at_clock()?;
+            }
         }
         Ok(Progress::Done)
     }
@@ -114,15 +127,81 @@ impl Operator for Over {
         Ok(Progress::Done)
     }
 
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        self.next_time
+    }
+
+    fn processing_time(&mut self, now: Timestamp, _: &mut Output) -> Result<Progress, OperatorError> {
+        let more = self.forget_idle(now)?;
+        self.look_at_clock()?;
+        Ok(if more { Progress::More } else { Progress::Done })
+    }
+
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.state {
-            Some(state) => Ok(context.keyed(&mut state.backend)?),
-            None => Ok(SubtaskSnapshot::default()),
+        let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
+        let mut snapshot = context.keyed(&mut state.backend)?;
+        event_time::store(self.watermark, &mut snapshot);
+        Ok(snapshot)
+    }
+}
+
+impl State {
+    /// Forgets the keys of `idle`, whose time it was to be looked at, when all their rows have left a range; and sees to it that those of
+    /// `entries`, which have come, are looked at when all of them will have.
+    fn forget(
+        &mut self,
+        frame: &Frame,
+        domain: TimeDomain,
+        entries: &[Entry],
+        idle: &[(usize, i64)],
+        (hashes, keys): (&[u64], &[Row]),
+    ) -> Result<(), OperatorError> {
+        let Frame::Range(Some(width)) = frame else { return Ok(()) };
+        let mut last: BTreeMap<u32, i64> = BTreeMap::new();
+        for entry in entries {
+            let last = last.entry(entry.group).or_insert(entry.time);
+            *last = entry.time.max(*last);
         }
+        let timers = self.timers.service(&mut self.backend)?;
+        for (group, time) in last {
+            if let Some(out_of_range) = time.checked_add(*width).and_then(|time| time.checked_add(1)) {
+                let of = (&keys[group as usize], hashes[group as usize]);
+                timers.register(domain, out_of_range, of, &())?;
+            }
+        }
+        for (group, time) in idle {
+            self.backend.set_current_key(&keys[*group], hashes[*group])?;
+            self.frames.forget(&mut self.backend, time.saturating_sub(*width))?;
+        }
+        Ok(())
     }
 }
 
 impl Over {
+    fn look_at_clock(&mut self) -> Result<(), OperatorError> {
+        if self.spec.time.is_none()
+            && let Some(state) = &mut self.state
+        {
+            self.next_time = state.timers.service(&mut state.backend)?.next_timestamp(TimeDomain::Processing);
+        }
+        Ok(())
+    }
+
+    /// Forgets keys of which nothing has come for as long as a range is, by the clock; answers whether there are more.
+    fn forget_idle(&mut self, now: i64) -> Result<bool, OperatorError> {
+        let Some(state) = &mut self.state else { return Err(not_open()) };
+        let (mut hashes, mut keys, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+        while idle.len() < TIMES_A_CALL {
+            let timers = state.timers.service(&mut state.backend)?;
+            let Some(timer) = timers.pop_due(TimeDomain::Processing, now)? else { break };
+            idle.push((keys.len(), timer.timestamp));
+            hashes.push(timer.hash);
+            keys.push(timer.key);
+        }
+        state.forget(&self.spec.frame, TimeDomain::Processing, &[], &idle, (&hashes, &keys))?;
+        Ok(idle.len() == TIMES_A_CALL)
+    }
+
     /// Keeps rows until their time comes.
     fn wait(&mut self, batch: &ArrowBatch, time: usize) -> Result<(), OperatorError> {
         let Some(state) = &mut self.state else { return Err(not_open()) };
@@ -203,6 +282,8 @@ impl Over {
         let groups = &self.groups;
         let key_of = |group: usize| (groups.keys[group].clone(), groups.hashes[group]);
         let results = state.frames.compute(&mut state.backend, columns, &entries, &keys, key_of)?;
+        let of = (&groups.hashes[..], &groups.keys[..]);
+        state.forget(&self.spec.frame, TimeDomain::Processing, &entries, &[], of)?;
         let places: UInt32Array = entries.iter().map(|entry| Some(entry.row)).collect();
         let mut all = Vec::with_capacity(columns.len() + results.len());
         for column in columns {
@@ -237,9 +318,11 @@ impl Over {
         }
         let mut reader = RowReader::new(&self.spec.input);
         let mut entries: Vec<Entry> = Vec::new();
+        let mut is_empty = vec![true; due.0.len()];
         let mut damage = None;
         let lists = KeyBatch::with_namespaces(&due.0, &due.1, Namespaces::Each(&due.2))?;
         state.pending.read_batch(&mut state.backend, &lists, |index, rows| {
+            is_empty[index] &= rows.is_empty();
             for row in rows {
                 if let Err(error) = reader.push(row.bytes()) {
                     damage.get_or_insert(error);
@@ -252,7 +335,7 @@ impl Over {
         if let Some(error) = damage {
             return Err(error.into());
         }
-        for index in 0..due.0.len() {
+        for index in (0..due.0.len()).filter(|index| !is_empty[*index]) {
             state.backend.set_current_key(&due.1[index], due.0[index])?;
             state.pending.clear_in(&mut state.backend, &due.2[index])?;
         }
@@ -261,7 +344,12 @@ impl Over {
         let key_of = |group: usize| (keys[group].clone(), hashes[group]);
         let results = state.frames.compute(&mut state.backend, &columns, &entries, &batch, key_of)?;
         columns.extend(results);
-        out.emit(Batch::new(inserts(&self.spec.output, columns, entries.len())?));
+        if !entries.is_empty() {
+            out.emit(Batch::new(inserts(&self.spec.output, columns, entries.len())?));
+        }
+        let idle = (0..due.0.len()).filter(|index| is_empty[*index]);
+        let idle: Vec<(usize, i64)> = idle.map(|index| (due.3[index] as usize, due.2[index])).collect();
+        state.forget(&self.spec.frame, TimeDomain::Event, &entries, &idle, (&hashes, &keys))?;
         Ok(due.0.len() == TIMES_A_CALL)
     }
 }

@@ -155,9 +155,24 @@ impl Frames {
         let rows = if has_end || calls.lag > 0 { Some(backend.register_map(of_rows)?) } else { None };
         // A frame that ends is read again for its distinct values.
         let of_distinct: &[AggregateCall] = if has_end { &[] } else { &calls.aggregates };
-        let distinct = Distinct::open(backend, of_distinct, false, ttl)?;
+        let distinct = Distinct::of_groups(backend, of_distinct, false, ttl)?;
         let reads_frame = has_end && !calls.aggregates.iter().all(takes_back);
         Ok(Self { calls, frame: frame.clone(), accumulators, rows, distinct, reads_frame })
+    }
+
+    /// Forgets the current key when none of its rows is as new as `oldest`.
+    pub(super) fn forget(
+        &self,
+        backend: &mut KeyedStateBackend<Row>,
+        oldest: i64,
+    ) -> Result<(), OperatorError> {
+        if self.accumulators.read(backend, |kept| kept.is_some_and(|kept| kept.1 < oldest))? {
+            self.accumulators.clear(backend)?;
+            if let Some(rows) = self.rows {
+                rows.clear(backend)?;
+            }
+        }
+        Ok(())
     }
 
     /// The results of `entries`, rows of `columns` that come in this order; those of a key and a time stand together.

@@ -71,9 +71,6 @@ struct Rank {
     state: Option<(KeyedStateBackend<Row>, Kept)>,
 }
 
-/// The first rows of a partition, before and after a batch.
-type Change = (Ordered, Ordered);
-
 impl Operator for Rank {
     fn open(
         &mut self,
@@ -116,60 +113,12 @@ impl Rank {
     fn rank(&mut self, batch: &ArrowBatch) -> Result<ArrowBatch, OperatorError> {
         let Some((backend, kept)) = &mut self.state else { return Err(not_open()) };
         self.groups.find(batch.records.columns(), &self.spec.partition, batch.records.num_rows());
-        let changes_of = match kept {
-            Kept::First(rows) => keep_first(&self.spec, &self.groups, backend, *rows, batch)?,
-            Kept::All(rows) => keep_all(&self.spec, &self.groups, backend, *rows, batch)?,
-        };
-        self.say(changes_of)
-    }
-
-    fn say(&self, changes_of: Vec<Change>) -> Result<ArrowBatch, OperatorError> {
-        let spec = &self.spec;
-        let first = usize::try_from(spec.first.saturating_sub(1)).unwrap_or(usize::MAX);
-        let mut said = Said { rows: RowReader::new(&spec.input), places: Vec::new(), kinds: Vec::new() };
-        for (before, after) in changes_of {
-            let before = before.get(first.min(before.len())..).unwrap_or_default();
-            let after = after.get(first.min(after.len())..).unwrap_or_default();
-            // Of a single place a row replaces the one before.
-            if spec.with_number || spec.first == spec.last {
-                for index in 0..before.len().max(after.len()) {
-                    let place = spec.first + index as u64;
-                    match (before.get(index), after.get(index)) {
-                        (Some(old), Some(new)) if old.1 == new.1 => {}
-                        (Some(old), Some(new)) => {
-                            if spec.update_before {
-                                said.say(&old.1, place, RowKind::UpdateBefore)?;
-                            }
-                            said.say(&new.1, place, RowKind::UpdateAfter)?;
-                        }
-                        (Some(old), None) => said.say(&old.1, place, RowKind::Delete)?,
-                        (None, Some(new)) => said.say(&new.1, place, RowKind::Insert)?,
-                        (None, None) => {}
-                    }
-                }
-                continue;
-            }
-            let mut counts: BTreeMap<&Row, i64> = BTreeMap::new();
-            after.iter().for_each(|(_, row)| *counts.entry(row).or_default() += 1);
-            before.iter().for_each(|(_, row)| *counts.entry(row).or_default() -= 1);
-            // What goes first, so that nobody sees more rows than there are.
-            for (row, count) in &counts {
-                for _ in *count..0 {
-                    said.say(row, 0, RowKind::Delete)?;
-                }
-            }
-            for (_, row) in after {
-                if let Some(count) = counts.get_mut(row).filter(|count| **count > 0) {
-                    *count -= 1;
-                    said.say(row, 0, RowKind::Insert)?;
-                }
-            }
+        let mut said = Said::new(&self.spec);
+        match kept {
+            Kept::First(rows) => keep_first(&self.spec, &self.groups, backend, *rows, batch, &mut said)?,
+            Kept::All(rows) => keep_all(&self.spec, &self.groups, backend, *rows, batch, &mut said)?,
         }
-        let mut columns: Vec<ArrayRef> = said.rows.finish()?;
-        if spec.with_number {
-            columns.push(Arc::new(Int64Array::from(said.places)));
-        }
-        changes(&spec.output, columns, said.kinds)
+        said.finish()
     }
 }
 
@@ -185,19 +134,20 @@ fn keep_first(
     backend: &mut KeyedStateBackend<Row>,
     state: ValueState<Ordered>,
     batch: &ArrowBatch,
-) -> Result<Vec<Change>, OperatorError> {
+    said: &mut Said<'_>,
+) -> Result<(), OperatorError> {
     let columns = batch.records.columns();
     let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
     let writer = RowWriter::new(&data, false);
     let last = last(spec);
     let (mut scratch, mut sort_key) = (Vec::new(), Vec::new());
-    let mut changes_of: Vec<Change> = Vec::with_capacity(groups.len());
+    // Most rows are not among the first ones, and most partitions stay as they are.
+    let mut before: Vec<Option<Ordered>> = vec![None; groups.len()];
+    let mut changed: Vec<usize> = Vec::new();
     let update = |slots: tidemill_state::Slots<'_>, values: &mut [Ordered]| -> Result<(), OperatorError> {
-        for slot in slots.slots {
-            changes_of.push((values[*slot as usize].clone(), Vec::new()));
-        }
         for row in 0..batch.records.num_rows() {
-            let ordered = &mut values[slots.slots[groups.of_row[row] as usize] as usize];
+            let group = groups.of_row[row] as usize;
+            let ordered = &mut values[slots.slots[group] as usize];
             sort_key.clear();
             write_sort_key(columns, &spec.order, row, &mut sort_key)?;
             let place = if spec.newest_first {
@@ -205,19 +155,25 @@ fn keep_first(
             } else {
                 ordered.partition_point(|(key, _)| key.bytes() <= &sort_key[..])
             };
-            if place < last {
-                ordered.insert(place, (Row::of(&sort_key), writer.row(row, &mut scratch)));
-                ordered.truncate(last);
+            if place >= last {
+                continue;
             }
+            if before[group].is_none() {
+                // Of a single place the row before is not needed any more.
+                before[group] = Some(if last == 1 { std::mem::take(ordered) } else { ordered.clone() });
+                changed.push(group);
+            }
+            ordered.insert(place, (Row::of(&sort_key), writer.row(row, &mut scratch)));
+            ordered.truncate(last);
         }
-        for (group, slot) in slots.slots.iter().enumerate() {
-            changes_of[group].1.clone_from(&values[*slot as usize]);
+        for group in changed {
+            let after = &values[slots.slots[group] as usize];
+            said.change(before[group].as_deref().unwrap_or_default(), after)?;
         }
         Ok(())
     };
     let keys = KeyBatch::new(&groups.hashes, &groups.keys)?;
-    state.update_batch(backend, &keys, |_| Ordered::new(), update)??;
-    Ok(changes_of)
+    state.update_batch(backend, &keys, |_| Ordered::new(), update)?
 }
 
 /// Adds rows to their partitions, and takes away those that go.
@@ -227,7 +183,8 @@ fn keep_all(
     backend: &mut KeyedStateBackend<Row>,
     state: MapState<Row, Vec<Row>>,
     batch: &ArrowBatch,
-) -> Result<Vec<Change>, OperatorError> {
+    said: &mut Said<'_>,
+) -> Result<(), OperatorError> {
     let columns = batch.records.columns();
     let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
     let writer = RowWriter::new(&data, false);
@@ -235,7 +192,6 @@ fn keep_all(
     let (mut scratch, mut sort_key) = (Vec::new(), Vec::new());
     let mut of_groups: Vec<Vec<usize>> = vec![Vec::new(); groups.len()];
     groups.of_row.iter().enumerate().for_each(|(row, group)| of_groups[*group as usize].push(row));
-    let mut changes_of: Vec<Change> = Vec::with_capacity(groups.len());
     for (group, rows) in of_groups.into_iter().enumerate() {
         backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
         let before = first_rows(backend, state, last)?;
@@ -259,9 +215,9 @@ fn keep_all(
                 }
             }
         }
-        changes_of.push((before, first_rows(backend, state, last)?));
+        said.change(&before, &first_rows(backend, state, last)?)?;
     }
-    Ok(changes_of)
+    Ok(())
 }
 
 /// The first rows of the current partition.
@@ -279,17 +235,74 @@ fn first_rows(
     Ok(first)
 }
 
-struct Said {
+/// What changes among the first rows.
+struct Said<'a> {
+    spec: &'a RankSpec,
     rows: RowReader,
     places: Vec<i64>,
     kinds: Vec<RowKind>,
 }
 
-impl Said {
+impl<'a> Said<'a> {
+    fn new(spec: &'a RankSpec) -> Self {
+        Self { spec, rows: RowReader::new(&spec.input), places: Vec::new(), kinds: Vec::new() }
+    }
+
     fn say(&mut self, row: &Row, place: u64, kind: RowKind) -> Result<(), OperatorError> {
         self.rows.push(row.bytes())?;
         self.places.push(i64::try_from(place).unwrap_or(i64::MAX));
         self.kinds.push(kind);
         Ok(())
+    }
+
+    /// Says how the first rows of a partition differ from those before.
+    fn change(&mut self, before: &[(Row, Row)], after: &[(Row, Row)]) -> Result<(), OperatorError> {
+        let spec = self.spec;
+        let first = usize::try_from(spec.first.saturating_sub(1)).unwrap_or(usize::MAX);
+        let before = before.get(first.min(before.len())..).unwrap_or_default();
+        let after = after.get(first.min(after.len())..).unwrap_or_default();
+        // Of a single place a row replaces the one before.
+        if spec.with_number || spec.first == spec.last {
+            for index in 0..before.len().max(after.len()) {
+                let place = spec.first + index as u64;
+                match (before.get(index), after.get(index)) {
+                    (Some(old), Some(new)) if old.1 == new.1 => {}
+                    (Some(old), Some(new)) => {
+                        if spec.update_before {
+                            self.say(&old.1, place, RowKind::UpdateBefore)?;
+                        }
+                        self.say(&new.1, place, RowKind::UpdateAfter)?;
+                    }
+                    (Some(old), None) => self.say(&old.1, place, RowKind::Delete)?,
+                    (None, Some(new)) => self.say(&new.1, place, RowKind::Insert)?,
+                    (None, None) => {}
+                }
+            }
+            return Ok(());
+        }
+        let mut counts: BTreeMap<&Row, i64> = BTreeMap::new();
+        after.iter().for_each(|(_, row)| *counts.entry(row).or_default() += 1);
+        before.iter().for_each(|(_, row)| *counts.entry(row).or_default() -= 1);
+        // What goes first, so that nobody sees more rows than there are.
+        for (row, count) in &counts {
+            for _ in *count..0 {
+                self.say(row, 0, RowKind::Delete)?;
+            }
+        }
+        for (_, row) in after {
+            if let Some(count) = counts.get_mut(row).filter(|count| **count > 0) {
+                *count -= 1;
+                self.say(row, 0, RowKind::Insert)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<ArrowBatch, OperatorError> {
+        let mut columns: Vec<ArrayRef> = self.rows.finish()?;
+        if self.spec.with_number {
+            columns.push(Arc::new(Int64Array::from(self.places)));
+        }
+        changes(&self.spec.output, columns, self.kinds)
     }
 }

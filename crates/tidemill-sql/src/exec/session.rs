@@ -24,6 +24,7 @@ use tidemill_state::{
 
 use super::accumulators::{Accumulators, Argument, Functions};
 use super::aggregate_results::Results;
+use super::event_time;
 use super::groups::Groups;
 use super::output::{changes, not_open};
 use super::row::{Row, RowReader, RowWriter, column_data};
@@ -106,6 +107,7 @@ impl Operator for SessionWindows {
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
+        self.watermark = event_time::restored(restored.as_ref())?;
         let sessions = backend.register_value(ValueStateDescriptor::new("sessions"))?;
         let rows = backend.register_list(ListStateDescriptor::new("rows"))?;
         let timers = backend.register_timers("sessions-end")?;
@@ -146,10 +148,10 @@ impl Operator for SessionWindows {
     }
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.state {
-            Some(state) => Ok(context.keyed(&mut state.backend)?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
+        let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
+        let mut snapshot = context.keyed(&mut state.backend)?;
+        event_time::store(self.watermark, &mut snapshot);
+        Ok(snapshot)
     }
 }
 

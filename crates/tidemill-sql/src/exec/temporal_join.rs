@@ -23,9 +23,9 @@ use tidemill_state::{
 
 use super::groups::Groups;
 use super::output::{changes, is_retraction, kind, not_open, strict};
+use super::pair_condition::PairCondition;
 use super::row::{Row, RowReader, RowWriter, column_data};
 use crate::expr::Expr;
-use crate::expr::compile::{Compiled, record_batch};
 
 /// A join with versions.
 #[derive(Clone, Debug)]
@@ -46,14 +46,9 @@ pub(crate) struct TemporalJoinSpec {
 
 impl OperatorFactory for TemporalJoinSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        let condition = self.condition.as_ref().map(|expr| Compiled::new(expr, &self.both)).transpose()?;
-        Ok(Box::new(TemporalJoin {
-            spec: self.clone(),
-            condition,
-            groups: Groups::default(),
-            watermark: i64::MIN,
-            state: None,
-        }))
+        let condition =
+            self.condition.as_ref().map(|expr| PairCondition::new(expr, &self.both)).transpose()?;
+        Ok(Box::new(TemporalJoin { spec: self.clone(), condition, groups: Groups::default(), state: None }))
     }
 
     fn is_stateful(&self) -> bool {
@@ -72,9 +67,8 @@ struct State {
 
 struct TemporalJoin {
     spec: TemporalJoinSpec,
-    condition: Option<Compiled>,
+    condition: Option<PairCondition>,
     groups: Groups,
-    watermark: i64,
     state: Option<State>,
 }
 
@@ -106,7 +100,6 @@ impl Operator for TemporalJoin {
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Output) -> Result<Progress, OperatorError> {
-        self.watermark = self.watermark.max(watermark.0);
         if self.fire(watermark.0, out)? {
             return Ok(Progress::More);
         }
@@ -319,16 +312,8 @@ impl TemporalJoin {
         }
         if let Some(condition) = &self.condition {
             let found: Vec<u32> = (0u32..).zip(&places).filter_map(|(row, p)| p.map(|_| row)).collect();
-            let of_left = UInt32Array::from(found.clone());
-            let of_right: UInt32Array = found.iter().map(|row| places[*row as usize]).collect();
-            let mut both = Vec::with_capacity(left.len() + right.len());
-            for column in left {
-                both.push(take(column, &of_left, None).map_err(failed)?);
-            }
-            for column in right {
-                both.push(take(column, &of_right, None).map_err(failed)?);
-            }
-            if let Some(holds) = condition.matches(&record_batch(&self.spec.both, both, found.len())?)? {
+            let of_right: Vec<u32> = found.iter().filter_map(|row| places[*row as usize]).collect();
+            if let Some(holds) = condition.matches([(left, &found), (right, &of_right)])? {
                 for (index, row) in found.iter().enumerate() {
                     if !holds.value(index) {
                         places[*row as usize] = None;

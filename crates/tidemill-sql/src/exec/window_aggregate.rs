@@ -16,13 +16,14 @@ use tidemill_runtime::{
     Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
 };
 use tidemill_state::{
-    Clock, KeyBatch, KeyedStateBackend, Namespaces, OperatorSnapshot, OperatorStateMode, SubtaskSnapshot,
-    TimeDomain, Timers, ValueState, ValueStateDescriptor,
+    Clock, KeyBatch, KeyedStateBackend, NO_SLOT, Namespaces, SubtaskSnapshot, TimeDomain, Timers, ValueState,
+    ValueStateDescriptor,
 };
 
-use super::accumulators::{Accumulators, Argument, Functions};
+use super::accumulators::{Accumulators, Argument, Function, Functions};
 use super::distinct::Distinct;
 use super::entries::{Entries, EntryForm};
+use super::event_time;
 use super::groups::Groups;
 use super::output::{changes, not_open};
 use super::own_aggregates;
@@ -96,9 +97,6 @@ struct WindowAggregate {
     state: Option<State>,
 }
 
-/// Under this name each subtask stores how far event time had come.
-const WATERMARK: &str = "watermark";
-
 /// Windows that one call lets end.
 const WINDOWS_A_CALL: usize = 4096;
 
@@ -110,18 +108,10 @@ impl Operator for WindowAggregate {
     ) -> Result<(), OperatorError> {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
         let accumulators = backend.register_value(ValueStateDescriptor::new("accumulators"))?;
-        let distinct = Distinct::open(&mut backend, &self.spec.calls, false, None)?;
+        let distinct = Distinct::of_windows(&mut backend, &self.spec.calls)?;
         let entries = Entries::open(&mut backend, &self.spec.calls, false, None)?;
         let timers = backend.register_timers("windows")?;
-        // Rows that came too late before stay so: their windows have said their results.
-        let mut reached = None;
-        for stored in restored.iter().flat_map(|snapshot| &snapshot.operator) {
-            if &*stored.name == WATERMARK {
-                let least = stored.read::<i64>()?.into_iter().min();
-                reached = least.into_iter().chain(reached).min();
-            }
-        }
-        self.watermark = reached.unwrap_or(i64::MIN);
+        self.watermark = event_time::restored(restored.as_ref())?;
         self.state = Some(State {
             backend,
             accumulators,
@@ -162,9 +152,35 @@ impl Operator for WindowAggregate {
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
         let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
         let mut snapshot = context.keyed(&mut state.backend)?;
-        let watermark = OperatorSnapshot::of(WATERMARK, OperatorStateMode::Union, &[self.watermark]);
-        snapshot.operator.push(watermark);
+        event_time::store(self.watermark, &mut snapshot);
         Ok(snapshot)
+    }
+}
+
+/// Windows that end at the same time.
+#[derive(Default)]
+struct Due {
+    hashes: Vec<u64>,
+    keys: Vec<Row>,
+    ends: Vec<i64>,
+}
+
+impl State {
+    /// The next windows of those that end up to `time`, at most so many. They end at the same time: the next window of a key, which
+    /// one that ends makes, is never among them.
+    fn due(&mut self, domain: TimeDomain, time: i64, most: usize) -> Result<Due, OperatorError> {
+        let mut due = Due::default();
+        let timers = self.timers.service(&mut self.backend)?;
+        let Some(first) = timers.next_timestamp(domain).filter(|first| *first <= time) else {
+            return Ok(due);
+        };
+        while due.ends.len() < most {
+            let Some(timer) = timers.pop_due(domain, first)? else { break };
+            due.hashes.push(timer.hash);
+            due.keys.push(timer.key);
+            due.ends.push(timer.namespace);
+        }
+        Ok(due)
     }
 }
 
@@ -343,51 +359,101 @@ impl WindowAggregate {
         let mut keys = RowReader::of_types(types);
         let mut results = self.functions.results();
         let mut ends: Vec<i64> = Vec::new();
+        let is_plain = state.distinct.is_empty() && self.functions.all().iter().all(Function::is_plain);
         let mut fired = 0;
         while fired < WINDOWS_A_CALL {
-            let Some(timer) = state.timers.pop_due(&mut state.backend, domain, time)? else { break };
-            fired += 1;
-            let end = timer.namespace;
-            let mut merged = None;
-            let mut next = None;
-            let mut slices = Vec::new();
-            if self.by_window {
-                slices.push(end)
-            } else {
-                window.slices_of_window(end, |slice| slices.push(slice))
+            let due = state.due(domain, time, WINDOWS_A_CALL - fired)?;
+            if due.ends.is_empty() {
+                break;
             }
-            let mut gathered = self.functions.empty();
-            if state.entries.gathers() {
-                state.entries.fill(&mut state.backend, &self.functions, &slices, &mut gathered)?;
-            }
-            for slice in slices {
-                let part = state.accumulators.get_in(&mut state.backend, &slice)?;
-                let Some(part) = part else { continue };
-                match &mut merged {
-                    None => merged = Some(part),
-                    Some(merged) => self.functions.merge(merged, &part)?,
+            fired += due.ends.len();
+            // The slices of all windows, looked up at once.
+            let (mut hashes, mut of_keys, mut slices) = (Vec::new(), Vec::new(), Vec::new());
+            let mut of_window = Vec::with_capacity(due.ends.len());
+            for (index, end) in due.ends.iter().enumerate() {
+                let first = slices.len();
+                if self.by_window {
+                    slices.push(*end);
+                } else {
+                    window.slices_of_window(*end, |slice| slices.push(slice));
                 }
-                let last = if self.by_window { end } else { window.last_window(slice) };
-                if last <= end {
-                    state.accumulators.clear_in(&mut state.backend, &slice)?;
-                    state.distinct.clear(&mut state.backend, slice)?;
-                    state.entries.clear(&mut state.backend, slice)?;
-                } else if next.is_none() {
-                    window.windows_of_slice(slice, |other| {
-                        if other > end {
-                            next.get_or_insert(other);
+                hashes.resize(slices.len(), due.hashes[index]);
+                of_keys.resize(slices.len(), &due.keys[index]);
+                of_window.push(first..slices.len());
+            }
+            let parts = KeyBatch::with_namespaces(&hashes, &of_keys, Namespaces::Each(&slices))?;
+            let mut merged: Vec<Option<Accumulators>> = vec![None; due.ends.len()];
+            let mut is_there = vec![false; slices.len()];
+            let functions = &self.functions;
+            let merge = |slots: &[u32], values: &[Accumulators]| -> Result<(), OperatorError> {
+                for (merged, of_window) in merged.iter_mut().zip(&of_window) {
+                    for part in of_window.clone().filter(|part| slots[*part] != NO_SLOT) {
+                        is_there[part] = true;
+                        let value = &values[slots[part] as usize];
+                        match merged {
+                            None => *merged = Some(value.clone()),
+                            Some(merged) => functions.merge(merged, value)?,
                         }
-                    });
+                    }
+                }
+                Ok(())
+            };
+            // Slices of one window each, as those of TUMBLE are, go as they are read.
+            let is_last = |slice: &i64, end: &i64| self.by_window || window.last_window(*slice) <= *end;
+            let are_taken = slices.len() == due.ends.len()
+                && slices.iter().zip(&due.ends).all(|(slice, end)| is_last(slice, end));
+            if are_taken {
+                state.accumulators.take_batch(&mut state.backend, &parts, merge)??;
+            } else {
+                state.accumulators.read_batch(&mut state.backend, &parts, merge)??;
+            }
+            let mut gone: (Vec<u64>, Vec<&Row>, Vec<i64>) = Default::default();
+            for (index, of_window) in of_window.into_iter().enumerate() {
+                let (end, key, hash) = (due.ends[index], &due.keys[index], due.hashes[index]);
+                if !is_plain {
+                    state.backend.set_current_key(key, hash)?;
+                }
+                if state.entries.gathers()
+                    && let Some(merged) = &mut merged[index]
+                {
+                    let mut gathered = functions.empty();
+                    let slices = &slices[of_window.clone()];
+                    state.entries.fill(&mut state.backend, functions, slices, &mut gathered)?;
+                    functions.take_gathered(merged, gathered);
+                }
+                let mut next = None;
+                for slice in of_window.filter(|part| is_there[*part]).map(|part| slices[part]) {
+                    if is_last(&slice, &end) {
+                        if !are_taken {
+                            gone.0.push(hash);
+                            gone.1.push(key);
+                            gone.2.push(slice);
+                        }
+                        if !is_plain {
+                            state.distinct.clear(&mut state.backend, slice)?;
+                            state.entries.clear(&mut state.backend, slice)?;
+                        }
+                    } else if next.is_none() {
+                        window.windows_of_slice(slice, |other| {
+                            if other > end {
+                                next.get_or_insert(other);
+                            }
+                        });
+                    }
+                }
+                if let Some(next) = next {
+                    let timers = state.timers.service(&mut state.backend)?;
+                    timers.register(domain, self.local.moment(next - 1), (key, hash), &next)?;
+                }
+                if let Some(merged) = &merged[index] {
+                    keys.push(key.bytes())?;
+                    results.push(functions, merged)?;
+                    ends.push(end);
                 }
             }
-            if let Some(next) = next {
-                state.timers.register(&mut state.backend, domain, self.local.moment(next - 1), &next)?;
-            }
-            if let Some(mut merged) = merged {
-                self.functions.take_gathered(&mut merged, gathered);
-                keys.push(timer.key.bytes())?;
-                results.push(&self.functions, &merged)?;
-                ends.push(end);
+            if !gone.0.is_empty() {
+                let gone = KeyBatch::with_namespaces(&gone.0, &gone.1, Namespaces::Each(&gone.2))?;
+                state.accumulators.clear_batch(&mut state.backend, &gone)?;
             }
         }
         if !ends.is_empty() {

@@ -17,12 +17,13 @@ use tidemill_state::{
     ValueState, ValueStateDescriptor,
 };
 
+use super::event_time;
 use super::groups::Groups;
 use super::output::{changes, not_open};
+use super::pair_condition::PairCondition;
 use super::row::{Row, RowReader, RowWriter, column_data};
 use super::window_rank::window_ends;
 use crate::expr::Expr;
-use crate::expr::compile::{Compiled, record_batch};
 use crate::functions::temporal::LocalClock;
 use crate::plan::JoinKind;
 
@@ -47,7 +48,8 @@ pub(crate) struct WindowJoinSpec {
 
 impl OperatorFactory for WindowJoinSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        let condition = self.condition.as_ref().map(|expr| Compiled::new(expr, &self.both)).transpose()?;
+        let condition =
+            self.condition.as_ref().map(|expr| PairCondition::new(expr, &self.both)).transpose()?;
         Ok(Box::new(WindowJoin {
             spec: self.clone(),
             local: LocalClock::new(self.zone),
@@ -112,7 +114,7 @@ impl State {
 struct WindowJoin {
     spec: WindowJoinSpec,
     local: LocalClock,
-    condition: Option<Compiled>,
+    condition: Option<PairCondition>,
     groups: Groups,
     watermark: i64,
     /// The window that was left in the middle, as its state says too: to spare reading it again.
@@ -130,6 +132,7 @@ impl Operator for WindowJoin {
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
+        self.watermark = event_time::restored(restored.as_ref())?;
         let sides = [
             backend.register_list(ListStateDescriptor::new("left"))?,
             backend.register_list(ListStateDescriptor::new("right"))?,
@@ -156,10 +159,10 @@ impl Operator for WindowJoin {
     }
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.state {
-            Some(state) => Ok(context.keyed(&mut state.backend)?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
+        let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
+        let mut snapshot = context.keyed(&mut state.backend)?;
+        event_time::store(self.watermark, &mut snapshot);
+        Ok(snapshot)
     }
 }
 
@@ -244,7 +247,7 @@ impl WindowJoin {
 /// Joins some of the left rows of a window with its right ones; with the last ones what is left on the right comes out.
 fn join(
     spec: &WindowJoinSpec,
-    condition: Option<&Compiled>,
+    condition: Option<&PairCondition>,
     open: &mut Open,
 ) -> Result<ArrowBatch, OperatorError> {
     let [of_left, of_right] = open.rows;
@@ -274,14 +277,11 @@ fn join(
     }
     if let Some(condition) = condition
         && !left.is_empty()
+        && let Some(holds) = condition.matches([(&open.columns[0], &left), (&open.columns[1], &right)])?
     {
-        let mut both = taken(&open.columns[0], &left)?;
-        both.extend(taken(&open.columns[1], &right)?);
-        if let Some(holds) = condition.matches(&record_batch(&spec.both, both, left.len())?)? {
-            let kept: Vec<usize> = (0..left.len()).filter(|pair| holds.value(*pair)).collect();
-            left = kept.iter().map(|pair| left[*pair]).collect();
-            right = kept.iter().map(|pair| right[*pair]).collect();
-        }
+        let kept: Vec<usize> = (0..left.len()).filter(|pair| holds.value(*pair)).collect();
+        left = kept.iter().map(|pair| left[*pair]).collect();
+        right = kept.iter().map(|pair| right[*pair]).collect();
     }
     let mut left_has_matched = vec![false; count];
     left.iter().for_each(|row| left_has_matched[*row as usize - first] = true);
@@ -313,11 +313,6 @@ fn join(
         columns.extend(placed(&open.columns[1], &right)?);
     }
     changes(&spec.output, columns, vec![RowKind::Insert; rows])
-}
-
-fn taken(columns: &[ArrayRef], places: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
-    let places = UInt32Array::from(places.to_vec());
-    columns.iter().map(|column| take(column, &places, None).map_err(failed)).collect()
 }
 
 fn placed(columns: &[ArrayRef], places: &[Option<u32>]) -> Result<Vec<ArrayRef>, OperatorError> {

@@ -16,6 +16,7 @@ use tidemill_state::{
     KeyBatch, KeyedStateBackend, Slots, SubtaskSnapshot, TimeDomain, Timers, ValueState, ValueStateDescriptor,
 };
 
+use super::event_time;
 use super::groups::Groups;
 use super::output::{changes, not_open};
 use super::row::{Row, RowReader, RowWriter};
@@ -90,6 +91,7 @@ impl Operator for WindowRank {
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
+        self.watermark = event_time::restored(restored.as_ref())?;
         let rows = backend.register_value(ValueStateDescriptor::new("rows"))?;
         let timers = backend.register_timers("windows")?;
         let late = context.metrics.counter("numLateRecordsDropped");
@@ -112,10 +114,10 @@ impl Operator for WindowRank {
     }
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.state {
-            Some(state) => Ok(context.keyed(&mut state.backend)?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
+        let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
+        let mut snapshot = context.keyed(&mut state.backend)?;
+        event_time::store(self.watermark, &mut snapshot);
+        Ok(snapshot)
     }
 }
 

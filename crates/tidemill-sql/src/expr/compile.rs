@@ -170,11 +170,19 @@ fn physical(expr: &Expr, input: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>, Dat
     })
 }
 
+/// Longer chains become balanced trees: they are evaluated, and dropped, as deep as they are.
+const LONG: usize = 64;
+
 fn chained(
     all: &[Expr],
     operator: Operator,
     input: &SchemaRef,
 ) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    if all.len() > LONG {
+        let (one, other) = all.split_at(all.len() / 2);
+        let (one, other) = (chained(one, operator, input)?, chained(other, operator, input)?);
+        return Ok(Arc::new(BinaryExpr::new(one, operator, other)));
+    }
     let mut result: Option<Arc<dyn PhysicalExpr>> = None;
     for expr in all {
         let next = physical(expr, input)?;

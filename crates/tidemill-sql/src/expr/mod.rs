@@ -248,6 +248,22 @@ impl Expr {
         !self.any(|expr| matches!(expr, Expr::Call { function, .. } if !function.deterministic))
     }
 
+    /// The column and the values of which it has one where this holds, when this says so: `a = 1`, `a IN (1, 2)`. None is NULL.
+    pub(crate) fn wanted_values(&self) -> Option<(usize, Vec<ScalarValue>)> {
+        let (column, values) = match self {
+            Expr::InList { input, list, negated: false } => (input.as_column()?, list.clone()),
+            _ => {
+                let ("=", [one, other]) = self.as_call()? else { return None };
+                match (one.as_column(), other.as_column()) {
+                    (Some(column), None) => (column, vec![other.literal()?.clone()]),
+                    (None, Some(column)) => (column, vec![one.literal()?.clone()]),
+                    _ => return None,
+                }
+            }
+        };
+        (!values.iter().any(ScalarValue::is_null)).then_some((column, values))
+    }
+
     /// The conditions of which all must hold for this to hold.
     pub(crate) fn conjuncts(self) -> Vec<Expr> {
         match self {

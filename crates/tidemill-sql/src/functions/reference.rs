@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 
-use super::kernel::FunctionGroup;
+use super::kernel::{FunctionGroup, ScalarFunction};
 use super::special::Place;
 use super::{aggregate, registry, special};
 
 /// A function that queries may call.
 #[derive(Clone, Copy, Debug)]
 pub struct FunctionEntry {
-    /// Its name, in capitals; of an operator its symbol.
+    /// Its name, in capitals; of an operator, and of what else has a form of its own, its symbol.
     pub name: &'static str,
+    /// Whether queries call it by that name.
+    pub is_callable: bool,
     /// Other names of it.
     pub aliases: &'static [&'static str],
     /// The chapter it stands in.
@@ -36,6 +38,19 @@ const fn chapter(group: FunctionGroup) -> &'static str {
     }
 }
 
+/// What a function is known by: plans have names for forms that queries have not.
+fn symbol(function: &ScalarFunction) -> &'static str {
+    match function.name {
+        "NEGATE" => "-",
+        "ITEM" => "[ ]",
+        "ARRAY" => "ARRAY[ ]",
+        "MAP" => "MAP[ ]",
+        "FLOOR_TO" => "FLOOR",
+        "CEIL_TO" => "CEIL",
+        name => name,
+    }
+}
+
 /// All functions, chapter by chapter.
 ///
 /// ```
@@ -45,7 +60,8 @@ const fn chapter(group: FunctionGroup) -> &'static str {
 /// ```
 pub fn all() -> Vec<FunctionEntry> {
     let scalar = registry::all_scalar().map(|function| FunctionEntry {
-        name: function.name,
+        name: symbol(function),
+        is_callable: registry::is_callable(function),
         aliases: function.aliases,
         chapter: chapter(function.group),
         usage: function.usage,
@@ -53,6 +69,7 @@ pub fn all() -> Vec<FunctionEntry> {
     });
     let aggregates = aggregate::FUNCTIONS.iter().map(|function| FunctionEntry {
         name: function.name,
+        is_callable: true,
         aliases: &[],
         chapter: "Aggregates",
         usage: function.usage,
@@ -60,6 +77,7 @@ pub fn all() -> Vec<FunctionEntry> {
     });
     let special = special::FUNCTIONS.iter().map(|function| FunctionEntry {
         name: function.name,
+        is_callable: true,
         aliases: &[],
         chapter: match function.place {
             Place::Over => "Functions of OVER",

@@ -16,7 +16,7 @@ use crate::types::TypeRoot;
 
 /// How many operators may follow one another without parentheses, other than `AND` and `OR`: they nest to the left,
 /// and whoever walks over the expression goes as deep.
-const CHAIN: usize = 128;
+const CHAIN: usize = 1000;
 
 /// From how many on the operands of `AND` and `OR` become a balanced tree instead of one that is as deep as they are
 /// many.

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 
 use tidemill_core::hash;
 
+use super::hints::without_ttl;
+use super::mini_batch::{ASSIGNER, below_assigner};
 use super::{PhysicalKind, PhysicalNode, PhysicalPlan, Scanned};
 use crate::exec::calc::CalcSpec;
 use crate::expr::Expr;
@@ -30,7 +32,7 @@ pub(super) fn uids(plan: &PhysicalPlan) -> Vec<String> {
             PhysicalKind::Source { scanned, .. } => hash::bytes(scanned.table.as_bytes()),
             _ => {
                 let of_inputs = node.inputs.iter().map(|input| digests[input.node].rows);
-                of_inputs.fold(hash::bytes(node.detail.as_bytes()), hash::combine)
+                of_inputs.fold(hash::bytes(without_ttl(&node.detail).as_bytes()), hash::combine)
             }
         };
         let state = hash::combine(state, hash::bytes(node.name.as_bytes()));
@@ -41,15 +43,21 @@ pub(super) fn uids(plan: &PhysicalPlan) -> Vec<String> {
             PhysicalKind::Source { stages, scanned, .. } => {
                 computed(identity(state), scanned, &stages.calc, None, node)
             }
-            PhysicalKind::Calc(calc) => match node.inputs.first().map(|input| input.node) {
-                Some(source) => match &plan.nodes[source].kind {
-                    PhysicalKind::Source { stages, scanned, .. } => {
-                        computed(identity(digests[source].state), scanned, &stages.calc, Some(calc), node)
-                    }
-                    _ => identity(state),
-                },
-                None => identity(state),
-            },
+            PhysicalKind::Calc(calc) => {
+                match node.inputs.first().map(|input| below_assigner(plan, input.node)) {
+                    Some(source) => match &plan.nodes[source].kind {
+                        PhysicalKind::Source { stages, scanned, .. } => {
+                            computed(identity(digests[source].state), scanned, &stages.calc, Some(calc), node)
+                        }
+                        _ => identity(state),
+                    },
+                    None => identity(state),
+                }
+            }
+            // Whether bundles end behind a table changes none of its rows.
+            _ if node.name == ASSIGNER => {
+                node.inputs.first().map_or(identity(state), |input| digests[input.node].rows)
+            }
             _ => identity(state),
         };
         digests.push(Digest { rows, state });

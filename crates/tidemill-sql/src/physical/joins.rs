@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::hints::{shown_ttl, state_ttl};
 use super::keys::unique_keys;
 use super::planner::{Planner, by, columns};
 use super::rank::Ranked;
 use super::windows::windows_of;
 use super::{Changes, Input, PhysicalId};
+use crate::binder::not_looked_up;
 use crate::error::{Position, SqlError, SqlResult};
 use crate::exec::interval_join::IntervalJoinSpec;
 use crate::exec::join::{JoinSide, JoinSpec};
@@ -114,12 +116,13 @@ impl Planner<'_> {
 
     fn regular_join(&mut self, rel: &Rel, kind: JoinKind, sides: Sides, null_safe: Vec<bool>) -> PhysicalId {
         let [of_left, of_right] = sides.nodes.map(|node| self.node(node).changes);
+        let hints = rel.hints();
         let side = |side: usize, changes: Changes| JoinSide {
             schema: columns(&sides.schemas[side]),
             keys: sides.keys[side].clone(),
             null_safe: null_safe.clone(),
             retracting: !changes.is_insert_only(),
-            ttl: self.settings.ttl,
+            ttl: state_ttl(hints.ttl[side].as_ref(), self.settings.ttl),
         };
         let output = sides.output(kind);
         let spec = JoinSpec {
@@ -134,8 +137,14 @@ impl Planner<'_> {
             JoinKind::Semi if of_right.is_insert_only() => of_left,
             _ => Changes::ALL,
         };
-        let node =
-            self.operator("Join", sides.detail(kind), Arc::new(spec), sides.inputs(), &output, changes);
+        let node = self.operator(
+            "Join",
+            sides.detail(kind) + &shown_ttl(hints),
+            Arc::new(spec),
+            sides.inputs(),
+            &output,
+            changes,
+        );
         self.without_keys(rel, node, &sides)
     }
 
@@ -236,6 +245,9 @@ impl Planner<'_> {
         }
         let right_time =
             right.schema().columns().iter().position(|column| column.time == Some(TimeAttribute::Row));
+        if rel.hints().lookup.is_some() {
+            return Err(not_looked_up().at(position));
+        }
         let keys = unique_keys(right);
         let (Some(right_time), false) = (right_time, keys.is_empty()) else {
             return Err(SqlError::semantic(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::joins::Condition;
-use super::planner::{Planner, columns};
+use super::planner::{Planner, by, columns};
 use super::{Distribution, Input, PhysicalId, PhysicalKind};
 use crate::error::{Position, SqlError, SqlResult};
 use crate::exec::lookup_join::LookupJoinSpec;
@@ -73,6 +73,20 @@ impl Planner<'_> {
         if let Some(condition) = &condition {
             detail += &format!(", where=[{}]", condition.shown(&names));
         }
+        let hint = rel.hints().lookup.as_ref();
+        let shuffle = hint.is_some_and(|hint| hint.shuffle);
+        if let Some(hint) = hint {
+            // The table is in memory, so there is nothing to wait for.
+            detail += &format!(", lookupHint=[{}], async=[false], shuffle=[{shuffle}]", hint.shown);
+        }
+        if shuffle && !self.node(left_node).changes.is_insert_only() {
+            return Err(SqlError::unsupported(
+                "the hint LOOKUP: rows that are updated or taken away cannot be dealt out by what is looked up",
+            )
+            .hint("leave 'shuffle' out: changes of a row would overtake one another")
+            .at(position));
+        }
+        let distribution = if shuffle { by(&left_keys) } else { Distribution::Any };
         let spec = LookupJoinSpec {
             is_left: kind == JoinKind::Left,
             source,
@@ -84,7 +98,7 @@ impl Planner<'_> {
             both: columns(&both),
         };
         let changes = self.node(left_node).changes;
-        let inputs = vec![Input { node: left_node, distribution: Distribution::Any }];
+        let inputs = vec![Input { node: left_node, distribution }];
         let node = self.operator("LookupJoin", detail, Arc::new(spec), inputs, &both, changes);
         if left_width == width {
             return Ok(node);

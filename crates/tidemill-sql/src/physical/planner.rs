@@ -13,7 +13,6 @@ use crate::connector::Connectors;
 use crate::error::{SqlError, SqlResult};
 use crate::exec::calc::CalcSpec;
 use crate::exec::expand::ExpandSpec;
-use crate::exec::group_aggregate::GroupAggregateSpec;
 use crate::exec::rank::RankSpec;
 use crate::exec::scan::ScanStages;
 use crate::exec::set_operation::SetOperationSpec;
@@ -28,6 +27,7 @@ use crate::functions::table::{TableFunction, TableFunctionCall};
 use crate::plan::{JoinKind, Rel, RelKind, Schema, SortKey, TimeAttribute};
 use crate::types::TypeRoot;
 
+use super::group_aggregates::{Grouping, MiniBatch};
 use super::own_functions::check_calls;
 use super::rank::{Ranked, is_rank};
 use super::windows::{window_below, windows_of};
@@ -37,6 +37,12 @@ use super::windows::{window_below, windows_of};
 pub(crate) struct PlanSettings {
     /// `table.exec.state.ttl`.
     pub(crate) ttl: Option<StateTtlConfig>,
+    /// `table.exec.mini-batch.*`.
+    pub(crate) mini_batch: Option<MiniBatch>,
+    /// `table.optimizer.agg-phase-strategy`: never in two phases.
+    pub(crate) one_phase: bool,
+    /// `table.optimizer.distinct-agg.split.*`: over how many hashes.
+    pub(crate) split_distinct: Option<i32>,
 }
 
 /// Turns the plans of one job into operators, each shared node once.
@@ -286,30 +292,16 @@ impl<'a> Planner<'a> {
             return Ok(self.attached_window_aggregate(rel, (input, node), &windows, keys, calls));
         }
         check_calls(calls, of_input)?;
-        let names = input.schema().names();
-        let detail = aggregate_detail(&names, keys, calls);
-        let update_before = !self.after_only.contains(&rel.identity());
-        let spec = GroupAggregateSpec {
-            input: columns(input.schema()),
-            keys: keys.to_vec(),
-            calls: calls.to_vec(),
-            output: columns(rel.schema()),
-            retracting: !of_input.is_insert_only(),
-            update_before,
-            ttl: self.settings.ttl,
-        };
-        let changes = if calls.is_empty() && of_input.is_insert_only() {
-            // A group comes once, and stays as it is.
-            Changes::INSERT
-        } else {
-            Changes {
-                update: !calls.is_empty(),
-                delete: !of_input.is_insert_only(),
-                before: !calls.is_empty() && update_before,
-            }
-        };
-        let inputs = vec![Input { node, distribution: by(keys) }];
-        Ok(self.operator("GroupAggregate", detail, Arc::new(spec), inputs, rel.schema(), changes))
+        self.group_aggregate(&Grouping {
+            node,
+            input: input.schema(),
+            keys,
+            calls,
+            output: rel.schema(),
+            update_before: !self.after_only.contains(&rel.identity()),
+            hints: rel.hints(),
+            part: None,
+        })
     }
 
     /// `WHERE place <= n` over `ROW_NUMBER()`.

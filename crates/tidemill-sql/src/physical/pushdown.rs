@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
+use datafusion_common::ScalarValue;
 
 use crate::catalog::ColumnSource;
 use crate::connector::{Compared, Condition, PartitionFilter};
@@ -69,28 +70,38 @@ fn partition_filter(scan: &Scan, conjuncts: &[Expr]) -> SqlResult<Option<Partiti
     })))
 }
 
-/// A comparison of a stored column with a literal.
+/// A comparison of a stored column with literals.
 fn condition(scan: &Scan, conjunct: &Expr) -> Option<Condition> {
+    let (column, compared, values) = match conjunct.wanted_values() {
+        Some((column, values)) => (column, Compared::Equal, values),
+        None => {
+            let (column, compared, value) = compared(conjunct)?;
+            (column, compared, vec![value])
+        }
+    };
+    let read = scan.columns.get(column)?;
+    let stored = scan.table.stored().nth(read.index)?.1;
+    if values.iter().any(ScalarValue::is_null) || !matches!(stored.source, ColumnSource::Physical) {
+        return None;
+    }
+    let values = ScalarValue::iter_to_array(values).ok()?;
+    (*values.data_type() == data_type(&read.logical.root)).then_some(Condition { column, compared, values })
+}
+
+/// A column that is less or greater than a literal.
+fn compared(conjunct: &Expr) -> Option<(usize, Compared, ScalarValue)> {
     let (name, arguments) = conjunct.as_call()?;
     let [one, other] = arguments else { return None };
     let compared = |flipped: bool| match (name, flipped) {
-        ("=", _) => Some(Compared::Equal),
         ("<", false) | (">", true) => Some(Compared::Less),
         ("<=", false) | (">=", true) => Some(Compared::LessOrEqual),
         (">", false) | ("<", true) => Some(Compared::Greater),
         (">=", false) | ("<=", true) => Some(Compared::GreaterOrEqual),
         _ => None,
     };
-    let (column, value, compared) = match (one.as_column(), other.as_column()) {
-        (Some(column), None) => (column, other.literal()?, compared(false)?),
-        (None, Some(column)) => (column, one.literal()?, compared(true)?),
-        _ => return None,
-    };
-    let read = scan.columns.get(column)?;
-    let stored = scan.table.stored().nth(read.index)?.1;
-    if value.is_null() || !matches!(stored.source, ColumnSource::Physical) {
-        return None;
+    match (one.as_column(), other.as_column()) {
+        (Some(column), None) => Some((column, compared(false)?, other.literal()?.clone())),
+        (None, Some(column)) => Some((column, compared(true)?, one.literal()?.clone())),
+        _ => None,
     }
-    let value = value.to_array_of_size(1).ok()?;
-    (*value.data_type() == data_type(&read.logical.root)).then_some(Condition { column, compared, value })
 }

@@ -2,6 +2,7 @@
 //!
 //! A [`Rel`] is shared by pointer: a view or a common table expression that is read twice is one node with two readers.
 
+mod hints;
 mod matching;
 mod schema;
 mod window;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use datafusion_common::ScalarValue;
 
+pub(crate) use hints::{LookupHint, NodeHints, StateTtl};
 pub(crate) use matching::{
     AfterMatch, MatchAggregate, MatchExprs, MatchRead, MatchSpec, MatchVariable, RowPlace, Times,
 };
@@ -29,6 +31,7 @@ pub(crate) struct Rel(Arc<Node>);
 struct Node {
     schema: Schema,
     kind: RelKind,
+    hints: NodeHints,
 }
 
 /// What a node does.
@@ -175,7 +178,21 @@ pub(crate) enum OverCall {
 
 impl Rel {
     pub(crate) fn new(schema: Schema, kind: RelKind) -> Self {
-        Rel(Arc::new(Node { schema, kind }))
+        Rel(Arc::new(Node { schema, kind, hints: NodeHints::default() }))
+    }
+
+    /// The same with hints.
+    pub(crate) fn with_hints(self, hints: &NodeHints) -> Self {
+        if hints.is_empty() {
+            return self;
+        }
+        let (schema, kind) = (self.schema().clone(), self.kind().clone());
+        Rel(Arc::new(Node { schema, kind, hints: hints.clone() }))
+    }
+
+    /// What hints say of this.
+    pub(crate) fn hints(&self) -> &NodeHints {
+        &self.0.hints
     }
 
     pub(crate) fn schema(&self) -> &Schema {

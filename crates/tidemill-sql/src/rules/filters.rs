@@ -169,7 +169,7 @@ impl<'a> PushDown<'a> {
         let right = self.push(right, of_right);
         let join =
             Rel::new(rel.schema().clone(), RelKind::Join { left, right, kind, condition: Expr::all(joined) });
-        join.filter(Expr::all(kept))
+        join.with_hints(rel.hints()).filter(Expr::all(kept))
     }
 }
 

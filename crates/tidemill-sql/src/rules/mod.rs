@@ -4,6 +4,7 @@
 
 pub(crate) mod filters;
 pub(crate) mod prune;
+mod shared;
 
 use crate::plan::{Rel, RelKind};
 
@@ -12,7 +13,7 @@ pub(crate) fn optimize(roots: Vec<Rel>) -> Vec<Rel> {
     let readers = readers(&roots);
     let mut push = filters::PushDown::new(&readers);
     let roots: Vec<Rel> = roots.iter().map(|root| push.rewrite(root)).collect();
-    prune::prune(&roots)
+    prune::prune(&shared::filter_shared(roots))
 }
 
 /// How many read each node, by its identity.
@@ -80,5 +81,5 @@ pub(crate) fn with_inputs(rel: &Rel, mut inputs: Vec<Rel>) -> Rel {
         }
         RelKind::Union { inputs: old } => RelKind::Union { inputs: old.iter().map(|_| next()).collect() },
     };
-    Rel::new(rel.schema().clone(), kind)
+    Rel::new(rel.schema().clone(), kind).with_hints(rel.hints())
 }

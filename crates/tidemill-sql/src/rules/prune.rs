@@ -275,7 +275,9 @@ impl Rebuild {
         if let Some(done) = self.done.get(&rel.identity()) {
             return done.clone();
         }
-        let result = self.build(rel);
+        let (built, places) = self.build(rel);
+        let is_same = std::mem::discriminant(built.kind()) == std::mem::discriminant(rel.kind());
+        let result = (if is_same { built.with_hints(rel.hints()) } else { built }, places);
         self.done.insert(rel.identity(), result.clone());
         result
     }

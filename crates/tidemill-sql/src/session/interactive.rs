@@ -99,8 +99,9 @@ impl SqlSession {
             };
             (name, columns)
         });
-        let is_word = |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic());
-        let scalar = registry::all_scalar().map(|function| function.name).filter(|name| is_word(name));
+        let scalar = registry::all_scalar()
+            .filter(|function| registry::is_callable(function))
+            .map(|function| function.name);
         let mut functions: Vec<String> = scalar
             .chain(aggregate::FUNCTIONS.iter().map(|function| function.name))
             .map(str::to_owned)

@@ -71,7 +71,8 @@ impl SqlSession {
                 list("function name", catalogs.functions.names().into_iter().map(str::to_lowercase))
             }
             Show::Functions { user: false } => {
-                let built_in = reference::all().into_iter().map(|function| function.name);
+                let built_in = reference::all().into_iter().filter(|function| function.is_callable);
+                let built_in = built_in.map(|function| function.name);
                 let own = catalogs.functions.names().into_iter().map(str::to_lowercase);
                 let mut names: Vec<String> = built_in.map(str::to_lowercase).chain(own).collect();
                 names.sort_unstable();

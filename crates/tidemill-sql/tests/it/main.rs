@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod aggregates;
+mod limits;
+mod mini_batches;
 mod own_functions;
+mod plans;
 mod running;
 mod slt;

@@ -17,12 +17,12 @@ pub(crate) fn grouped<'a>(
     table(groups.into_iter().map(|(key, rows)| [key, results(&rows)].concat()))
 }
 
-fn counted(count: usize) -> Value {
+pub(crate) fn counted(count: usize) -> Value {
     Value::Int(count as i64)
 }
 
 /// The values of a column that are not NULL.
-fn values<'a>(rows: &[&'a Row], column: usize) -> Vec<&'a Value> {
+pub(crate) fn values<'a>(rows: &[&'a Row], column: usize) -> Vec<&'a Value> {
     rows.iter().map(|row| &row[column]).filter(|value| **value != Value::Null).collect()
 }
 
@@ -30,7 +30,7 @@ fn or_null(value: Option<&Value>) -> Value {
     value.cloned().unwrap_or(Value::Null)
 }
 
-fn sum(values: &[&Value]) -> Value {
+pub(crate) fn sum(values: &[&Value]) -> Value {
     let numbers = values.iter().filter_map(|value| value.int());
     if values.is_empty() { Value::Null } else { Value::Int(numbers.sum()) }
 }
@@ -42,7 +42,7 @@ fn distinct(mut values: Vec<&Value>) -> Vec<&Value> {
 }
 
 /// The columns of groups by `k`: `COUNT(*), COUNT(v), SUM(v), AVG(v), MIN(v), MAX(v), MIN(s), MAX(s)`.
-fn plain(rows: &[&Row], v: usize, s: usize) -> Row {
+pub(crate) fn plain(rows: &[&Row], v: usize, s: usize) -> Row {
     let (numbers, texts) = (values(rows, v), values(rows, s));
     let average = match sum(&numbers) {
         Value::Int(sum) => Value::Int(sum / numbers.len() as i64),
@@ -60,7 +60,7 @@ fn plain(rows: &[&Row], v: usize, s: usize) -> Row {
     ]
 }
 
-const PLAIN: &str = "COUNT(*), COUNT(v), SUM(v), AVG(v), MIN(v), MAX(v), MIN(s), MAX(s)";
+pub(crate) const PLAIN: &str = "COUNT(*), COUNT(v), SUM(v), AVG(v), MIN(v), MAX(v), MIN(s), MAX(s)";
 
 #[test]
 fn of_rows_that_stay() {
@@ -98,10 +98,10 @@ fn of_all_rows() {
     });
 }
 
-const DISTINCT: &str = "COUNT(DISTINCT v), COUNT(DISTINCT v) FILTER (WHERE b), SUM(DISTINCT v), COUNT(*) FILTER (WHERE b), \
+pub(crate) const DISTINCT: &str = "COUNT(DISTINCT v), COUNT(DISTINCT v) FILTER (WHERE b), SUM(DISTINCT v), COUNT(*) FILTER (WHERE b), \
      COUNT(DISTINCT s), MAX(v) FILTER (WHERE b)";
 
-fn of_distinct(rows: &[&Row], v: usize, s: usize, b: usize) -> Row {
+pub(crate) fn of_distinct(rows: &[&Row], v: usize, s: usize, b: usize) -> Row {
     let filtered: Vec<&Row> = rows.iter().copied().filter(|row| row[b] == Value::Bool(true)).collect();
     let numbers = distinct(values(rows, v));
     vec![

@@ -20,6 +20,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod aggregates;
+mod bundles;
+mod hints;
 mod joins;
 mod model;
 mod plans;

@@ -110,6 +110,8 @@ pub(crate) struct Domain {
     pub(crate) time: Option<usize>,
     /// The column that no two rows have the same value of, and that stays when a row is updated.
     pub(crate) id: Option<usize>,
+    /// Whether watermarks come though no column is time: the marks at which bundles end.
+    pub(crate) marked: bool,
 }
 
 fn column(kind: Type, values: Vec<Value>) -> Column {
@@ -151,20 +153,25 @@ pub(crate) fn arrays() -> Column {
 impl Domain {
     /// Rows that are added, and neither updated nor taken away.
     pub(crate) fn appended(columns: impl Into<Vec<Column>>) -> Self {
-        Self { columns: columns.into(), retracting: false, time: None, id: None }
+        Self { columns: columns.into(), retracting: false, time: None, id: None, marked: false }
     }
 
     /// Rows that are added, updated and taken away: a column of numbers that tells them apart, then `columns`.
     pub(crate) fn updated(columns: impl Into<Vec<Column>>) -> Self {
         let columns = [some_ints(0)].into_iter().chain(columns.into()).collect();
-        Self { columns, retracting: true, time: None, id: Some(0) }
+        Self { columns, retracting: true, time: None, id: Some(0), marked: false }
     }
 
     /// Rows that are added, of which one column is the time.
     pub(crate) fn in_time(columns: impl Into<Vec<Column>>) -> Self {
         let columns = columns.into();
         let time = columns.iter().position(|column| column.kind == Type::Timestamp);
-        Self { columns, retracting: false, time, id: None }
+        Self { columns, retracting: false, time, id: None, marked: false }
+    }
+
+    /// The rows, with marks between them.
+    pub(crate) fn marked(self) -> Self {
+        Self { marked: true, ..self }
     }
 
     fn row(&self) -> BoxedStrategy<Row> {
@@ -258,7 +265,7 @@ const STEP: i64 = 7;
 
 /// Some changes of inputs that are made as `domains` say, in batches, with watermarks between them.
 pub(crate) fn steps(domains: &[Domain]) -> BoxedStrategy<Vec<Step>> {
-    let has_time = domains.iter().any(|domain| domain.time.is_some());
+    let has_time = domains.iter().any(|domain| domain.time.is_some() || domain.marked);
     let mut acts = vec![(2, Just(Act::Send).boxed())];
     if has_time {
         acts.push((3, (0..STEP).prop_map(Act::Advance).boxed()));

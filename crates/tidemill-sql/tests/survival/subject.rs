@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_schema::DataType;
 use tidemill_core::CheckpointId;
 use tidemill_core::batch::{ArrowBatch, Batch};
 use tidemill_core::config::{Configuration, Origin};
@@ -23,6 +26,9 @@ use tidemill_state::SubtaskSnapshot;
 use tidemill_testkit::{Order, RecordType, Row, Script};
 
 use crate::rows::{Domain, adds, shown, value};
+
+/// The name of an operator whose rows may come to any subtask.
+const LOCAL: &str = "LocalGroupAggregate";
 
 /// Where state is kept.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +90,7 @@ impl Source for MadeUp {
 struct Feed {
     /// Of a table, what is done with its rows as they are read.
     stage: Option<Arc<SourceSpec>>,
-    /// What computes columns before the operator, in order.
+    /// What computes columns or folds rows before the operator, in order.
     before: Vec<Arc<dyn OperatorFactory>>,
     edge: StreamEdge,
 }
@@ -117,6 +123,17 @@ const TABLES: &str = "
 fn computes(graph: &StreamGraph, node: usize) -> Option<Arc<dyn OperatorFactory>> {
     match &graph.nodes[node].kind {
         NodeKind::Operator(factory) if graph.nodes[node].name.starts_with("Calc(") => {
+            Some(Arc::clone(factory))
+        }
+        _ => None,
+    }
+}
+
+/// Whether an operator marks where bundles end, or folds the rows of one.
+fn folds(graph: &StreamGraph, node: usize) -> Option<Arc<dyn OperatorFactory>> {
+    let is_one = |name: &&str| graph.nodes[node].name.starts_with(*name);
+    match &graph.nodes[node].kind {
+        NodeKind::Operator(factory) if ["MiniBatchAssigner(", "LocalGroupAggregate("].iter().any(is_one) => {
             Some(Arc::clone(factory))
         }
         _ => None,
@@ -163,7 +180,7 @@ impl Subject {
             .into_iter()
             .map(|edge| {
                 let (mut before, mut from) = (Vec::new(), edge.source);
-                while let Some(factory) = computes(&graph, from) {
+                while let Some(factory) = computes(&graph, from).or_else(|| folds(&graph, from)) {
                     before.insert(0, factory);
                     from = graph.inputs(from).next().expect("it reads something").1.source;
                 }
@@ -176,27 +193,34 @@ impl Subject {
             .collect();
         let domains = domains.into();
         assert_eq!(domains.len(), feeds.len(), "{query}: {name} has so many inputs");
-        // Rows that are dealt out without a key do not meet those that they take away.
-        let scales = feeds.iter().all(|feed| feed.edge.strategy == Some(ShipStrategy::Hash));
+        // Rows that are dealt out without a key do not meet those that they take away; what counts them need not meet them.
+        let mut feeds = feeds;
+        if name == LOCAL {
+            feeds.iter_mut().for_each(|feed| feed.edge.strategy = Some(ShipStrategy::Rebalance));
+        }
+        let scales = name == LOCAL || feeds.iter().all(|feed| feed.edge.strategy == Some(ShipStrategy::Hash));
         Self { domains, feeds, chain, out, scales }
     }
 
-    /// What the operator gets for a batch of an input.
-    pub(crate) fn feed(&self, input: usize, batch: &ArrowBatch) -> Batch {
+    /// What the operator gets for a batch of an input; `None` when its rows come to nothing.
+    pub(crate) fn feed(&self, input: usize, batch: &ArrowBatch) -> Option<Batch> {
         let mut batch = Batch::new(batch.clone());
         if let Some(source) = &self.feeds[input].stage {
             batch = source.stage.create().process(batch).unwrap().0;
         }
         for factory in &self.feeds[input].before {
             let mut out = Output::default();
-            let progress = factory.create(0).unwrap().process(0, batch.clone(), &mut out).unwrap();
+            let mut operator = factory.create(0).unwrap();
+            let progress = operator.process(0, batch.clone(), &mut out).unwrap();
             assert_eq!(progress, Progress::Done, "columns are computed in one go");
+            assert_eq!(operator.finish(&mut out).unwrap(), Progress::Done);
             batch = match out.take_emissions().pop() {
                 Some(Emission::Batch(batch)) => batch,
+                None if factory.is_stateful() => return None,
                 _ => panic!("the query filters rows of an input: have it read them all"),
             };
         }
-        batch
+        Some(batch)
     }
 
     /// The operator and what computes columns behind it.
@@ -207,7 +231,9 @@ impl Subject {
     /// A script without steps for it.
     pub(crate) fn script(&self, backend: Backend) -> Script {
         let out = records(&self.out);
-        let mut script = Script::new().order(Order::Table).output_of(out).max_parallelism(16);
+        let marked = self.domains.iter().any(|domain| domain.marked);
+        let order = if marked { Order::TableAtWatermarks } else { Order::Table };
+        let mut script = Script::new().order(order).output_of(out).max_parallelism(16);
         for feed in &self.feeds {
             let strategy = feed.edge.strategy.unwrap_or(ShipStrategy::Forward);
             script =
@@ -230,17 +256,28 @@ fn rocksdb() -> RocksDbStateBackends {
     RocksDbStateBackends::new(settings, vec![std::env::temp_dir()])
 }
 
-/// The rows of an edge.
+/// How many rows a local aggregate has counted: its last accumulator, that of `COUNT(*)`.
+fn counted(accumulators: &ArrayRef, row: usize) -> usize {
+    let bytes = accumulators.as_binary::<i32>().value(row);
+    usize::try_from(i64::from_le_bytes(*bytes.last_chunk().unwrap())).unwrap()
+}
+
+/// The rows of an edge; of those that a local aggregate sends, the keys as often as it has counted them.
 fn records(edge: &StreamEdge) -> RecordType {
     RecordType::new(edge.edge.serializer(), |batch| {
         let batch = batch.downcast_ref::<ArrowBatch>().unwrap();
         let rows = 0..batch.records.num_rows();
-        rows.map(|row| {
-            let values: Vec<_> = batch.records.columns().iter().map(|column| value(column, row)).collect();
+        rows.flat_map(|row| {
+            let (columns, count) = match batch.records.columns().split_last() {
+                Some((last, keys)) if *last.data_type() == DataType::Binary => (keys, counted(last, row)),
+                _ => (batch.records.columns(), 1),
+            };
+            let values: Vec<_> = columns.iter().map(|column| value(column, row)).collect();
             let text = shown(&values);
             let adds = batch.kinds.as_ref().is_none_or(|kinds| adds(kinds[row]));
             let bytes = text.clone().into_bytes();
-            Row { bytes, timestamp: NO_TIMESTAMP, text: format!("{}{text}", if adds { '+' } else { '-' }) }
+            let text = format!("{}{text}", if adds { '+' } else { '-' });
+            vec![Row { bytes, timestamp: NO_TIMESTAMP, text }; count]
         })
         .collect()
     })

@@ -146,7 +146,7 @@ fn rows_that_were_late_are_late_behind_a_restore() {
     let subject = Subject::new(query, "WindowAggregate", [domain]);
     let row = |time| {
         let rows = [(RowKind::Insert, vec![Value::Int(time)])];
-        subject.feed(0, &subject.domains[0].batch(&rows))
+        subject.feed(0, &subject.domains[0].batch(&rows)).unwrap()
     };
     let context = OperatorContext::detached(0, 1, 16, Arc::new(SystemClock));
     let results = |out: &mut Output| {

@@ -25,7 +25,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("tidemill-connectors", above.clone()),
         ("tidemill-sql", above.clone()),
         ("tidemill-testkit", above.clone()),
-        ("tidemill-fuzz", runtime),
+        ("tidemill-fuzz", [above.as_slice(), &["tidemill-sql"]].concat()),
         (
             "tidemill",
             [

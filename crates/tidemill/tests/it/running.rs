@@ -76,21 +76,21 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn spawn(machine: &Machine, arguments: &[&str]) -> Self {
-        let mut command = Command::new(example("counting"));
-        command.args(arguments);
-        Self::of(machine, command)
+        Self::of(machine, Command::new(example("counting")), arguments)
     }
 
     /// A script of SQL, as a user runs it.
     pub(crate) fn of_script(machine: &Machine, script: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-        command.arg("run").arg(script).args(arguments);
-        Self::of(machine, command)
+        command.arg("run").arg(script);
+        Self::of(machine, command, arguments)
     }
 
-    fn of(machine: &Machine, mut command: Command) -> Self {
+    /// `arguments` stand last, so that they may say another port.
+    fn of(machine: &Machine, mut command: Command, arguments: &[&str]) -> Self {
         let child = command
             .args(["-D", "rest.bind-port=0"])
+            .args(arguments)
             .env("XDG_RUNTIME_DIR", machine.folder.path())
             .env_remove("TIDEMILL_CONF_DIR")
             .env_remove("FLINK_CONF_DIR")

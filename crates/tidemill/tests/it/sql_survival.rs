@@ -279,15 +279,29 @@ impl Set {
     }
 }
 
+/// Settings with which rows wait to be aggregated, in two phases, and distinct values are split. A bundle ends when it is full or, what
+/// also ends those of quiet subtasks, after a moment.
+const BUNDLES: [(&str, &str); 5] = [
+    ("table.exec.mini-batch.enabled", "true"),
+    ("table.exec.mini-batch.allow-latency", "5 ms"),
+    ("table.exec.mini-batch.size", "300"),
+    ("table.optimizer.distinct-agg.split.enabled", "true"),
+    ("table.optimizer.distinct-agg.split.bucket-num", "16"),
+];
+
+/// Queries of the first set that are run with bundles too.
+const BUNDLED: [&str; 4] = ["08_join_group", "13_distinct_filter", "16_agg_on_agg", "17_semi_join"];
+
 /// The job of a query, and what feeds it.
-fn planned(set: &Set, name: &str) -> (SqlJob, Vec<Input<u32>>) {
+fn planned(set: &Set, name: &str, settings: &[(&str, &str)]) -> (SqlJob, Vec<Input<u32>>) {
     let tables = std::fs::read_to_string(set.file("tables.sql")).unwrap();
     let query = std::fs::read_to_string(set.file(&format!("{name}.sql"))).unwrap();
     let data = golden().join(set.data).display().to_string();
     let fed = Fed::new(if set.in_order || IN_ORDER.contains(&name) { 1 } else { SPLITS });
     let mut connectors = Connectors::default();
     connectors.add(fed.clone());
-    let mut session = SqlSession::new(connectors, BTreeMap::new());
+    let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let mut session = SqlSession::new(connectors, settings.collect::<BTreeMap<_, _>>());
     let script = format!("{}\n{query}", tables.replace("${DATA}", &data));
     let planned = session.plan_script(&script).unwrap_or_else(|error| panic!("{name}: {error}"));
     let Some(Planned::Job(job)) = planned.into_iter().last() else { panic!("{name} is no query") };
@@ -295,9 +309,9 @@ fn planned(set: &Set, name: &str) -> (SqlJob, Vec<Input<u32>>) {
     (job, inputs)
 }
 
-fn case(set: &Set, name: &str, broken: &Arc<Mutex<Vec<String>>>) -> Case {
+fn case(set: &Set, name: &str, settings: &[(&str, &str)], broken: &Arc<Mutex<Vec<String>>>) -> Case {
     let expected = set.expected(name);
-    let (job, inputs) = planned(set, name);
+    let (job, inputs) = planned(set, name, settings);
     let types = job.result.as_ref().unwrap().columns.iter().map(|(_, logical)| logical.clone());
     let types: Arc<[LogicalType]> = types.collect();
     let graph = job.graph.0;
@@ -355,7 +369,7 @@ fn every_other_query_survives(rest: usize) {
             continue;
         }
         let broken = Arc::default();
-        let case = || case(set, name, &broken);
+        let case = || case(set, name, &[], &broken);
         if in_all_ways {
             survive(name, &backends(), case);
         } else {
@@ -374,4 +388,17 @@ fn golden_queries_survive() {
 #[test]
 fn other_golden_queries_survive() {
     every_other_query_survives(1);
+}
+
+#[test]
+fn queries_whose_rows_wait_in_bundles_survive() {
+    let set = &SETS[0];
+    for (number, name) in BUNDLED.into_iter().enumerate() {
+        let (job, _) = planned(set, name, &BUNDLES);
+        let mut names = job.graph.0.nodes.iter().map(|node| &node.name);
+        assert!(names.any(|name| name.contains("LocalGroupAggregate(")), "{name} is not in two phases");
+        let broken = Arc::default();
+        survive_in_one_way(name, &backends(), number, || case(set, name, &BUNDLES, &broken));
+        assert!(broken.lock().is_empty(), "{name}: {:?}", broken.lock());
+    }
 }

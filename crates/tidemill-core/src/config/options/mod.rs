@@ -16,6 +16,7 @@ mod rocksdb;
 mod rocksdb_metrics;
 mod sql_client;
 mod state;
+mod table;
 mod tidemill;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ pub use rocksdb::*;
 pub use rocksdb_metrics::*;
 pub use sql_client::*;
 pub use state::*;
+pub use table::*;
 pub use tidemill::*;
 
 use super::AnyOption;
@@ -64,7 +66,7 @@ pub struct Group {
 /// let declared: usize = options::groups().iter().map(|group| group.options.len()).sum();
 /// assert_eq!(declared, options::all().count());
 /// ```
-pub fn groups() -> [Group; 15] {
+pub fn groups() -> [Group; 16] {
     [
         Group { title: "Parallelism and slots", options: parallelism::ALL },
         Group { title: "The job", options: pipeline::ALL },
@@ -79,6 +81,7 @@ pub fn groups() -> [Group; 15] {
         Group { title: "Figures of RocksDB", options: rocksdb_metrics::ALL },
         Group { title: "Checkpoint storage", options: checkpoint_storage::ALL },
         Group { title: "The REST interface", options: rest::ALL },
+        Group { title: "SQL", options: table::ALL },
         Group { title: "The SQL shell", options: sql_client::ALL },
         Group { title: "Tidemill's own", options: tidemill::ALL },
     ]

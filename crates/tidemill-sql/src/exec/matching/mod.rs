@@ -39,6 +39,7 @@ use self::slots::{Numbers, Slots};
 use super::groups::Groups;
 use super::output::{changes, not_open};
 use super::row::{Row, RowReader, RowWriter, column_data};
+use crate::exec::event_time;
 use crate::plan::{MatchSpec, TimeAttribute};
 
 /// A row pattern over rows of some columns.
@@ -116,6 +117,7 @@ impl Operator for Match {
         restored: Option<SubtaskSnapshot>,
     ) -> Result<(), OperatorError> {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
+        self.watermark = event_time::restored(restored.as_ref())?;
         let waiting = backend.register_list(ListStateDescriptor::new("waiting"))?;
         let partitions = backend.register_value(ValueStateDescriptor::new("partitions"))?;
         let rows = backend.register_map(MapStateDescriptor::new("rows"))?;
@@ -166,10 +168,10 @@ impl Operator for Match {
     }
 
     fn snapshot(&mut self, context: &SnapshotContext) -> Result<SubtaskSnapshot, OperatorError> {
-        match &mut self.state {
-            Some(state) => Ok(context.keyed(&mut state.backend)?),
-            None => Ok(SubtaskSnapshot::default()),
-        }
+        let Some(state) = &mut self.state else { return Ok(SubtaskSnapshot::default()) };
+        let mut snapshot = context.keyed(&mut state.backend)?;
+        event_time::store(self.watermark, &mut snapshot);
+        Ok(snapshot)
     }
 }
 

@@ -89,7 +89,7 @@ impl Nfa {
             }
         }
         for taken in found {
-            taken.complete = self.reaches_end(taken.state, &goes);
+            taken.complete = self.reaches_end(taken.state, goes);
         }
     }
 

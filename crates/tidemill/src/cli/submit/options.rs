@@ -224,8 +224,8 @@ mod tests {
             configuration.set_raw(key, value, Origin::CommandLine);
         }
         let mut carried = Carried::of(&configuration).unwrap();
-        assert_eq!(carried.set("tidemill.cli.progress", Some("x")).unwrap(), false);
-        assert_eq!(carried.set("parallelism.default", Some("4")).unwrap(), true);
+        assert!(!carried.set("tidemill.cli.progress", Some("x")).unwrap());
+        assert!(carried.set("parallelism.default", Some("4")).unwrap());
         let expected: BTreeMap<String, String> = [
             ("execution.runtime-mode", "streaming"),
             ("parallelism.default", "3"),

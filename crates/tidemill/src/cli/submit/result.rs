@@ -23,8 +23,11 @@ pub(super) struct ResultTable {
     rows: HashMap<Box<str>, Place>,
     /// The columns by which rows are told apart, where that is known.
     key: Option<Vec<usize>>,
-    /// How many rows were taken away to be replaced, and have not been.
-    open: u64,
+    /// Whether rows that are replaced are taken away first, as one of them was: one may become several, and where a condition
+    /// stands between, the new row may come alone.
+    retracts: bool,
+    /// Whether a row has come that may replace another, which is not known.
+    may_replace: bool,
     /// Since updates come without the rows that they replace: the rows by their keys.
     by_key: Option<HashMap<Box<str>, Box<str>>>,
     arrived: u64,
@@ -40,7 +43,15 @@ struct Place {
 impl ResultTable {
     /// A table whose rows are told apart by the columns `key`, should they have to be.
     pub(super) fn new(key: Option<Vec<usize>>) -> Self {
-        Self { columns: None, rows: HashMap::new(), key, open: 0, by_key: None, arrived: 0 }
+        Self {
+            columns: None,
+            rows: HashMap::new(),
+            key,
+            retracts: false,
+            may_replace: false,
+            by_key: None,
+            arrived: 0,
+        }
     }
 
     /// Applies what a page has brought.
@@ -62,10 +73,8 @@ impl ResultTable {
     fn change(&mut self, kind: RowKind, fields: &[&RawValue]) -> Result<(), Error> {
         let (row, key) = (object(fields), self.key_of(fields));
         match kind {
-            RowKind::UpdateBefore => self.open += 1,
-            // In a changelog with retractions the row that is replaced comes before.
-            RowKind::UpdateAfter if self.open > 0 => self.open -= 1,
-            RowKind::UpdateAfter if self.by_key.is_none() => self.go_by_key()?,
+            RowKind::UpdateBefore => self.retracts = true,
+            RowKind::UpdateAfter if !self.retracts && self.by_key.is_none() => self.go_by_key(),
             _ => {}
         }
         if let Some(by_key) = &mut self.by_key {
@@ -97,18 +106,14 @@ impl ResultTable {
         }
     }
 
-    /// From now on updates replace the row with the same key.
-    fn go_by_key(&mut self) -> Result<(), Error> {
+    /// From now on updates replace the row with the same key, where there is one.
+    fn go_by_key(&mut self) {
         if self.key.is_none() {
-            return Err(Error::Flink(
-                "Flink sends the updates of this query without the rows that they replace, and by which columns rows are told apart \
-                 is not known here: write it into a table with a PRIMARY KEY instead"
-                    .to_owned(),
-            ));
+            self.may_replace = true;
+            return;
         }
         let rows = self.rows.iter().filter(|(_, place)| place.count > 0);
         self.by_key = Some(rows.filter_map(|(row, place)| Some((place.key.clone()?, row.clone()))).collect());
-        Ok(())
     }
 
     fn key_of(&self, fields: &[&RawValue]) -> Option<Box<str>> {
@@ -122,6 +127,13 @@ impl ResultTable {
 
     /// The columns, and the rows in the order in which they came.
     pub(super) fn finish(self) -> Result<(Vec<(String, LogicalType)>, RecordBatch), Error> {
+        if self.may_replace && !self.retracts {
+            return Err(Error::Flink(
+                "Flink sends the updates of this query without the rows that they replace, and by which columns rows are told apart \
+                 is not known here: write it into a table with a PRIMARY KEY instead"
+                    .to_owned(),
+            ));
+        }
         let columns = self.columns.unwrap_or_default();
         let mut rows: Vec<(&str, &Place)> = self.rows.iter().map(|(row, place)| (&**row, place)).collect();
         rows.sort_unstable_by_key(|(_, place)| place.arrived);
@@ -227,14 +239,18 @@ mod tests {
     const LITERALS: &str = include_str!("../../../tests/data/gateway-literals.json");
 
     fn printed(table: ResultTable) -> Vec<String> {
-        let (columns, batch) = table.finish().unwrap();
+        printed_or_refused(table).unwrap()
+    }
+
+    fn printed_or_refused(table: ResultTable) -> Result<Vec<String>, String> {
+        let (columns, batch) = table.finish().map_err(|error| error.to_string())?;
         let types: Vec<LogicalType> = columns.into_iter().map(|(_, logical)| logical).collect();
         let row = |row| {
             let mut line = String::new();
             write_json_row(&batch, &types, Tz::UTC, row, &mut line);
             line
         };
-        (0..batch.num_rows()).map(row).collect()
+        Ok((0..batch.num_rows()).map(row).collect())
     }
 
     #[test]
@@ -261,7 +277,7 @@ mod tests {
         let page = format!(r#"{{"columns":{columns},"data":[{}]}}"#, changes.join(","));
         let mut table = ResultTable::new(key);
         table.apply(serde_json::from_str(&page).unwrap()).map_err(|error| error.to_string())?;
-        Ok(printed(table))
+        printed_or_refused(table)
     }
 
     #[test]
@@ -275,6 +291,20 @@ mod tests {
             ("DELETE", "b", 1),
         ];
         assert_eq!(after(None, &changes), Ok(vec![r#"["b", 1]"#.to_owned(), r#"["a", 2]"#.to_owned()]));
+    }
+
+    #[test]
+    fn a_row_that_is_taken_away_may_be_replaced_by_several() {
+        let changes = [
+            ("INSERT", "a", 1),
+            // A condition has kept back what this one replaces.
+            ("UPDATE_AFTER", "b", 1),
+            ("UPDATE_BEFORE", "a", 1),
+            ("UPDATE_AFTER", "a", 1),
+            ("UPDATE_AFTER", "a", 1),
+            ("UPDATE_BEFORE", "b", 1),
+        ];
+        assert_eq!(after(None, &changes), Ok(vec![r#"["a", 1]"#.to_owned(); 2]));
     }
 
     #[test]

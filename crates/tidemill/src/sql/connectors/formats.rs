@@ -81,7 +81,8 @@ pub(super) fn input(request: &SourceRequest<'_>, in_files: &[&str]) -> SqlResult
         "raw" => raw(options)?.into(),
         "avro" => avro(options, request.table)?.into(),
         _ => {
-            let conditions = request.conditions.iter().filter_map(|condition| {
+            let of_one_value = request.conditions.iter().filter(|condition| condition.values.len() == 1);
+            let conditions = of_one_value.filter_map(|condition| {
                 Some(ColumnCondition {
                     column: request.schema.fields().get(condition.column)?.name().clone(),
                     comparison: match condition.compared {
@@ -91,7 +92,7 @@ pub(super) fn input(request: &SourceRequest<'_>, in_files: &[&str]) -> SqlResult
                         Compared::Greater => Comparison::Greater,
                         Compared::GreaterOrEqual => Comparison::GreaterOrEqual,
                     },
-                    value: Arc::clone(&condition.value),
+                    value: Arc::clone(&condition.values),
                 })
             });
             parquet(options)?.conditions(conditions.collect()).into()

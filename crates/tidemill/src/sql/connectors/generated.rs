@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use tidemill_connectors::{DataGenSource, NexmarkColumns, NexmarkSettings};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use tidemill_connectors::{DataGenSource, NexmarkColumns, NexmarkKind, NexmarkSettings};
 use tidemill_sql::SqlResult;
 use tidemill_sql::connector::{
-    ConnectorOption, SinkRequest, SourceRequest, TableFactory, TableOptions, TableSink, TableSource,
+    Compared, ConnectorOption, SinkRequest, SourceRequest, TableFactory, TableOptions, TableSink, TableSource,
 };
 
 use super::{of_table, only_source, optional};
@@ -40,7 +42,7 @@ impl TableFactory for DataGen {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         for key in options.keys().filter(|key| !matches!(*key, "connector" | "scan.parallelism")) {
             // Options of columns that nobody reads say nothing but when the source ends.
-            if key.starts_with("fields.") && !of_column(request.stored, key).map_or(true, is_read) {
+            if key.starts_with("fields.") && !of_column(request.stored, key).is_none_or(is_read) {
                 continue;
             }
             pairs.extend(options.get(key).map(|value| (key, value)));
@@ -135,6 +137,24 @@ fn nexmark_settings(options: &TableOptions) -> SqlResult<NexmarkSettings> {
     }
 }
 
+/// The source without the events whose type is not asked for.
+fn wanted(request: &SourceRequest<'_>, mut source: NexmarkColumns) -> NexmarkColumns {
+    for condition in request.conditions {
+        let column = request.schema.fields().get(condition.column);
+        let types = condition.values.as_primitive_opt::<Int32Type>();
+        if condition.compared != Compared::Equal || column.is_none_or(|column| column.name() != "event_type")
+        {
+            continue;
+        }
+        for (number, kind) in (0..).zip([NexmarkKind::Person, NexmarkKind::Auction, NexmarkKind::Bid]) {
+            if types.is_some_and(|types| !types.values().contains(&number)) {
+                source = source.without(kind);
+            }
+        }
+    }
+    source
+}
+
 impl TableFactory for Nexmark {
     fn identifier(&self) -> &'static str {
         "nexmark"
@@ -155,7 +175,7 @@ impl TableFactory for Nexmark {
         if let Some(rate) = options.parsed::<f64>("rows-per-second", "a number of events")? {
             source = source.rate_limit(rate).map_err(wrong)?;
         }
-        let source = source.project(Arc::clone(&request.schema)).map_err(wrong)?;
+        let source = wanted(request, source).project(Arc::clone(&request.schema)).map_err(wrong)?;
         Ok(TableSource { source: Arc::new(source) })
     }
 

@@ -57,8 +57,9 @@ fn asked(path: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// The state of a job as it is now: what `/jobs/ID` says of it may be some seconds old.
 fn state(job: &str) -> String {
-    asked(&format!("/jobs/{job}"))["state"].as_str().unwrap().to_owned()
+    asked(&format!("/jobs/{job}/status"))["status"].as_str().unwrap().to_owned()
 }
 
 /// Waits until a job is in a state.

@@ -1,0 +1,70 @@
+//! How SQL is planned and executed.
+
+use std::time::Duration;
+
+use super::checks::at_least_one;
+use crate::config::ConfigOption;
+use crate::config::enumeration::config_enum;
+use crate::config::option::declare_options;
+
+config_enum! {
+    /// In how many phases groups are aggregated.
+    ///
+    /// ```
+    /// use tidemill_core::config::OptionType;
+    /// use tidemill_core::config::options::AggPhaseStrategy;
+    ///
+    /// assert_eq!(AggPhaseStrategy::parse("two_phase"), Ok(AggPhaseStrategy::TwoPhase));
+    /// ```
+    AggPhaseStrategy {
+        /// In two where that is possible and saves work.
+        Auto = "AUTO",
+        /// In one.
+        OnePhase = "ONE_PHASE",
+        /// In two where that is possible.
+        TwoPhase = "TWO_PHASE",
+    }
+}
+
+declare_options! {
+    /// The time zone of a SQL session, in which `TIMESTAMP_LTZ` is shown and read: its name, such as `Europe/Berlin`; `default`
+    /// is UTC.
+    TABLE_LOCAL_TIME_ZONE: String = ConfigOption::new("table.local-time-zone").default("default").job();
+
+    /// How long operators of SQL keep state that is not touched; `0 ms` is for ever. After that a group or a row that comes
+    /// again is taken for a new one, so results can be wrong: let it be longer than the longest pause of a key.
+    TABLE_STATE_TTL: Duration = ConfigOption::new("table.exec.state.ttl").default("0 ms").job();
+
+    /// How long a split of a table of SQL says nothing until event time goes on without it; `0 ms` is never.
+    TABLE_SOURCE_IDLE_TIMEOUT: Duration =
+        ConfigOption::new("table.exec.source.idle-timeout").default("0 ms").job();
+
+    /// Whether aggregations of groups let rows wait, so that a bundle of them costs one access of state and one change of the result for
+    /// each group. `table.exec.mini-batch.allow-latency` and `table.exec.mini-batch.size` must be set then.
+    TABLE_MINI_BATCH_ENABLED: bool = ConfigOption::new("table.exec.mini-batch.enabled").default("false").job();
+
+    /// How long rows wait to be aggregated at most, with `table.exec.mini-batch.enabled`. Must be above 0 then. In queries that go by
+    /// event time, it is event time that passes.
+    TABLE_MINI_BATCH_LATENCY: Duration =
+        ConfigOption::new("table.exec.mini-batch.allow-latency").default("0 ms").job();
+
+    /// How many rows wait to be aggregated at most in each subtask, with `table.exec.mini-batch.enabled`. Must be above 0 then.
+    TABLE_MINI_BATCH_SIZE: i64 = ConfigOption::new("table.exec.mini-batch.size").default("-1").job();
+
+    /// Whether groups are aggregated in two phases: where the rows are, then, of what that came to, by group. That takes the load off a
+    /// subtask whose group has most of the rows. Needs `table.exec.mini-batch.enabled` and functions whose results can be put
+    /// together of parts; whatever else there is takes `ONE_PHASE`. `AUTO` is `TWO_PHASE` where both hold.
+    TABLE_AGG_PHASE_STRATEGY: AggPhaseStrategy =
+        ConfigOption::new("table.optimizer.agg-phase-strategy").default("AUTO").job();
+
+    /// Whether aggregations of `DISTINCT` values are split: first by group and a hash of the value, then by group. That spreads the
+    /// values of a group that has most of them over all subtasks.
+    TABLE_DISTINCT_AGG_SPLIT_ENABLED: bool =
+        ConfigOption::new("table.optimizer.distinct-agg.split.enabled").default("false").job();
+
+    /// Over how many hashes the values of a group are spread, with `table.optimizer.distinct-agg.split.enabled`.
+    TABLE_DISTINCT_AGG_SPLIT_BUCKETS: u32 = ConfigOption::new("table.optimizer.distinct-agg.split.bucket-num")
+        .default("1024")
+        .job()
+        .check(at_least_one);
+}

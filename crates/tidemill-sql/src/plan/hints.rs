@@ -1,0 +1,38 @@
+//! What hints in a query say of a node of its plan.
+
+use std::time::Duration;
+
+/// What hints say of a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct NodeHints {
+    /// How long the state of each input is kept; an aggregation has one input.
+    pub(crate) ttl: [Option<StateTtl>; 2],
+    /// How a table is looked up.
+    pub(crate) lookup: Option<LookupHint>,
+}
+
+impl NodeHints {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How long state is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StateTtl {
+    pub(crate) duration: Duration,
+    /// As it was written.
+    pub(crate) text: String,
+}
+
+/// `LOOKUP(…)`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LookupHint {
+    /// The table or alias.
+    pub(crate) table: String,
+    /// Whether rows with equal keys are looked up by one subtask.
+    pub(crate) shuffle: bool,
+    /// Its options, as plans show them.
+    pub(crate) shown: String,
+}
