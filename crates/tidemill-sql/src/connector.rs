@@ -25,6 +25,15 @@ pub trait TableFactory: Send + Sync {
         &[]
     }
 
+    /// Which changes of rows its sources give. Said before a source is asked for: one that gives the last row of each primary key is
+    /// always asked for the columns of that.
+    ///
+    /// # Errors
+    /// When an option that this depends on is wrong.
+    fn source_changes(&self, _: &TableOptions) -> SqlResult<SourceChanges> {
+        Ok(SourceChanges::Insert)
+    }
+
     /// A source of the table.
     ///
     /// # Errors
@@ -110,6 +119,23 @@ pub struct TableSource {
     pub source: Arc<dyn Source>,
 }
 
+/// Which changes of rows a source gives: the kinds of the rows of its batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourceChanges {
+    /// Rows are added only.
+    #[default]
+    Insert,
+    /// Rows are added, updated and taken away. Updates say the old row, then the new one.
+    All,
+    /// For each value of the primary key, which the table must have, the row that it has from now on, added or updated as the
+    /// source likes; or that it has none any more. What has been before is not said. All changes of a value of the key come from
+    /// one split, in their order.
+    Upsert {
+        /// Whether rows that are taken away say the columns of the key only, and NULL in the others.
+        key_only_deletes: bool,
+    },
+}
+
 /// A sink that is wanted.
 #[derive(Debug)]
 pub struct SinkRequest<'a> {
@@ -140,8 +166,17 @@ pub struct TableSink {
 pub enum SinkChanges {
     /// Rows are added only.
     Insert,
-    /// Any but the old rows of updates, which nobody then has to keep or compute.
+    /// Any but the old rows of updates, which nobody then has to keep or compute. When the table has a primary key and the query
+    /// updates rows, this is `Upsert` by it.
     NoUpdateBefore,
+    /// For each value of the primary key, which the table must have, the row that it has from now on, an insert or an update; or a delete.
+    /// Old rows of updates never come: a row with the same key replaces the one before. All changes of a value of the key come to one
+    /// subtask, in their order.
+    Upsert {
+        /// Whether the columns of the key are enough of rows that are taken away. Others may be NULL then, even where the table
+        /// says that they are not.
+        key_only_deletes: bool,
+    },
     /// Any.
     All,
 }

@@ -5,6 +5,7 @@ mod ddl;
 mod interactive;
 mod results;
 mod show;
+mod sinks;
 mod tuning;
 
 use std::cell::RefCell;
@@ -13,24 +14,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_schema::SchemaRef;
 use tidemill_core::config::parse_duration;
 use tidemill_runtime::graph::{NodeKind, StreamGraph};
 use tidemill_runtime::source::WatermarkSettings;
 
 use crate::binder::{Binder, Shared};
 use crate::catalog::{CatalogObject, Catalogs, Table};
-use crate::connector::{Connectors, SinkChanges, SinkRequest, TableOptions, TableSink};
+use crate::connector::Connectors;
 use crate::error::{SqlError, SqlResult};
 use crate::expr::Expr;
 use crate::files::FileTables;
 use crate::functions::kernel::FunctionContext;
 use crate::parser::parse_script;
-use crate::parser::statement::{ExplainDetail, Insert, ScriptStatement, Statement};
-use crate::physical::{
-    Changes, Distribution, Input, PhysicalId, PhysicalKind, PhysicalNode, PlanSettings, Planner,
-    add_assigners, build_graph, explain,
-};
+use crate::parser::statement::{ExplainDetail, Insert, OnConflict, ScriptStatement, Statement};
+use crate::physical::{PhysicalId, PlanSettings, Planner, Wanted, add_assigners, build_graph, explain};
 use crate::plan::Rel;
 use crate::rules::optimize;
 use crate::types::coercion::is_implicit;
@@ -240,7 +237,7 @@ impl SqlSession {
         let rel = begun.binder(&self.catalogs).query(&insert.query)?;
         let rel = self.fitted(&begun, insert, &table, rel).map_err(|error| error.at(insert.position))?;
         let options = crate::binder::hinted_options(&insert.hints)?;
-        Ok(Root::Table { rel, table, options, position: insert.position })
+        Ok(Root::Table { rel, table, options, on_conflict: insert.on_conflict, position: insert.position })
     }
 
     /// The rows of `rel` as rows of `table`: columns in their order and of their types.
@@ -359,29 +356,27 @@ impl SqlSession {
     fn physical<'a>(&'a self, roots: Vec<Root>, settings: &'a PlanSettings) -> SqlResult<PlannedRoots<'a>> {
         let rels = optimize(roots.iter().map(|root| root.rel().clone()).collect());
         let mut planner = Planner::new(&self.connectors, settings, &rels);
+        let mut sinks = Vec::with_capacity(roots.len());
+        let mut wanted = Vec::with_capacity(roots.len());
+        for (root, rel) in roots.iter().zip(&rels) {
+            let sink = match root {
+                Root::Result(_) => None,
+                Root::Table { table, options, on_conflict, position, .. } => {
+                    let sink = self.table_sink(table, options, *on_conflict);
+                    Some(sink.map_err(|error| error.at(*position))?)
+                }
+            };
+            let node = planner.plan(rel)?;
+            wanted.push((node, sink.as_ref().map_or(Wanted::ALL, |sink| sink.wanted(&planner, node, rel))));
+            sinks.push(sink);
+        }
+        let nodes = planner.settle_changes(&wanted);
         let mut result = None;
         let mut ids = Vec::with_capacity(roots.len());
-        let mut sinks = Vec::with_capacity(roots.len());
-        for (root, rel) in roots.iter().zip(&rels) {
-            sinks.push(match root {
-                Root::Result(_) => None,
-                Root::Table { table, options, position, .. } => {
-                    Some(self.table_sink(table, options).map_err(|error| error.at(*position))?)
-                }
-            });
-            let is_alone = rels.iter().filter(|other| other.identity() == rel.identity()).count() == 1;
-            if is_alone
-                && let Some(Some(sink)) = sinks.last()
-                && sink.sink.changes == SinkChanges::NoUpdateBefore
-            {
-                planner.spare_update_before(rel);
-            }
-        }
-        for ((root, rel), sink) in roots.iter().zip(&rels).zip(sinks) {
-            let node = planner.plan(rel)?;
+        for (((root, rel), sink), node) in roots.iter().zip(&rels).zip(sinks).zip(nodes) {
             ids.push(match (root, sink) {
                 (Root::Table { position, .. }, Some(sink)) => {
-                    add_sink(&mut planner, node, sink).map_err(|error| error.at(*position))?
+                    sink.add(&mut planner, node, rel).map_err(|error| error.at(*position))?
                 }
                 (Root::Result(ordered), _) => {
                     let (id, table) = self.collect(&mut planner, node, rel, ordered)?;
@@ -395,36 +390,6 @@ impl SqlSession {
             add_assigners(&mut planner.plan, &mut ids, mini_batch.latency);
         }
         Ok(PlannedRoots { planner, ids, result })
-    }
-
-    /// The sink of a table.
-    fn table_sink(&self, table: &Arc<Table>, hints: &[(String, String)]) -> SqlResult<NamedSink> {
-        let name = table.path.to_string();
-        let mut options = table.options.clone();
-        options.extend(hints.iter().cloned());
-        let options = TableOptions::new(name.clone(), options);
-        let factory = self.connectors.find(&name, &options)?;
-        let written: Vec<_> = table.written().collect();
-        let fields: Vec<arrow_schema::Field> = written
-            .iter()
-            .map(|(_, column)| crate::types::arrow::field(&column.name, &column.logical))
-            .collect();
-        let schema: SchemaRef = Arc::new(arrow_schema::Schema::new(fields));
-        let among_written = |columns: &[usize]| -> Vec<usize> {
-            columns
-                .iter()
-                .filter_map(|column| written.iter().position(|(index, _)| index == column))
-                .collect()
-        };
-        let parallelism = options.parsed::<u32>("sink.parallelism", "a positive number")?;
-        let sink = factory.sink(&SinkRequest {
-            table: &name,
-            schema,
-            options: &options,
-            partitioned_by: &among_written(&table.partitioned_by),
-            primary_key: &among_written(&table.primary_key),
-        })?;
-        Ok(NamedSink { name, sink, parallelism })
     }
 
     fn explain(&mut self, details: &[ExplainDetail], statement: &ScriptStatement) -> SqlResult<Planned> {
@@ -452,24 +417,6 @@ impl SqlSession {
     }
 }
 
-/// The operator that makes updates of new rows, at or below `node`.
-fn updating(planner: &Planner<'_>, node: PhysicalId) -> PhysicalId {
-    let mut inputs = planner.node(node).inputs.iter();
-    match inputs.find(|input| !planner.node(input.node).changes.is_insert_only()) {
-        Some(input) => updating(planner, input.node),
-        None => node,
-    }
-}
-
-/// How a changelog changes rows, in words.
-fn changed(changes: Changes) -> &'static str {
-    match changes {
-        Changes { update: true, delete: true, .. } => "updates and removes",
-        Changes { update: true, .. } => "updates",
-        _ => "removes",
-    }
-}
-
 /// What the queries of one job share while they are bound.
 #[derive(Clone)]
 struct Begun {
@@ -488,7 +435,13 @@ enum Root {
     /// To whoever asked.
     Result(Ordered),
     /// Into a table.
-    Table { rel: Rel, table: Arc<Table>, options: Vec<(String, String)>, position: crate::error::Position },
+    Table {
+        rel: Rel,
+        table: Arc<Table>,
+        options: Vec<(String, String)>,
+        on_conflict: Option<OnConflict>,
+        position: crate::error::Position,
+    },
 }
 
 impl Root {
@@ -509,42 +462,4 @@ struct PlannedRoots<'a> {
 fn first_line(text: &str) -> String {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("--"));
     line.unwrap_or("query").chars().take(60).collect()
-}
-
-/// A sink with what it is called.
-struct NamedSink {
-    name: String,
-    sink: TableSink,
-    parallelism: Option<u32>,
-}
-
-/// Adds a sink behind `node`, when it takes the changes that come.
-fn add_sink(planner: &mut Planner<'_>, node: PhysicalId, to: NamedSink) -> SqlResult<PhysicalId> {
-    let NamedSink { name, sink, parallelism } = to;
-    let changes = planner.node(node).changes;
-    if sink.changes == SinkChanges::Insert && !changes.is_insert_only() {
-        let by = planner.node(updating(planner, node));
-        let (what, changed) = (format!("{}({})", by.name, by.detail), changed(changes));
-        return Err(SqlError::changelog(format!(
-            "the table '{name}' takes new rows only, but {what} {changed} rows"
-        ))
-        .hint("aggregate by windows, whose results are final; or write to a connector that takes updates"));
-    }
-    let schema = planner.node(node).schema.clone();
-    let distribution = match sink.shuffled_by {
-        columns if columns.is_empty() => Distribution::Any,
-        columns => Distribution::Hash(columns),
-    };
-    // As many subtasks write as compute, unless the table says otherwise.
-    let single = parallelism.is_none() && distribution == Distribution::Any && planner.node(node).single;
-    Ok(planner.add(PhysicalNode {
-        name: "Sink",
-        detail: format!("table=[{name}], fields=[{}]", schema.names().join(", ")),
-        kind: PhysicalKind::Sink(sink.operator),
-        inputs: vec![Input { node, distribution }],
-        schema,
-        changes,
-        single,
-        parallelism,
-    }))
 }

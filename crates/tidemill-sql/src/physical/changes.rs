@@ -9,14 +9,21 @@ pub(crate) struct Changes {
     pub(crate) delete: bool,
     /// Whether updates say the old row too.
     pub(crate) before: bool,
+    /// Whether rows that are taken away may say their key only.
+    pub(crate) partial: bool,
 }
 
 impl Changes {
-    pub(crate) const INSERT: Changes = Changes { update: false, delete: false, before: false };
-    pub(crate) const ALL: Changes = Changes { update: true, delete: true, before: true };
+    pub(crate) const INSERT: Changes = Changes { update: false, delete: false, before: false, partial: false };
+    pub(crate) const ALL: Changes = Changes { update: true, delete: true, before: true, partial: false };
 
     pub(crate) fn is_insert_only(self) -> bool {
         self == Changes::INSERT
+    }
+
+    /// Whether a change is for the row with the same upsert key, and does not say which one that is otherwise.
+    pub(crate) fn is_by_key(self) -> bool {
+        (self.update && !self.before) || self.partial
     }
 
     pub(crate) fn or(self, other: Changes) -> Changes {
@@ -24,6 +31,7 @@ impl Changes {
             update: self.update || other.update,
             delete: self.delete || other.delete,
             before: self.before || other.before,
+            partial: self.partial || other.partial,
         }
     }
 }
@@ -36,6 +44,10 @@ impl fmt::Display for Changes {
             (true, false) => ",UA",
             (true, true) => ",UB,UA",
         })?;
-        f.write_str(if self.delete { ",D]" } else { "]" })
+        f.write_str(match (self.delete, self.partial) {
+            (false, _) => "]",
+            (true, false) => ",D]",
+            (true, true) => ",PD]",
+        })
     }
 }

@@ -46,8 +46,6 @@ pub(super) struct Grouping<'a> {
     pub(super) keys: &'a [usize],
     pub(super) calls: &'a [AggregateCall],
     pub(super) output: &'a Schema,
-    /// Whether the old row of an update is wanted.
-    pub(super) update_before: bool,
     pub(super) hints: &'a NodeHints,
     /// Which part of an aggregation that was split it is, as plans show it.
     pub(super) part: Option<&'static str>,
@@ -83,13 +81,15 @@ impl Planner<'_> {
             calls: grouping.calls.to_vec(),
             output: columns(grouping.output),
             retracting,
-            update_before: grouping.update_before,
+            update_before: true,
             ttl: grouping.ttl(self.settings.ttl),
             bundle,
         };
         let changes = grouping.changes(of_input);
         let inputs = vec![Input { node: grouping.node, distribution: by(grouping.keys) }];
-        Ok(self.operator("GroupAggregate", detail, Arc::new(spec), inputs, grouping.output, changes))
+        let after_only = GroupAggregateSpec { update_before: false, ..spec.clone() };
+        let node = self.operator("GroupAggregate", detail, Arc::new(spec), inputs, grouping.output, changes);
+        Ok(self.or_after_only(node, after_only))
     }
 
     fn in_two_phases(&mut self, grouping: &Grouping<'_>, bundle: usize) -> PhysicalId {
@@ -123,7 +123,7 @@ impl Planner<'_> {
             partials: columns(&of_partials),
             calls: calls.to_vec(),
             output: columns(output),
-            update_before: grouping.update_before,
+            update_before: true,
             ttl: grouping.ttl(self.settings.ttl),
             bundle,
         };
@@ -131,7 +131,9 @@ impl Planner<'_> {
         let inputs = vec![Input { node: local, distribution: by(&all_keys) }];
         let detail = grouping.shown(&shown.global);
         let changes = grouping.changes(of_input);
-        self.operator("GlobalGroupAggregate", detail, Arc::new(global), inputs, output, changes)
+        let after_only = GlobalAggregateSpec { update_before: false, ..global.clone() };
+        let node = self.operator("GlobalGroupAggregate", detail, Arc::new(global), inputs, output, changes);
+        self.or_after_only(node, after_only)
     }
 }
 
@@ -146,7 +148,8 @@ impl Grouping<'_> {
         Changes {
             update: has_results,
             delete: !of_input.is_insert_only(),
-            before: has_results && self.update_before,
+            before: has_results,
+            partial: false,
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    fn new(condition: &Expr, width: usize) -> Self {
+    pub(super) fn new(condition: &Expr, width: usize) -> Self {
         let mut parts = Self { left: Vec::new(), right: Vec::new(), null_safe: Vec::new(), rest: Vec::new() };
         for part in condition.clone().conjuncts() {
             match equality(&part, width) {

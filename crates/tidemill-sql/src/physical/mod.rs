@@ -2,6 +2,7 @@
 
 mod build;
 mod calc;
+mod changelog_sources;
 mod changes;
 mod digest;
 mod explain;
@@ -19,6 +20,7 @@ mod pushdown;
 mod rank;
 mod sources;
 mod split_aggregate;
+mod update_before;
 mod window_operators;
 mod windows;
 
@@ -26,9 +28,10 @@ pub(crate) use build::build_graph;
 pub(crate) use changes::Changes;
 pub(crate) use explain::explain;
 pub(crate) use group_aggregates::MiniBatch;
-pub(crate) use keys::update_key;
+pub(crate) use keys::{update_key, upsert_keys};
 pub(crate) use mini_batch::add_assigners;
-pub(crate) use planner::{PlanSettings, Planner, sort_detail};
+pub(crate) use planner::{PlanSettings, Planner, columns, sort_detail};
+pub(crate) use update_before::Wanted;
 
 use std::sync::Arc;
 

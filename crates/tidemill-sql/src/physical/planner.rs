@@ -43,6 +43,8 @@ pub(crate) struct PlanSettings {
     pub(crate) one_phase: bool,
     /// `table.optimizer.distinct-agg.split.*`: over how many hashes.
     pub(crate) split_distinct: Option<i32>,
+    /// `table.exec.source.cdc-events-duplicate`.
+    pub(crate) duplicate_events: bool,
 }
 
 /// Turns the plans of one job into operators, each shared node once.
@@ -51,12 +53,16 @@ pub(crate) struct Planner<'a> {
     pub(super) settings: &'a PlanSettings,
     readers: HashMap<usize, usize>,
     done: HashMap<usize, PhysicalId>,
-    /// Nodes whose reader does not want the old rows of updates.
-    after_only: HashSet<usize>,
+    /// Operators without the old rows of updates, for those that make them.
+    pub(super) after_only: HashMap<PhysicalId, Arc<dyn tidemill_runtime::OperatorFactory>>,
+    /// Operators that can be left out when nobody wants more than the new rows of updates.
+    pub(super) optional: HashSet<PhysicalId>,
+    /// What the rows of operators are.
+    pub(super) rels: HashMap<PhysicalId, Rel>,
     pub(crate) plan: PhysicalPlan,
 }
 
-pub(super) fn columns(schema: &Schema) -> SchemaRef {
+pub(crate) fn columns(schema: &Schema) -> SchemaRef {
     arrow_schema(schema.types())
 }
 
@@ -68,26 +74,15 @@ impl<'a> Planner<'a> {
             settings,
             readers,
             done: HashMap::new(),
-            after_only: HashSet::new(),
+            after_only: HashMap::new(),
+            optional: HashSet::new(),
+            rels: HashMap::new(),
             plan: PhysicalPlan::default(),
         }
     }
 
     pub(super) fn is_shared(&self, rel: &Rel) -> bool {
         self.readers.get(&rel.identity()).is_some_and(|readers| *readers > 1)
-    }
-
-    /// That whoever reads `root` does not want the old rows of updates. Conditions want them: the new row may not be
-    /// among those that are left.
-    pub(crate) fn spare_update_before(&mut self, root: &Rel) {
-        let mut rel = root.clone();
-        while !self.is_shared(&rel) {
-            self.after_only.insert(rel.identity());
-            match rel.kind() {
-                RelKind::Project { input, .. } => rel = input.clone(),
-                _ => break,
-            }
-        }
     }
 
     pub(crate) fn add(&mut self, node: PhysicalNode) -> PhysicalId {
@@ -99,6 +94,10 @@ impl<'a> Planner<'a> {
         &self.plan.nodes[id]
     }
 
+    pub(crate) fn settings(&self) -> &PlanSettings {
+        self.settings
+    }
+
     /// The operator that gives the rows of `rel`.
     pub(crate) fn plan(&mut self, rel: &Rel) -> SqlResult<PhysicalId> {
         if let Some(done) = self.done.get(&rel.identity()) {
@@ -106,6 +105,7 @@ impl<'a> Planner<'a> {
         }
         let id = self.plan_new(rel)?;
         self.done.insert(rel.identity(), id);
+        self.rels.insert(id, rel.clone());
         Ok(id)
     }
 
@@ -165,7 +165,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn operator(
+    pub(crate) fn operator(
         &mut self,
         name: &'static str,
         detail: String,
@@ -298,7 +298,6 @@ impl<'a> Planner<'a> {
             keys,
             calls,
             output: rel.schema(),
-            update_before: !self.after_only.contains(&rel.identity()),
             hints: rel.hints(),
             part: None,
         })
@@ -339,8 +338,6 @@ impl<'a> Planner<'a> {
             shown.join(", "),
             schema.names().join(", ")
         );
-        // What is left of the condition wants old rows.
-        let update_before = ranked.calc.0.is_some() || !self.after_only.contains(&rel.identity());
         let spec = RankSpec {
             input: columns(input.schema()),
             partition: partition.clone(),
@@ -351,13 +348,14 @@ impl<'a> Planner<'a> {
             retracting: !of_input.is_insert_only(),
             newest_first,
             output: columns(&schema),
-            update_before,
+            update_before: true,
             ttl: self.settings.ttl,
         };
-        let changes = Changes { before: update_before, ..Changes::ALL };
         let inputs = vec![Input { node, distribution: by(partition) }];
         let name = if is_deduplication { "Deduplicate" } else { "Rank" };
-        let node = self.operator(name, detail, Arc::new(spec), inputs, &schema, changes);
+        let after_only = RankSpec { update_before: false, ..spec.clone() };
+        let node = self.operator(name, detail, Arc::new(spec), inputs, &schema, Changes::ALL);
+        let node = self.or_after_only(node, after_only);
         let calc = ranked.calc;
         Ok(Some(self.calc_over(node, &schema, calc.0, Some(calc.1), rel.schema())))
     }
@@ -419,7 +417,7 @@ impl<'a> Planner<'a> {
         let changes = if is_append && !except {
             Changes::INSERT
         } else {
-            Changes { update: false, delete: true, before: false }
+            Changes { delete: true, ..Changes::INSERT }
         };
         Ok(self.operator(name, detail, Arc::new(spec), inputs, rel.schema(), changes))
     }

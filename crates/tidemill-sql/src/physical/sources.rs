@@ -10,35 +10,52 @@ use super::planner::Planner;
 use super::pushdown::pushed;
 use super::{Changes, PhysicalId, PhysicalKind, PhysicalNode, Scanned};
 use crate::catalog::{ColumnSource, Table, TableColumn};
-use crate::connector::{SourceRequest, TableFactory, TableOptions};
+use crate::connector::{SourceChanges, SourceRequest, TableFactory, TableOptions};
 use crate::error::{SqlError, SqlResult, nearest};
 use crate::exec::calc::CalcSpec;
 use crate::exec::scan::ScanStages;
 use crate::expr::Expr;
 use crate::expr::compile::arrow_schema;
-use crate::plan::{Rel, RelKind, Scan, ScanColumn};
+use crate::plan::{Rel, RelKind, Scan, ScanColumn, Schema};
 use crate::types::arrow::data_type;
 
 /// A scan with what is on top of it and can be done by the source.
-struct SourceChain {
-    scan: Scan,
-    scanned: Rel,
+pub(super) struct SourceChain {
+    pub(super) scan: Scan,
+    pub(super) scanned: Rel,
     /// Over the columns of the scan.
-    watermark: Option<Expr>,
-    predicate: Option<Expr>,
-    exprs: Vec<Expr>,
+    pub(super) watermark: Option<Expr>,
+    pub(super) predicate: Option<Expr>,
+    pub(super) exprs: Vec<Expr>,
 }
 
 impl Planner<'_> {
     /// A source, when `rel` is a scan with filters, projections and a watermark on top of it that nobody else reads.
     pub(super) fn source(&mut self, rel: &Rel) -> SqlResult<Option<PhysicalId>> {
         let Some(chain) = self.source_chain(rel) else { return Ok(None) };
-        let table = &chain.scan.table;
-        let name = table.path.to_string();
-        let mut options: BTreeMap<String, String> = table.options.clone();
+        let mut options: BTreeMap<String, String> = chain.scan.table.options.clone();
         options.extend(chain.scan.options.iter().cloned());
+        let name = chain.scan.table.path.to_string();
         let options = TableOptions::new(name.clone(), options);
         let factory = self.connectors.find(&name, &options)?;
+        let node = match factory.source_changes(&options)? {
+            SourceChanges::Insert => self.scan(chain, factory, &options, rel.schema(), Changes::INSERT),
+            changes => self.changelog_source(chain, factory, &options, rel.schema(), changes),
+        };
+        node.map(Some)
+    }
+
+    /// The operator that reads a table, and filters and computes columns of its rows.
+    pub(super) fn scan(
+        &mut self,
+        chain: SourceChain,
+        factory: &dyn TableFactory,
+        options: &TableOptions,
+        output: &Schema,
+        changes: Changes,
+    ) -> SqlResult<PhysicalId> {
+        let table = &chain.scan.table;
+        let name = table.path.to_string();
         let all: Vec<&TableColumn> = table.stored().map(|(_, column)| column).collect();
         let mut fields = Vec::with_capacity(chain.scan.columns.len());
         let mut metadata = Vec::new();
@@ -74,7 +91,7 @@ impl Planner<'_> {
             metadata: &metadata,
             partition_filter: pushed.partitions,
             conditions: &pushed.conditions,
-            options: &options,
+            options,
         })?;
         let input = arrow_schema(chain.scanned.schema().types());
         let stages = ScanStages {
@@ -94,7 +111,7 @@ impl Planner<'_> {
         if let Some(watermark) = &stages.watermark {
             detail += &format!(", watermark=[{}]", watermark.shown(&names));
         }
-        detail += &format!("]], fields=[{}]", rel.schema().names().join(", "));
+        detail += &format!("]], fields=[{}]", output.names().join(", "));
         let watermark = stages.watermark.as_ref().map(|watermark| watermark.shown(&names).to_string());
         // What a source was told of a filter it may not have read, so its splits are those of that filter.
         let filter = stages.calc.predicate.as_ref().filter(|_| is_told);
@@ -104,16 +121,16 @@ impl Planner<'_> {
             table: format!("{}, watermark=[{watermark}], filter=[{filter}]", table.path),
             columns: names.iter().map(|name| (*name).to_owned()).collect(),
         };
-        Ok(Some(self.add(PhysicalNode {
+        Ok(self.add(PhysicalNode {
             name: "TableSourceScan",
             detail,
             kind: PhysicalKind::Source { source: source.source, stages, scanned },
             inputs: Vec::new(),
-            schema: rel.schema().clone(),
-            changes: Changes::INSERT,
+            schema: output.clone(),
+            changes,
             single: false,
             parallelism,
-        })))
+        }))
     }
 
     fn source_chain(&self, rel: &Rel) -> Option<SourceChain> {

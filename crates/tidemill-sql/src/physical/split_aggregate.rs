@@ -163,7 +163,6 @@ impl Planner<'_> {
             keys: &keys,
             calls: &partial_calls,
             output: &of_partial,
-            update_before: true,
             hints: grouping.hints,
             part: Some("PARTIAL"),
         })?;
@@ -179,7 +178,6 @@ impl Planner<'_> {
             keys: &keys,
             calls: &final_calls,
             output: &of_final,
-            update_before: grouping.update_before,
             hints: grouping.hints,
             part: Some("FINAL"),
         })?;

@@ -3,7 +3,7 @@
 use tidemill_core::config::options::{
     AggPhaseStrategy, TABLE_AGG_PHASE_STRATEGY, TABLE_DISTINCT_AGG_SPLIT_BUCKETS,
     TABLE_DISTINCT_AGG_SPLIT_ENABLED, TABLE_MINI_BATCH_ENABLED, TABLE_MINI_BATCH_LATENCY,
-    TABLE_MINI_BATCH_SIZE,
+    TABLE_MINI_BATCH_SIZE, TABLE_SOURCE_CDC_EVENTS_DUPLICATE,
 };
 use tidemill_core::config::{AnyOption, ConfigOption, OptionType};
 use tidemill_state::StateTtlConfig;
@@ -21,6 +21,7 @@ impl SqlSession {
             ttl: self.duration("table.exec.state.ttl")?.map(StateTtlConfig::new),
             mini_batch: self.mini_batch()?,
             one_phase: strategy == AggPhaseStrategy::OnePhase,
+            duplicate_events: self.tuned(&TABLE_SOURCE_CDC_EVENTS_DUPLICATE)?,
             split_distinct: split.then(|| i32::try_from(buckets).unwrap_or(i32::MAX)),
         })
     }
@@ -42,7 +43,7 @@ impl SqlSession {
         Ok(Some(MiniBatch { latency, size }))
     }
 
-    fn tuned<T: OptionType>(&self, option: &ConfigOption<T>) -> SqlResult<T> {
+    pub(super) fn tuned<T: OptionType>(&self, option: &ConfigOption<T>) -> SqlResult<T> {
         let text = self.option(option.key()).or(option.meta().default).unwrap_or_default();
         option
             .parse(text)

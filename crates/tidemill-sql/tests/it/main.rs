@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod aggregates;
+mod changing;
 mod limits;
 mod mini_batches;
 mod own_functions;
 mod plans;
 mod running;
 mod slt;
+mod upserts;

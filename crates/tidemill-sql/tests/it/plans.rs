@@ -10,14 +10,16 @@ use tidemill_runtime::operator::boxed;
 use tidemill_runtime::source::{Source, SourceReader, SourceSplit, SplitEnumerator};
 use tidemill_runtime::{Operator, OperatorContext, OperatorError, Output, Progress};
 use tidemill_sql::connector::{
-    ConnectorOption, SinkChanges, SinkRequest, SourceRequest, TableFactory, TableSink, TableSource,
+    ConnectorOption, SinkChanges, SinkRequest, SourceChanges, SourceRequest, TableFactory, TableOptions,
+    TableSink, TableSource,
 };
 use tidemill_sql::{Connectors, Planned, SqlResult, SqlSession};
 
 /// Tables that are planned, and never read.
 struct Tables {
     name: &'static str,
-    changes: fn() -> SinkChanges,
+    changes: SinkChanges,
+    source: SourceChanges,
 }
 
 impl TableFactory for Tables {
@@ -32,13 +34,17 @@ impl TableFactory for Tables {
         const { &[optional("path"), optional("format"), optional("csv.*"), optional("scan.parallelism")] }
     }
 
+    fn source_changes(&self, _: &TableOptions) -> SqlResult<SourceChanges> {
+        Ok(self.source)
+    }
+
     fn source(&self, _: &SourceRequest<'_>) -> SqlResult<TableSource> {
         Ok(TableSource { source: Arc::new(Nothing) })
     }
 
     fn sink(&self, _: &SinkRequest<'_>) -> SqlResult<TableSink> {
         let operator = Arc::new(boxed(|| Nothing));
-        Ok(TableSink { operator, changes: (self.changes)(), shuffled_by: Vec::new() })
+        Ok(TableSink { operator, changes: self.changes, shuffled_by: Vec::new() })
     }
 }
 
@@ -75,14 +81,24 @@ const TABLES: &str = "
     CREATE TABLE dimension (k INT, name STRING) WITH ('connector' = 'filesystem');
     CREATE TABLE parts (day_of STRING, v BIGINT) PARTITIONED BY (day_of) WITH ('connector' = 'filesystem');
     CREATE TABLE changes (k INT, n BIGINT) WITH ('connector' = 'all');
-    CREATE TABLE keyed (k INT, n BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'upsert');
+    CREATE TABLE keyed (k INT, n BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'no-old-rows');
+    CREATE TABLE ups (k INT, n BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'upsert');
+    CREATE TABLE upsk (k INT, n BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'upsert-keys');
+    CREATE TABLE ups2 (k INT, n BIGINT, PRIMARY KEY (k, n) NOT ENFORCED) WITH ('connector' = 'upsert');
+    CREATE TABLE us (k INT, w BIGINT, s STRING, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'upsert');
+    CREATE TABLE usk (k INT, w BIGINT, s STRING, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'upsert-keys');
+    CREATE TABLE rs (k INT, w BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'all');
     CREATE VIEW counts AS SELECT k, COUNT(*) AS n FROM t GROUP BY k;";
 
 fn session(tables: &str) -> SqlSession {
     let mut connectors = Connectors::default();
-    connectors.add(Tables { name: "filesystem", changes: || SinkChanges::Insert });
-    connectors.add(Tables { name: "all", changes: || SinkChanges::All });
-    connectors.add(Tables { name: "upsert", changes: || SinkChanges::NoUpdateBefore });
+    let mut add = |name, changes, source| connectors.add(Tables { name, changes, source });
+    add("filesystem", SinkChanges::Insert, SourceChanges::Insert);
+    add("all", SinkChanges::All, SourceChanges::All);
+    add("no-old-rows", SinkChanges::NoUpdateBefore, SourceChanges::Insert);
+    for (name, key_only_deletes) in [("upsert", false), ("upsert-keys", true)] {
+        add(name, SinkChanges::Upsert { key_only_deletes }, SourceChanges::Upsert { key_only_deletes });
+    }
     let mut session = SqlSession::new(connectors, BTreeMap::new());
     session.plan_script(tables).unwrap();
     session
@@ -319,6 +335,47 @@ fn sets_and_sinks() {
             "INSERT INTO dimension SELECT k, CAST(n AS STRING) FROM counts",
             "STATEMENT SET BEGIN INSERT INTO changes SELECT k, n FROM counts; INSERT INTO keyed SELECT k, n + 1 FROM counts; END",
             "SELECT a.n, b.n FROM counts AS a JOIN counts AS b ON a.k = b.n",
+        ],
+    );
+}
+
+/// Who says the old rows of updates, and what stands before tables with a primary key. The queries are those of which the plans of Apache
+/// Flink 2.3.0 were looked at.
+#[test]
+fn changelogs() {
+    plans(
+        "changelogs",
+        &[
+            "INSERT INTO ups SELECT k, n FROM counts",
+            "INSERT INTO ups SELECT CAST(n AS INT), COUNT(*) FROM counts GROUP BY n",
+            "INSERT INTO ups SELECT CAST(n AS INT), COUNT(*) FROM counts GROUP BY n ON CONFLICT DO DEDUPLICATE",
+            "INSERT INTO ups SELECT k, v FROM t ON CONFLICT DO DEDUPLICATE",
+            "INSERT INTO ups SELECT k, n FROM counts WHERE n > 3",
+            "INSERT INTO ups SELECT k, n FROM counts WHERE k > 3",
+            "INSERT INTO ups2 SELECT k, n FROM counts",
+            "INSERT INTO ups SELECT c.k, c.n + f.w FROM counts c JOIN f ON c.k = f.k ON CONFLICT DO DEDUPLICATE",
+            "INSERT INTO ups SELECT c.k, c.n + d.n FROM counts c LEFT JOIN (SELECT k, SUM(w) AS n FROM f GROUP BY k) d ON c.k = d.k",
+            "INSERT INTO ups SELECT k, n FROM counts UNION ALL SELECT k, w FROM f ON CONFLICT DO DEDUPLICATE",
+            "INSERT INTO ups SELECT k, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v) AS place FROM t) WHERE place = 1",
+            "INSERT INTO ups2 SELECT k, place FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v) AS place FROM t) WHERE place <= 3",
+            "INSERT INTO ups SELECT k, n FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY n DESC) AS r FROM counts) WHERE r <= 3",
+            "INSERT INTO ups SELECT k, n FROM counts ORDER BY n DESC LIMIT 3",
+            "INSERT INTO ups SELECT k, n FROM counts WHERE k IN (SELECT k FROM f)",
+            "STATEMENT SET BEGIN INSERT INTO changes SELECT k, n FROM counts; INSERT INTO ups SELECT k, n + 1 FROM counts; END",
+            "STATEMENT SET BEGIN INSERT INTO upsk SELECT k, n FROM counts; INSERT INTO ups SELECT k, n + 1 FROM counts; END",
+            "INSERT INTO ups SELECT k, w FROM us",
+            "INSERT INTO ups SELECT k, w FROM usk",
+            "INSERT INTO upsk SELECT k, w FROM usk",
+            "INSERT INTO upsk SELECT k, w FROM usk WHERE w > 3",
+            "INSERT INTO ups SELECT k, w FROM us WHERE k > 3 AND w > 4",
+            "INSERT INTO ups SELECT k, w FROM rs",
+            "INSERT INTO changes SELECT k, w FROM us",
+            "INSERT INTO changes SELECT k, w FROM us WHERE k > 3",
+            "INSERT INTO changes SELECT k, w FROM rs",
+            "INSERT INTO ups SELECT k, COUNT(*) FROM us GROUP BY k",
+            "INSERT INTO ups SELECT us.k, us.w FROM us JOIN rs ON us.k = rs.k",
+            "INSERT INTO ups SELECT us.k, us.w + f.w FROM us JOIN f ON us.w = f.w ON CONFLICT DO DEDUPLICATE",
+            "STATEMENT SET BEGIN INSERT INTO changes SELECT k, w FROM us; INSERT INTO ups SELECT k, w + 1 FROM us; END",
         ],
     );
 }

@@ -26,6 +26,41 @@ config_enum! {
     }
 }
 
+config_enum! {
+    /// Whether an operator in front of a sink that takes rows by primary key keeps all rows of each key, so that the last that is
+    /// left is the one that the table has.
+    SinkUpsertMaterialize {
+        /// Never.
+        None = "NONE",
+        /// Where rows of several keys of the query may have one primary key.
+        Auto = "AUTO",
+        /// Before every such sink.
+        Force = "FORCE",
+    }
+}
+
+config_enum! {
+    /// Whether rows are dealt out by primary key before a sink.
+    SinkKeyedShuffle {
+        /// Only where they would lose their order otherwise.
+        None = "NONE",
+        /// Where as many subtasks write as the table says.
+        Auto = "AUTO",
+        /// Wherever the table has a primary key.
+        Force = "FORCE",
+    }
+}
+
+config_enum! {
+    /// What becomes of rows with NULL in a column that must not be NULL.
+    NotNullEnforcer {
+        /// The job fails.
+        Error = "ERROR",
+        /// They are dropped.
+        Drop = "DROP",
+    }
+}
+
 declare_options! {
     /// The time zone of a SQL session, in which `TIMESTAMP_LTZ` is shown and read: its name, such as `Europe/Berlin`; `default`
     /// is UTC.
@@ -67,4 +102,27 @@ declare_options! {
         .default("1024")
         .job()
         .check(at_least_one);
+
+    /// Whether an operator in front of a sink that takes rows by primary key keeps all rows of each key, so that the last that is left is
+    /// the one that the table has. `AUTO` does so where rows of several keys of the query may have one primary key.
+    TABLE_SINK_UPSERT_MATERIALIZE: SinkUpsertMaterialize =
+        ConfigOption::new("table.exec.sink.upsert-materialize").default("AUTO").job();
+
+    /// Whether a query whose rows are told apart by other columns than the primary key of the table is refused unless `INSERT INTO` says
+    /// what becomes of rows with the same one: `ON CONFLICT DO DEDUPLICATE`.
+    TABLE_SINK_REQUIRE_ON_CONFLICT: bool =
+        ConfigOption::new("table.exec.sink.require-on-conflict").default("true").job();
+
+    /// Whether rows are dealt out by primary key before a sink. `AUTO` does so where `sink.parallelism` says how many subtasks write.
+    TABLE_SINK_KEYED_SHUFFLE: SinkKeyedShuffle =
+        ConfigOption::new("table.exec.sink.keyed-shuffle").default("AUTO").job();
+
+    /// What becomes of rows with NULL in a column of the table that must not be NULL: the job fails, or they are dropped.
+    TABLE_SINK_NOT_NULL_ENFORCER: NotNullEnforcer =
+        ConfigOption::new("table.exec.sink.not-null-enforcer").default("ERROR").job();
+
+    /// Whether tables whose rows are updated may say changes twice, as after a failure of what captures them. The last row of each primary
+    /// key, which they need, is kept then.
+    TABLE_SOURCE_CDC_EVENTS_DUPLICATE: bool =
+        ConfigOption::new("table.exec.source.cdc-events-duplicate").default("false").job();
 }

@@ -1,0 +1,55 @@
+//! Old rows of updates on their way to a table with a primary key: dropped when the new row has the same key, else deletes.
+
+use arrow_array::BooleanArray;
+use tidemill_core::batch::{ArrowBatch, Batch, RowKind};
+use tidemill_runtime::{Operator, OperatorError, OperatorFactory, Output, Progress};
+
+use super::calc::filter;
+use super::output::kind;
+use super::row::{RowWriter, column_data};
+
+/// What a table with a primary key needs to know of updates.
+#[derive(Clone, Debug)]
+pub(crate) struct DropUpdateBeforeSpec {
+    pub(crate) primary_key: Vec<usize>,
+}
+
+impl OperatorFactory for DropUpdateBeforeSpec {
+    fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
+        Ok(Box::new(DropUpdateBefore(self.clone())))
+    }
+}
+
+struct DropUpdateBefore(DropUpdateBeforeSpec);
+
+impl Operator for DropUpdateBefore {
+    fn process(&mut self, _: usize, mut batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
+        let rows = batch.downcast_mut::<ArrowBatch>()?;
+        let Some(kinds) = rows.kinds.as_ref().filter(|kinds| kinds.contains(&RowKind::UpdateBefore)) else {
+            out.emit(batch);
+            return Ok(Progress::Done);
+        };
+        let data = column_data(rows.records.columns(), &self.0.primary_key);
+        let writer = RowWriter::new(&data, true);
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        let count = rows.records.num_rows();
+        let mut kept = vec![true; count];
+        let mut changed: Vec<RowKind> = kinds.to_vec();
+        for row in (0..count).filter(|row| kinds[*row] == RowKind::UpdateBefore) {
+            // The new row follows its old one, unless it was dropped or is in the next batch.
+            let is_replaced = row + 1 < count && kind(rows, row + 1) == RowKind::UpdateAfter && {
+                one.clear();
+                two.clear();
+                writer.write(row, &mut one);
+                writer.write(row + 1, &mut two);
+                one == two
+            };
+            kept[row] = !is_replaced;
+            changed[row] = RowKind::Delete;
+        }
+        rows.kinds = Some(changed.into());
+        let left = filter(rows, &BooleanArray::from(kept))?;
+        out.emit(Batch::new(left));
+        Ok(Progress::Done)
+    }
+}
