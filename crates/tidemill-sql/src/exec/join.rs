@@ -2,7 +2,8 @@
 //!
 //! The rows of a side lie in state by their key. Where nothing depends on how often a row matched and no row is ever taken away,
 //! they are a list that is appended to without being read; else a map of rows to how often each is there and how many
-//! matches it has.
+//! matches it has. Where an upsert key tells the rows of a side apart, and what is joined by is all of it or a part, the map is by that
+//! key: a row replaces the one before, and need not be told of it.
 
 use std::collections::HashMap;
 
@@ -48,6 +49,8 @@ pub(crate) struct JoinSide {
     pub(crate) null_safe: Vec<bool>,
     /// Whether rows are taken away or updated.
     pub(crate) retracting: bool,
+    /// The columns of an upsert key that has the columns of `keys` in it. Of rows with the same one the last is there.
+    pub(crate) upsert_key: Option<Vec<usize>>,
     pub(crate) ttl: Option<StateTtlConfig>,
 }
 
@@ -80,6 +83,8 @@ type Counts = (i64, i64);
 enum Rows {
     List(ListState<Row>),
     Map(MapState<Row, Counts>),
+    /// By upsert key, with how many matches each has.
+    Keyed(MapState<Row, (Row, i64)>),
 }
 
 struct State {
@@ -110,6 +115,8 @@ struct Others {
 struct Other {
     group: usize,
     row: Row,
+    /// Its upsert key, if it is kept by that.
+    key: Row,
     count: i64,
     matches: i64,
     changed: bool,
@@ -149,7 +156,25 @@ impl Others {
                     let first = reader.rows();
                     for (row, (count, matches)) in map.entries(backend)? {
                         reader.push(row.bytes())?;
-                        counted.push(Other { group, row, count, matches, changed: false });
+                        counted.push(Other {
+                            group,
+                            row,
+                            key: Row::default(),
+                            count,
+                            matches,
+                            changed: false,
+                        });
+                    }
+                    *range = (first, reader.rows());
+                }
+            }
+            Rows::Keyed(map) => {
+                for (group, range) in of_group.iter_mut().enumerate() {
+                    backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+                    let first = reader.rows();
+                    for (key, (row, matches)) in map.entries(backend)? {
+                        reader.push(row.bytes())?;
+                        counted.push(Other { group, row, key, count: 1, matches, changed: false });
                     }
                     *range = (first, reader.rows());
                 }
@@ -185,7 +210,13 @@ impl Operator for Join {
         let mut backend = context.keyed_state::<Row>(restored.as_ref())?;
         let mut open = |index: usize, name: &str| -> Result<Rows, OperatorError> {
             let side = &self.spec.sides[index];
-            Ok(if side.retracting || self.spec.counts_matches(index) {
+            Ok(if side.upsert_key.is_some() {
+                let mut descriptor = MapStateDescriptor::new(name);
+                if let Some(ttl) = &side.ttl {
+                    descriptor = descriptor.with_ttl(*ttl);
+                }
+                Rows::Keyed(backend.register_map(descriptor)?)
+            } else if side.retracting || self.spec.counts_matches(index) {
                 let mut descriptor = MapStateDescriptor::new(name);
                 if let Some(ttl) = &side.ttl {
                     descriptor = descriptor.with_ttl(*ttl);
@@ -276,12 +307,39 @@ impl Join {
         let writer = RowWriter::new(&data, false);
         let mut scratch = Vec::new();
         let mut changed: HashMap<(u32, Row), Counts> = HashMap::new();
+        let mut replaced: HashMap<(u32, Row), Option<(Row, i64)>> = HashMap::new();
+        let of_upsert_key = column_data(columns, own.upsert_key.iter().flatten());
+        let upsert_key_writer = RowWriter::new(&of_upsert_key, true);
         let mut appended: (Vec<u64>, Vec<&Row>, Vec<Row>) = Default::default();
         let own_counts = spec.counts_matches(side);
         let other_counts = spec.counts_matches(1 - side);
         for (row, (first, last)) in pairs_of_row.into_iter().enumerate() {
-            let kind = kind(batch, row);
-            let retract = is_retraction(kind);
+            let retract = is_retraction(kind(batch, row));
+            let group = groups.of_row[row];
+            // Whether there is a row with the same upsert key already: the same rows match it.
+            let mut replaces = false;
+            let mut upsert_key = Row::default();
+            if let Rows::Keyed(map) = state.sides[side] {
+                upsert_key = upsert_key_writer.row(row, &mut scratch);
+                let is_known = match replaced.get(&(group, upsert_key.clone())) {
+                    Some(known) => known.is_some(),
+                    None => {
+                        let group = group as usize;
+                        state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+                        map.contains(&mut state.backend, &upsert_key)?
+                    }
+                };
+                if retract && !is_known {
+                    // It has never been there, or has been forgotten.
+                    continue;
+                }
+                replaces = is_known && !retract;
+            }
+            let kind = match (retract, replaces) {
+                (true, _) => RowKind::Delete,
+                (false, true) => RowKind::UpdateAfter,
+                (false, false) => RowKind::Insert,
+            };
             let own_place = u32::try_from(row).ok();
             let mut found = 0;
             for pair in (first..last).filter(|pair| is_match(*pair)) {
@@ -290,7 +348,7 @@ impl Join {
                 found += count;
                 let more = if retract { -1 } else { 1 };
                 if spec.kind.is_semi() {
-                    if side == 0 {
+                    if side == 0 || replaces {
                         continue;
                     }
                     // A row on the left has got its first match, or has lost its last one.
@@ -302,25 +360,22 @@ impl Join {
                     }
                     continue;
                 }
-                let had = if other_counts { Some(others.matched(place, more)) } else { None };
+                let had = if other_counts && !replaces { Some(others.matched(place, more)) } else { None };
                 if !retract && had.is_some_and(|(before, _)| before == 0) {
                     said.say(count, None, Some(place), RowKind::Delete);
                 }
-                let kind = if retract { RowKind::Delete } else { RowKind::Insert };
                 said.say(count, own_place, Some(place), kind);
                 if retract && had.is_some_and(|(_, after)| after == 0) {
                     said.say(count, None, Some(place), RowKind::Insert);
                 }
             }
-            let alone = if retract { RowKind::Delete } else { RowKind::Insert };
             match spec.kind {
-                JoinKind::Semi if side == 0 && found > 0 => said.say(1, own_place, None, alone),
-                JoinKind::Anti if side == 0 && found == 0 => said.say(1, own_place, None, alone),
+                JoinKind::Semi if side == 0 && found > 0 => said.say(1, own_place, None, kind),
+                JoinKind::Anti if side == 0 && found == 0 => said.say(1, own_place, None, kind),
                 JoinKind::Semi | JoinKind::Anti => {}
-                _ if own_counts && found == 0 => said.say(1, own_place, None, alone),
+                _ if own_counts && found == 0 => said.say(1, own_place, None, kind),
                 _ => {}
             }
-            let group = groups.of_row[row];
             if key_writer.has_null(row) && !own_counts {
                 // It will never match, and nobody asks for it otherwise.
                 continue;
@@ -344,6 +399,11 @@ impl Join {
                     let count = counts.0 + if retract { -1 } else { 1 };
                     changed.insert((group, value), (count, if own_counts { found } else { 0 }));
                 }
+                Rows::Keyed(_) => {
+                    let matches = if own_counts { found } else { 0 };
+                    let value = (!retract).then(|| (writer.row(row, &mut scratch), matches));
+                    replaced.insert((group, upsert_key), value);
+                }
             }
         }
         // What has changed of both sides.
@@ -363,11 +423,23 @@ impl Join {
                     }
                 }
             }
+            Rows::Keyed(map) => {
+                for ((group, key), value) in replaced {
+                    let group = group as usize;
+                    state.backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
+                    match value {
+                        Some(value) => map.put(&mut state.backend, key, value)?,
+                        None => map.remove(&mut state.backend, &key)?,
+                    }
+                }
+            }
         }
-        if let Rows::Map(map) = state.sides[1 - side] {
-            for other in others.counted.into_iter().filter(|other| other.changed) {
-                state.backend.set_current_key(&groups.keys[other.group], groups.hashes[other.group])?;
-                map.put(&mut state.backend, other.row, (other.count, other.matches))?;
+        for other in others.counted.into_iter().filter(|other| other.changed) {
+            state.backend.set_current_key(&groups.keys[other.group], groups.hashes[other.group])?;
+            match state.sides[1 - side] {
+                Rows::List(_) => {}
+                Rows::Map(map) => map.put(&mut state.backend, other.row, (other.count, other.matches))?,
+                Rows::Keyed(map) => map.put(&mut state.backend, other.key, (other.row, other.matches))?,
             }
         }
         let result = said.batch(spec, side, &batch.records, &others.columns)?;

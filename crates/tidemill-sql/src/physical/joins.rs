@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::hints::{shown_ttl, state_ttl};
-use super::keys::unique_keys;
+use super::keys::{unique_keys, upsert_keys_of_sides};
 use super::planner::{Planner, by, columns};
 use super::rank::Ranked;
 use super::windows::windows_of;
@@ -111,10 +111,20 @@ impl Planner<'_> {
             }
             return self.interval_join(rel, (left, right), kind, &parts, &bounds);
         }
-        Ok(self.regular_join(rel, kind, sides, parts.null_safe))
+        let upsert_keys = upsert_keys_of_sides([left, right], condition, changes);
+        Ok(self.regular_join(rel, kind, sides, parts.null_safe, upsert_keys))
     }
 
-    fn regular_join(&mut self, rel: &Rel, kind: JoinKind, sides: Sides, null_safe: Vec<bool>) -> PhysicalId {
+    fn regular_join(
+        &mut self,
+        rel: &Rel,
+        kind: JoinKind,
+        sides: Sides,
+        null_safe: Vec<bool>,
+        upsert_keys: Option<[Option<Vec<usize>>; 2]>,
+    ) -> PhysicalId {
+        let is_by_key = upsert_keys.is_some();
+        let upsert_keys = upsert_keys.unwrap_or_default();
         let [of_left, of_right] = sides.nodes.map(|node| self.node(node).changes);
         let hints = rel.hints();
         let side = |side: usize, changes: Changes| JoinSide {
@@ -122,6 +132,7 @@ impl Planner<'_> {
             keys: sides.keys[side].clone(),
             null_safe: null_safe.clone(),
             retracting: !changes.is_insert_only(),
+            upsert_key: upsert_keys[side].clone(),
             ttl: state_ttl(hints.ttl[side].as_ref(), self.settings.ttl),
         };
         let output = sides.output(kind);
@@ -145,6 +156,9 @@ impl Planner<'_> {
             &output,
             changes,
         );
+        if is_by_key {
+            self.joins_by_key.insert(node);
+        }
         self.without_keys(rel, node, &sides)
     }
 

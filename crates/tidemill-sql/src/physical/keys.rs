@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Changes;
 use super::joins::Condition;
 use super::rank::Ranked;
 use crate::expr::Expr;
@@ -133,11 +134,11 @@ fn dealt_out(keys: Vec<BTreeSet<usize>>, columns: &[usize]) -> Vec<BTreeSet<usiz
 }
 
 /// The columns that a join has equal, on the left and on the right; and whether it compares nothing but columns.
-pub(super) struct EqualColumns(Vec<(usize, usize)>, bool);
+struct EqualColumns(Vec<(usize, usize)>, bool);
 
 impl EqualColumns {
     /// Of a condition over the columns of both sides, of which `width` are the left ones.
-    pub(super) fn new(condition: &Expr, width: usize) -> Self {
+    fn new(condition: &Expr, width: usize) -> Self {
         let parts = Condition::new(condition, width);
         let pairs = parts.left.iter().zip(&parts.right);
         let columns: Vec<_> =
@@ -152,7 +153,7 @@ impl EqualColumns {
     }
 
     /// Those of the upsert keys of a side that have all columns by which the rows of the side are dealt out.
-    pub(super) fn surviving(&self, side: usize, keys: Vec<BTreeSet<usize>>) -> Vec<BTreeSet<usize>> {
+    fn surviving(&self, side: usize, keys: Vec<BTreeSet<usize>>) -> Vec<BTreeSet<usize>> {
         if !self.1 {
             return Vec::new();
         }
@@ -182,6 +183,36 @@ fn of_join(left: &Rel, right: &Rel, kind: JoinKind, condition: &Expr) -> Vec<BTr
         keys.extend(of_right.iter().map(|two| one.union(&shifted(two)).copied().collect()));
     }
     keys
+}
+
+/// For each side of a join whose rows are updated, the upsert key that they are kept by. `None` when the join must be told old rows of
+/// updates: when there is no such key that has all columns by which rows are joined, and all that else is compared.
+pub(super) fn upsert_keys_of_sides(
+    sides: [&Rel; 2],
+    condition: &Expr,
+    changes: [Changes; 2],
+) -> Option<[Option<Vec<usize>>; 2]> {
+    if changes.iter().all(|changes| changes.is_insert_only()) {
+        return None;
+    }
+    let width = sides[0].schema().len();
+    let equal = EqualColumns::new(condition, width);
+    let mut compared = BTreeSet::new();
+    Condition::new(condition, width).rest.iter().for_each(|expr| expr.columns(&mut compared));
+    let mut of_sides = [None, None];
+    for (side, rel) in sides.into_iter().enumerate() {
+        if changes[side].is_insert_only() {
+            continue;
+        }
+        let has_compared = |key: &BTreeSet<usize>| {
+            let own = compared.iter().filter(|column| (**column < width) == (side == 0));
+            own.into_iter().all(|column| key.contains(&(column - side * width)))
+        };
+        let keys = equal.surviving(side, upsert_keys(rel));
+        let key = keys.into_iter().filter(has_compared).min_by_key(BTreeSet::len)?;
+        of_sides[side] = Some(key.into_iter().collect());
+    }
+    Some(of_sides)
 }
 
 /// Keys tried for a projection at most: a column that is selected several times makes many.

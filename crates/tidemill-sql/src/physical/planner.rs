@@ -57,6 +57,8 @@ pub(crate) struct Planner<'a> {
     pub(super) after_only: HashMap<PhysicalId, Arc<dyn tidemill_runtime::OperatorFactory>>,
     /// Operators that can be left out when nobody wants more than the new rows of updates.
     pub(super) optional: HashSet<PhysicalId>,
+    /// Joins that keep rows by upsert key, and need not be told old rows of updates.
+    pub(super) joins_by_key: HashSet<PhysicalId>,
     /// What the rows of operators are.
     pub(super) rels: HashMap<PhysicalId, Rel>,
     pub(crate) plan: PhysicalPlan,
@@ -76,6 +78,7 @@ impl<'a> Planner<'a> {
             done: HashMap::new(),
             after_only: HashMap::new(),
             optional: HashSet::new(),
+            joins_by_key: HashSet::new(),
             rels: HashMap::new(),
             plan: PhysicalPlan::default(),
         }

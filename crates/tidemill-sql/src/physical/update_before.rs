@@ -78,10 +78,13 @@ impl Planner<'_> {
                 node.kind = PhysicalKind::Operator(after_only);
                 node.changes.before = false;
             }
+            let mut of_inputs = node.inputs.iter().map(|input| nodes[input.node].changes);
             if passes(&node) {
-                let mut of_inputs = node.inputs.iter().map(|input| nodes[input.node].changes);
                 node.changes.before = of_inputs.clone().any(|changes| changes.before);
                 node.changes.partial = of_inputs.any(|changes| changes.partial);
+            } else if self.joins_by_key.contains(&id) {
+                let has_before = of_inputs.any(|changes| changes.before);
+                node.changes.before = node.changes.update && (wanted[id].before || has_before);
             }
             keep_order(&mut node, &nodes, |input| self.rels.get(&input).map(upsert_keys).unwrap_or_default());
             moved.push(nodes.len());
@@ -100,7 +103,12 @@ impl Planner<'_> {
         roots.iter().for_each(|(root, of_root)| wanted[*root] |= *of_root);
         // Inputs stand before those that read them.
         for (id, node) in self.plan.nodes.iter().enumerate().rev() {
-            let of_inputs = self.wanted_of_inputs(node, wanted[id]);
+            let of_inputs = if self.joins_by_key.contains(&id) {
+                // A row that is taken away comes out with all columns.
+                Wanted { full_deletes: true, ..wanted[id] }
+            } else {
+                self.wanted_of_inputs(node, wanted[id])
+            };
             node.inputs.iter().for_each(|input| wanted[input.node] |= of_inputs);
         }
         wanted
