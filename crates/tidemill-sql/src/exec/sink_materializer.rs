@@ -102,8 +102,7 @@ impl SinkMaterializer {
                 let kept = &mut values[slots.slots[group] as usize];
                 let value = writer.row(row, &mut scratch);
                 let key = if is_keyed { key_writer.row(row, &mut scratch) } else { Row::default() };
-                let is_same =
-                    |known: &(Row, Row)| if is_keyed { known.0 == key } else { known.1 == value };
+                let is_same = |known: &(Row, Row)| if is_keyed { known.0 == key } else { known.1 == value };
                 let place = kept.iter().position(is_same);
                 if is_retraction(kind(batch, row)) {
                     // One that is not there any more has been forgotten after the time that state is kept.

@@ -122,12 +122,8 @@ fn with_key(chain: SourceChain) -> (SourceChain, Vec<usize>) {
     for (index, (_, column)) in
         table.stored().enumerate().filter(|(_, (column, _))| table.primary_key.contains(column))
     {
-        let read = ScanColumn {
-            index,
-            name: column.name.clone(),
-            metadata: false,
-            logical: column.logical.clone(),
-        };
+        let read =
+            ScanColumn { index, name: column.name.clone(), metadata: false, logical: column.logical.clone() };
         let place = scan.columns.iter().position(|known| *known == read);
         key.push(place.unwrap_or_else(|| {
             of_scan.push(Column::new(column.name.clone(), column.logical.clone()));

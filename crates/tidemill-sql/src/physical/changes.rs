@@ -14,7 +14,8 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    pub(crate) const INSERT: Changes = Changes { update: false, delete: false, before: false, partial: false };
+    pub(crate) const INSERT: Changes =
+        Changes { update: false, delete: false, before: false, partial: false };
     pub(crate) const ALL: Changes = Changes { update: true, delete: true, before: true, partial: false };
 
     pub(crate) fn is_insert_only(self) -> bool {

@@ -417,11 +417,8 @@ impl<'a> Planner<'a> {
         let detail = format!("all=[{all}], select=[{}]", rel.schema().names().join(", "));
         let schema = columns(rel.schema());
         let spec = SetOperationSpec { schema, except, all, ttl: self.settings.ttl };
-        let changes = if is_append && !except {
-            Changes::INSERT
-        } else {
-            Changes { delete: true, ..Changes::INSERT }
-        };
+        let changes =
+            if is_append && !except { Changes::INSERT } else { Changes { delete: true, ..Changes::INSERT } };
         Ok(self.operator(name, detail, Arc::new(spec), inputs, rel.schema(), changes))
     }
 

@@ -81,9 +81,10 @@ impl SqlSession {
             .hint("declare PRIMARY KEY (…) NOT ENFORCED"));
         }
         // A key is never NULL, whatever its columns say.
-        let not_null = written.iter().enumerate().filter(|(place, (_, column))| {
-            !column.logical.nullable || primary_key.contains(place)
-        });
+        let not_null = written
+            .iter()
+            .enumerate()
+            .filter(|(place, (_, column))| !column.logical.nullable || primary_key.contains(place));
         Ok(NamedSink {
             not_null: not_null.map(|(place, (_, column))| (place, column.name.clone())).collect(),
             name,

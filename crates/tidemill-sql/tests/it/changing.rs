@@ -60,8 +60,7 @@ impl TableFactory for Changing {
     fn source(&self, request: &SourceRequest<'_>) -> SqlResult<TableSource> {
         let given = self.given.lock().unwrap().get(&plain(request.table)).cloned().unwrap_or_default();
         let place = |name: &str| request.stored.iter().position(|stored| *stored == name).unwrap();
-        let places: Vec<usize> =
-            request.schema.fields().iter().map(|field| place(field.name())).collect();
+        let places: Vec<usize> = request.schema.fields().iter().map(|field| place(field.name())).collect();
         let batches = given.iter().map(|changes| batch(&request.schema, &places, changes)).collect();
         Ok(TableSource { source: Arc::new(Given(batches)) })
     }

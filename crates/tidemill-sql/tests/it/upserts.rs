@@ -184,15 +184,29 @@ fn some(row: [i64; 3]) -> [Option<i64>; 3] {
     row.map(Some)
 }
 
+const BUNDLES: &str = "SET 'table.exec.mini-batch.enabled' = 'true'; SET 'table.exec.mini-batch.size' = '3';
+    SET 'table.exec.mini-batch.allow-latency' = '1 h';";
+
+const SPLIT: &str = "SET 'table.optimizer.distinct-agg.split.enabled' = 'true';";
+
 #[test]
 fn groups() {
     for table in ["t", "u", "uk", "r"] {
         let query = format!("SELECT k, COUNT(*), SUM(v) FROM {table} GROUP BY k");
-        for settings in ["", "SET 'table.exec.sink.upsert-materialize' = 'FORCE';"] {
+        let forced = "SET 'table.exec.sink.upsert-materialize' = 'FORCE';";
+        for settings in ["", forced, BUNDLES] {
             check("by_one", 1, settings, &query, |left| {
                 grouped(&left[table]).into_iter().map(|(k, [n, sum])| some([k, n, sum])).collect()
             });
         }
+        let distinct = format!("SELECT k, COUNT(*), COUNT(DISTINCT v) FROM {table} GROUP BY k");
+        check("by_one", 1, &format!("{BUNDLES} {SPLIT}"), &distinct, |left| {
+            let values = |k| -> BTreeSet<i64> {
+                left[table].iter().filter(|row| row[1] == k).map(|row| row[2]).collect()
+            };
+            let distinct = |k| values(k).len() as i64;
+            grouped(&left[table]).into_iter().map(|(k, [n, _])| some([k, n, distinct(k)])).collect()
+        });
         // The table tells rows apart by more than the query does.
         check("by_two", 2, "", &query, |left| {
             grouped(&left[table]).into_iter().map(|(k, [n, sum])| some([k, n, sum])).collect()
@@ -241,9 +255,7 @@ fn joins() {
         let inner = format!("SELECT l.k, l.n, r.s FROM {left} AS l JOIN {right} AS r ON l.k = r.k");
         check("by_one", 1, "", &inner, |tables| {
             let (left, right) = (grouped(&tables[one]), grouped(&tables[other]));
-            left.into_iter()
-                .filter_map(|(k, [n, _])| Some(some([k, n, right.get(&k)?[1]])))
-                .collect()
+            left.into_iter().filter_map(|(k, [n, _])| Some(some([k, n, right.get(&k)?[1]]))).collect()
         });
         let outer = inner.replace("JOIN", "LEFT JOIN");
         check("by_one", 1, "", &outer, |tables| {
@@ -270,9 +282,9 @@ fn joins() {
             let query = format!("SELECT l.id, l.v, r.v FROM {one} AS l {join} {other} AS r ON l.id = r.id");
             check("by_one", 1, "", &query, |tables| {
                 let (left, right) = (by_id(&tables[one]), by_id(&tables[other]));
-                let pairs = left.into_iter().map(|(id, row)| {
-                    [Some(id), Some(row[2]), right.get(&id).map(|right| right[2])]
-                });
+                let pairs = left
+                    .into_iter()
+                    .map(|(id, row)| [Some(id), Some(row[2]), right.get(&id).map(|right| right[2])]);
                 pairs.filter(|row| is_outer || row[2].is_some()).collect()
             });
         }
@@ -347,7 +359,9 @@ fn rows_with_one_primary_key() {
             for parallelism in [1, 2] {
                 for script in [
                     format!("INSERT INTO by_one {query} ON CONFLICT DO DEDUPLICATE;"),
-                    format!("SET 'table.exec.sink.require-on-conflict' = 'false'; INSERT INTO by_one {query};"),
+                    format!(
+                        "SET 'table.exec.sink.require-on-conflict' = 'false'; INSERT INTO by_one {query};"
+                    ),
                 ] {
                     let told = told(&given, &script, parallelism);
                     let found = by_key(told.get("by_one").unwrap_or(&Vec::new()), 1);
@@ -423,7 +437,51 @@ fn nulls_where_there_must_be_none() {
     let mut running = Job::new(&job.name);
     running.graph = job.graph.0;
     let error = running.run().unwrap_err().to_string();
-    assert!(error.contains("the column 'b' of the table 'default_catalog.default_database.filled' is NOT NULL"), "{error}");
+    assert!(
+        error.contains("the column 'b' of the table 'default_catalog.default_database.filled' is NOT NULL"),
+        "{error}"
+    );
+}
+
+/// The plan of a script's last statement.
+fn explained(script: &str) -> String {
+    let mut planned = session(&Changing::default()).plan_script(script).unwrap();
+    let Some(Planned::Text(text)) = planned.pop() else { panic!("{script}") };
+    text
+}
+
+#[test]
+fn rows_are_dealt_out_by_primary_key() {
+    let of_all = "CREATE TABLE s (a BIGINT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector' = 'changing', 'changes' = 'all');";
+    let insert = format!("{of_all} EXPLAIN INSERT INTO s SELECT id FROM t");
+    let with_parallelism = insert.replace("INTO s", "INTO s /*+ OPTIONS('sink.parallelism' = '3') */");
+    // Changes by key must stay in order, whatever is said.
+    let by_key = "EXPLAIN INSERT INTO by_one /*+ OPTIONS('sink.parallelism' = '3') */ SELECT id, k, v FROM u WHERE v > 1";
+    let set = |value: &str| format!("SET 'table.exec.sink.keyed-shuffle' = '{value}';");
+    for (script, is_dealt_out) in [
+        (insert.clone(), false),
+        (with_parallelism.clone(), true),
+        (set("NONE") + &with_parallelism, false),
+        (set("FORCE") + &insert, true),
+        (set("NONE") + by_key, true),
+    ] {
+        assert_eq!(explained(&script).contains("Exchange(distribution=[hash[a]])"), is_dealt_out, "{script}");
+    }
+}
+
+#[test]
+fn rows_are_kept_where_that_is_asked_for() {
+    let set = |value: &str| {
+        format!(
+            "SET 'table.exec.sink.upsert-materialize' = '{value}'; EXPLAIN INSERT INTO by_one SELECT id, k, v FROM u UNION ALL SELECT * FROM r"
+        )
+    };
+    assert!(explained(&set("FORCE")).contains("SinkMaterializer(pk=[a], upsertKey=[])"));
+    assert!(!explained(&set("NONE")).contains("SinkMaterializer"));
+    let deduplicated = set("AUTO") + " ON CONFLICT DO DEDUPLICATE";
+    assert!(explained(&deduplicated).contains("SinkMaterializer"));
+    let keyed = "SET 'table.exec.sink.upsert-materialize' = 'FORCE'; EXPLAIN INSERT INTO by_one SELECT id, k, v FROM u";
+    assert!(explained(keyed).contains("SinkMaterializer(pk=[a], upsertKey=[a])"));
 }
 
 #[test]
@@ -434,7 +492,10 @@ fn what_is_refused() {
     };
     refused("INSERT INTO by_one SELECT id, k, v FROM t", "the rows of the query have no upsert key");
     refused("INSERT INTO by_one SELECT k, id, v FROM u", "are told apart by (b)");
-    refused("INSERT INTO by_one SELECT id, k, v FROM u ON CONFLICT DO NOTHING", "ON CONFLICT DO NOTHING are not supported");
+    refused(
+        "INSERT INTO by_one SELECT id, k, v FROM u ON CONFLICT DO NOTHING",
+        "ON CONFLICT DO NOTHING are not supported",
+    );
     refused(
         "CREATE TABLE s (a BIGINT) WITH ('connector' = 'changing', 'changes' = 'upsert'); INSERT INTO s SELECT id FROM u",
         "takes rows by primary key, but declares none",

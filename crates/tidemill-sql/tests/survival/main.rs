@@ -21,6 +21,7 @@
 
 mod aggregates;
 mod bundles;
+mod changelogs;
 mod hints;
 mod joins;
 mod model;

@@ -293,7 +293,7 @@ fn steps_of(domains: &[Domain], acts: Vec<Act>) -> Vec<Step> {
     let mut present: Vec<Vec<Row>> = vec![Vec::new(); domains.len()];
     let mut steps = Vec::new();
     let mut batch: (usize, Vec<(RowKind, Row)>) = (0, Vec::new());
-    let (mut watermark, mut next) = (0, 0);
+    let (mut watermark, mut next) = (0, vec![0; domains.len()]);
     for act in acts {
         let input = match &act {
             Act::Add { input, .. } | Act::Update { input, .. } | Act::Remove { input, .. } => Some(*input),
@@ -309,8 +309,8 @@ fn steps_of(domains: &[Domain], acts: Vec<Act>) -> Vec<Step> {
                     row[time] = Value::Int((watermark + late) * 1000);
                 }
                 if let Some(id) = domains[input].id {
-                    row[id] = Value::Int(next);
-                    next += 1;
+                    row[id] = Value::Int(next[input]);
+                    next[input] += 1;
                 }
                 present[input].push(row.clone());
                 batch.1.push((RowKind::Insert, row));

@@ -19,7 +19,8 @@ use tidemill_runtime::{
     Emission, Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, SnapshotContext,
 };
 use tidemill_sql::connector::{
-    ConnectorOption, SinkChanges, SinkRequest, SourceRequest, TableFactory, TableSink, TableSource,
+    ConnectorOption, SinkChanges, SinkRequest, SourceChanges, SourceRequest, TableFactory, TableOptions,
+    TableSink, TableSource,
 };
 use tidemill_sql::{Connectors, Planned, SqlResult, SqlSession};
 use tidemill_state::SubtaskSnapshot;
@@ -46,20 +47,35 @@ impl TableFactory for MadeUp {
     }
 
     fn options(&self) -> &'static [ConnectorOption] {
-        &[ConnectorOption {
-            key: "sink.parallelism",
-            required: false,
-            description: "how many subtasks write",
-        }]
+        const fn optional(key: &'static str, description: &'static str) -> ConnectorOption {
+            ConnectorOption { key, required: false, description }
+        }
+        const {
+            &[
+                optional("sink.parallelism", "how many subtasks write"),
+                optional("by-key", "changes are by primary key"),
+            ]
+        }
+    }
+
+    fn source_changes(&self, options: &TableOptions) -> SqlResult<SourceChanges> {
+        Ok(match options.get("by-key") {
+            Some(_) => SourceChanges::Upsert { key_only_deletes: false },
+            None => SourceChanges::Insert,
+        })
     }
 
     fn source(&self, _: &SourceRequest<'_>) -> SqlResult<TableSource> {
         Ok(TableSource { source: Arc::new(MadeUp) })
     }
 
-    fn sink(&self, _: &SinkRequest<'_>) -> SqlResult<TableSink> {
+    fn sink(&self, request: &SinkRequest<'_>) -> SqlResult<TableSink> {
         let operator = Arc::new(boxed(|| Forgets));
-        Ok(TableSink { operator, changes: SinkChanges::All, shuffled_by: Vec::new() })
+        let changes = match request.options.get("by-key") {
+            Some(_) => SinkChanges::Upsert { key_only_deletes: false },
+            None => SinkChanges::All,
+        };
+        Ok(TableSink { operator, changes, shuffled_by: Vec::new() })
     }
 }
 
@@ -105,7 +121,8 @@ pub(crate) struct Subject {
     scales: bool,
 }
 
-/// Tables of all columns that tests have rows of. `t` and `u` have no time, `ts` of `e` and `f` is event time.
+/// Tables of all columns that tests have rows of. `t` and `u` have no time, `ts` of `e` and `f` is event time. Changes of `by_key` are by
+/// primary key, and of `values_by_key`.
 const TABLES: &str = "
     CREATE TABLE t (id BIGINT, k BIGINT, v BIGINT, s STRING, b BOOLEAN, l ARRAY<BIGINT>) WITH ('connector' = 'made-up');
     CREATE TABLE u (id BIGINT, k BIGINT, v BIGINT, s STRING, b BOOLEAN) WITH ('connector' = 'made-up');
@@ -113,6 +130,9 @@ const TABLES: &str = "
       WITH ('connector' = 'made-up');
     CREATE TABLE f (k BIGINT, v BIGINT, s STRING, b BOOLEAN, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)
       WITH ('connector' = 'made-up');
+    CREATE TABLE by_key (id BIGINT, k BIGINT, v BIGINT, s STRING, b BOOLEAN, PRIMARY KEY (id) NOT ENFORCED)
+      WITH ('connector' = 'made-up', 'by-key' = 'true');
+    CREATE TABLE values_by_key (v BIGINT, PRIMARY KEY (v) NOT ENFORCED) WITH ('connector' = 'made-up', 'by-key' = 'true');
     CREATE VIEW t_updated AS SELECT id, LAST_VALUE(k) AS k, LAST_VALUE(v) AS v, LAST_VALUE(s) AS s, LAST_VALUE(b) AS b
       FROM t GROUP BY id;
     CREATE VIEW u_updated AS SELECT id, LAST_VALUE(k) AS k, LAST_VALUE(v) AS v, LAST_VALUE(s) AS s, LAST_VALUE(b) AS b
