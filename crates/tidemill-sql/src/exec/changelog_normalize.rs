@@ -24,6 +24,8 @@ pub(crate) struct ChangelogNormalizeSpec {
     pub(crate) key: Vec<usize>,
     /// What the rows fulfil that come out: one that does not any more is taken away.
     pub(crate) condition: Option<Expr>,
+    /// Whether each change is told, not only what a batch of them comes to: of rows with event time each is a version.
+    pub(crate) all_changes: bool,
     /// Whether the old row of an update is wanted.
     pub(crate) update_before: bool,
     pub(crate) ttl: Option<StateTtlConfig>,
@@ -82,23 +84,29 @@ impl Operator for ChangelogNormalize {
 }
 
 impl ChangelogNormalize {
+    /// The rows of a batch that are looked at: of each key the last one, unless all changes are told.
+    fn told(&self, batch: &ArrowBatch) -> Vec<usize> {
+        let rows = 0..batch.records.num_rows();
+        let rows = rows.filter(|row| kind(batch, *row) != RowKind::UpdateBefore);
+        if self.spec.all_changes {
+            return rows.collect();
+        }
+        let mut last: Vec<Option<usize>> = vec![None; self.groups.len()];
+        rows.for_each(|row| last[self.groups.of_row[row] as usize] = Some(row));
+        last.into_iter().flatten().collect()
+    }
+
     fn normalize(&mut self, batch: &ArrowBatch) -> Result<ArrowBatch, OperatorError> {
+        let rows = batch.records.num_rows();
+        self.groups.find(batch.records.columns(), &self.spec.key, rows);
+        let told = self.told(batch);
         let Some((backend, state)) = &mut self.state else { return Err(not_open()) };
         let spec = &self.spec;
-        let rows = batch.records.num_rows();
-        self.groups.find(batch.records.columns(), &spec.key, rows);
         let groups = &self.groups;
         let matches = match &self.condition {
             Some(condition) if rows > 0 => condition.matches(&batch.records)?,
             _ => None,
         };
-        // The last change of each key in this batch; those before it need not be seen by anybody.
-        let mut last: Vec<Option<usize>> = vec![None; groups.len()];
-        for (row, group) in groups.of_row.iter().enumerate() {
-            if kind(batch, row) != RowKind::UpdateBefore {
-                last[*group as usize] = Some(row);
-            }
-        }
         let data: Vec<_> = batch.records.columns().iter().map(arrow_array::Array::to_data).collect();
         let writer = RowWriter::new(&data, false);
         let mut scratch = Vec::new();
@@ -106,19 +114,13 @@ impl ChangelogNormalize {
         let mut said = LastRows::new(&spec.schema, spec.update_before, spec.ttl.is_some());
         let mut gone = (Vec::new(), Vec::new());
         let update = |slots: Slots<'_>, values: &mut [Row]| -> Result<(), OperatorError> {
-            for (group, slot) in slots.slots.iter().enumerate() {
-                let known = &mut values[*slot as usize];
-                let row = last[group].filter(|row| {
-                    kind(batch, *row) != RowKind::Delete
-                        && matches.as_ref().is_none_or(|matches| matches.value(*row))
-                });
+            for row in told {
+                let known = &mut values[slots.slots[groups.of_row[row] as usize] as usize];
+                let stays = kind(batch, row) != RowKind::Delete
+                    && matches.as_ref().is_none_or(|matches| matches.value(row));
                 // A row of at least one column is never empty.
                 let before = Some(std::mem::take(known)).filter(|row| !row.bytes().is_empty());
-                if last[group].is_none() {
-                    *known = before.unwrap_or_default();
-                    continue;
-                }
-                let after = row.map(|row| writer.row(row, &mut scratch));
+                let after = stays.then(|| writer.row(row, &mut scratch));
                 said.change(before.as_ref(), after.as_ref())?;
                 *known = after.unwrap_or_default();
             }

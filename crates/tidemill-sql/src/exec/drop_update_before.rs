@@ -53,3 +53,47 @@ impl Operator for DropUpdateBefore {
         Ok(Progress::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_schema::{DataType, Field, Schema};
+    use tidemill_core::batch::RowKind::{Delete, Insert, UpdateAfter, UpdateBefore};
+    use tidemill_runtime::Emission;
+
+    use super::super::output::changes;
+    use super::*;
+
+    fn told(keys: &[(RowKind, i64)]) -> Vec<(RowKind, i64)> {
+        let schema = Arc::new(Schema::new(vec![Field::new("key", DataType::Int64, true)]));
+        let column: ArrayRef = Arc::new(keys.iter().map(|(_, key)| Some(*key)).collect::<Int64Array>());
+        let kinds = keys.iter().map(|(kind, _)| *kind).collect();
+        let batch = changes(&schema, vec![column], kinds).unwrap();
+        let mut operator = DropUpdateBeforeSpec { primary_key: vec![0] }.create(0).unwrap();
+        let mut out = Output::default();
+        operator.process(0, Batch::new(batch), &mut out).unwrap();
+        let Some(Emission::Batch(batch)) = out.take_emissions().pop() else { panic!("no batch") };
+        let batch = batch.downcast_ref::<ArrowBatch>().unwrap();
+        let keys = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(
+            batch.records.column(0),
+        );
+        (0..batch.records.num_rows()).map(|row| (kind(batch, row), keys.value(row))).collect()
+    }
+
+    #[test]
+    fn old_rows_are_dropped_where_the_new_one_replaces_them() {
+        assert_eq!(
+            told(&[(Insert, 1), (UpdateBefore, 1), (UpdateAfter, 1)]),
+            [(Insert, 1), (UpdateAfter, 1)]
+        );
+        assert_eq!(told(&[(UpdateBefore, 1), (UpdateAfter, 2)]), [(Delete, 1), (UpdateAfter, 2)]);
+        // The new row was dropped by a filter, or comes with the next batch.
+        assert_eq!(
+            told(&[(UpdateBefore, 1), (UpdateBefore, 2), (UpdateAfter, 2)]),
+            [(Delete, 1), (UpdateAfter, 2)]
+        );
+        assert_eq!(told(&[(Delete, 3), (UpdateBefore, 1)]), [(Delete, 3), (Delete, 1)]);
+    }
+}

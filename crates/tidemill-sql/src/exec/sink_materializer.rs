@@ -138,3 +138,101 @@ impl SinkMaterializer {
         said.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_schema::{DataType, Field, Schema};
+    use tidemill_core::batch::RowKind::{self, Delete, Insert, UpdateAfter, UpdateBefore};
+    use tidemill_runtime::Emission;
+    use tidemill_state::SystemClock;
+
+    use super::super::output::changes;
+    use super::*;
+
+    type Change = (RowKind, [i64; 3]);
+
+    fn schema() -> SchemaRef {
+        let fields = ["key", "id", "value"].map(|name| Field::new(name, DataType::Int64, true));
+        Arc::new(Schema::new(fields.to_vec()))
+    }
+
+    fn told(operator: &mut dyn Operator, rows: &[Change]) -> Vec<Change> {
+        let column = |at: usize| -> ArrayRef {
+            Arc::new(rows.iter().map(|(_, row)| Some(row[at])).collect::<Int64Array>())
+        };
+        let kinds = rows.iter().map(|(kind, _)| *kind).collect();
+        let batch = changes(&schema(), (0..3).map(column).collect(), kinds).unwrap();
+        let mut out = Output::default();
+        operator.process(0, Batch::new(batch), &mut out).unwrap();
+        let mut found = Vec::new();
+        for emission in out.take_emissions() {
+            let Emission::Batch(batch) = emission else { panic!("no batch") };
+            let batch = batch.downcast_ref::<ArrowBatch>().unwrap();
+            let value =
+                |at: usize, row: usize| batch.records.column(at).as_primitive::<Int64Type>().value(row);
+            found.extend(
+                (0..batch.records.num_rows())
+                    .map(|row| (kind(batch, row), [value(0, row), value(1, row), value(2, row)])),
+            );
+        }
+        found
+    }
+
+    fn operator(upsert_key: &[usize]) -> Box<dyn Operator> {
+        let spec = SinkMaterializerSpec {
+            schema: schema(),
+            primary_key: vec![0],
+            upsert_key: upsert_key.to_vec(),
+            ttl: None,
+        };
+        let mut operator = spec.create(0).unwrap();
+        operator.open(&OperatorContext::detached(0, 1, 128, Arc::new(SystemClock)), None).unwrap();
+        operator
+    }
+
+    #[test]
+    fn the_last_row_that_is_left_is_the_one_of_the_key() {
+        for upsert_key in [&[][..], &[1]] {
+            let operator = &mut *operator(upsert_key);
+            assert_eq!(told(operator, &[(Insert, [1, 10, 0])]), [(Insert, [1, 10, 0])]);
+            assert_eq!(told(operator, &[(Insert, [1, 11, 0])]), [(UpdateAfter, [1, 11, 0])]);
+            assert_eq!(told(operator, &[(Insert, [1, 12, 0])]), [(UpdateAfter, [1, 12, 0])]);
+            // One below the last.
+            assert_eq!(told(operator, &[(Delete, [1, 11, 0])]), []);
+            // The last one.
+            assert_eq!(told(operator, &[(UpdateBefore, [1, 12, 0])]), [(UpdateAfter, [1, 10, 0])]);
+            // One that is not there.
+            assert_eq!(told(operator, &[(Delete, [1, 13, 0])]), []);
+            assert_eq!(told(operator, &[(Delete, [1, 10, 0])]), [(Delete, [1, 10, 0])]);
+            assert_eq!(told(operator, &[(Insert, [1, 10, 0])]), [(Insert, [1, 10, 0])]);
+        }
+    }
+
+    #[test]
+    fn what_a_batch_comes_to_is_told_once() {
+        let operator = &mut *operator(&[]);
+        let changes = [
+            (Insert, [1, 10, 0]),
+            (Insert, [2, 20, 0]),
+            (UpdateBefore, [1, 10, 0]),
+            (UpdateAfter, [1, 10, 5]),
+        ];
+        assert_eq!(told(operator, &changes), [(Insert, [1, 10, 5]), (Insert, [2, 20, 0])]);
+        assert_eq!(told(operator, &[(Insert, [2, 21, 0]), (Delete, [2, 21, 0])]), []);
+    }
+
+    #[test]
+    fn rows_with_an_upsert_key_replace_one_another() {
+        let operator = &mut *operator(&[1]);
+        assert_eq!(told(operator, &[(Insert, [1, 10, 0]), (Insert, [1, 11, 0])]), [(Insert, [1, 11, 0])]);
+        assert_eq!(told(operator, &[(UpdateAfter, [1, 10, 7])]), [(UpdateAfter, [1, 10, 7])]);
+        // Whatever the row says besides its key.
+        assert_eq!(told(operator, &[(Delete, [1, 10, 0])]), [(UpdateAfter, [1, 11, 0])]);
+        assert_eq!(told(operator, &[(Delete, [1, 11, 0])]), [(Delete, [1, 11, 0])]);
+    }
+}

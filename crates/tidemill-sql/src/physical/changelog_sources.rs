@@ -66,6 +66,7 @@ impl Planner<'_> {
         chain.predicate = (!before.is_empty()).then(|| Expr::all(before));
         chain.exprs = read.iter().map(|column| Expr::column(*column, all.logical(*column))).collect();
 
+        let has_time = chain.watermark.is_some();
         let node = self.scan(chain, factory, options, &kept, flowing)?;
         let names = kept.names();
         let shown: Vec<&str> = key.iter().map(|column| names[*column]).collect();
@@ -78,6 +79,7 @@ impl Planner<'_> {
             schema: columns(&kept),
             key: key.clone(),
             condition,
+            all_changes: has_time,
             update_before: true,
             ttl: self.settings.ttl,
         };

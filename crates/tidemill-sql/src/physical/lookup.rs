@@ -35,7 +35,10 @@ impl Planner<'_> {
         };
         let Some(table) = table else { return Err(refused()) };
         let PhysicalKind::Source { source, mut stages, .. } = table.kind else { return Err(refused()) };
-        if !source.is_bounded() || matches!(right.kind(), RelKind::Values { .. }) {
+        if !source.is_bounded()
+            || !table.changes.is_insert_only()
+            || matches!(right.kind(), RelKind::Values { .. })
+        {
             return Err(refused());
         }
         stages.watermark = None;

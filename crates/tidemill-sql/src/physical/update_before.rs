@@ -30,7 +30,9 @@ impl Wanted {
 
     /// Whether `changes` say all of that.
     fn is_given_by(self, changes: Changes) -> bool {
-        (!self.before || changes.before || !changes.update) && !(self.full_deletes && changes.partial)
+        let lacks_before = self.before && changes.update && !changes.before;
+        let lacks_columns = self.full_deletes && changes.partial;
+        !lacks_before && !lacks_columns
     }
 }
 
@@ -103,19 +105,24 @@ impl Planner<'_> {
         roots.iter().for_each(|(root, of_root)| wanted[*root] |= *of_root);
         // Inputs stand before those that read them.
         for (id, node) in self.plan.nodes.iter().enumerate().rev() {
-            let of_inputs = if self.joins_by_key.contains(&id) {
-                // A row that is taken away comes out with all columns.
-                Wanted { full_deletes: true, ..wanted[id] }
-            } else {
-                self.wanted_of_inputs(node, wanted[id])
-            };
-            node.inputs.iter().for_each(|input| wanted[input.node] |= of_inputs);
+            for (number, input) in node.inputs.iter().enumerate() {
+                let of_input = self.wanted_of_input(id, number, wanted[id]);
+                wanted[input.node] |= of_input;
+            }
         }
         wanted
     }
 
-    /// What `node` wants of its inputs, given what its readers want of it.
-    fn wanted_of_inputs(&self, node: &PhysicalNode, of_node: Wanted) -> Wanted {
+    /// What the operator at `id` wants of an input, given what its readers want of it.
+    fn wanted_of_input(&self, id: PhysicalId, number: usize, of_node: Wanted) -> Wanted {
+        let node = self.node(id);
+        if self.joins_by_key.contains(&id) {
+            // A row that is taken away comes out with all columns.
+            return Wanted { full_deletes: true, ..of_node };
+        }
+        if node.name == TEMPORAL_JOIN && number == 1 {
+            return Wanted { before: false, full_deletes: true };
+        }
         if node.name == NORMALIZE {
             // It knows the row that was there.
             return Wanted::default();
@@ -132,6 +139,9 @@ impl Planner<'_> {
         if passes(node) { of_node } else { Wanted::ALL }
     }
 }
+
+/// The operator that knows the versions of rows on the right by their time, so that a new one is enough for it.
+const TEMPORAL_JOIN: &str = "TemporalJoin";
 
 /// Whether the changes that come out are those that come in.
 fn passes(node: &PhysicalNode) -> bool {
