@@ -11,6 +11,7 @@ use tidemill_runtime::OperatorFactory;
 use tidemill_runtime::source::Source;
 
 use crate::error::{SqlError, SqlResult, nearest};
+use crate::lookup::{LookupRequest, TableLookup};
 
 /// A connector.
 pub trait TableFactory: Send + Sync {
@@ -39,6 +40,16 @@ pub trait TableFactory: Send + Sync {
     /// # Errors
     /// When an option is wrong, or the connector cannot be read from.
     fn source(&self, request: &SourceRequest<'_>) -> SqlResult<TableSource>;
+
+    /// How rows of the table are looked up by keys while a job runs; `None` when the connector cannot do that. A table that is
+    /// bounded can be joined all the same: it is read whole.
+    ///
+    /// # Errors
+    /// When an option is wrong.
+    fn lookup(&self, request: &LookupRequest<'_>) -> SqlResult<Option<TableLookup>> {
+        let _ = request;
+        Ok(None)
+    }
 
     /// A sink of the table.
     ///

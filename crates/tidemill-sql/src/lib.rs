@@ -13,6 +13,7 @@ pub(crate) mod exec;
 pub(crate) mod expr;
 pub mod files;
 pub mod functions;
+pub mod lookup;
 pub mod parser;
 pub(crate) mod physical;
 pub(crate) mod plan;

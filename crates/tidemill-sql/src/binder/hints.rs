@@ -338,15 +338,20 @@ fn lookup(pairs: Vec<(String, String)>) -> SqlResult<LookupHint> {
     };
     let retry = ["retry-predicate", "retry-strategy", "fixed-delay", "max-attempts"];
     let given = retry.iter().filter(|key| options.contains_key(**key)).count();
-    if given > 0 {
-        return Err(if given < retry.len() {
-            SqlError::option(format!("the hint LOOKUP takes all of {} or none of them", retry.join(", ")))
-        } else {
-            SqlError::unsupported("the hint LOOKUP: lookups are not tried again")
-                .hint("a table of files is read when the job starts, so a second look would find nothing else; leave the options out")
-        });
+    if given > 0 && given < retry.len() {
+        let all = retry.join(", ");
+        return Err(SqlError::option(format!("the hint LOOKUP takes all of {all} or none of them")));
     }
-    let shuffle = options.get("shuffle").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let shown: Vec<String> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    Ok(LookupHint { table, shuffle, shown: shown.join(", ") })
+    let is = |key: &str, wanted: &str| options.get(key).map(|value| value.eq_ignore_ascii_case(wanted));
+    let duration = |key: &str| options.get(key).and_then(|value| parse_duration(value).ok());
+    let number = |key: &str| options.get(key).and_then(|value| value.parse::<u32>().ok());
+    Ok(LookupHint {
+        table,
+        shuffle: is("shuffle", "true") == Some(true),
+        asynchronous: is("async", "true"),
+        ordered: is("output-mode", "ordered"),
+        capacity: number("capacity").and_then(|number| usize::try_from(number).ok()),
+        timeout: duration("timeout"),
+        retry: duration("fixed-delay").zip(number("max-attempts")),
+    })
 }

@@ -95,12 +95,29 @@ impl Binder<'_> {
             let (descending, nulls_first) = direction(key);
             keys.push(SortKey { column, descending, nulls_first });
         }
-        let (aggregates, overs) = (site.aggregates.unwrap_or_default(), site.overs.unwrap_or_default());
+        let (mut aggregates, overs) = (site.aggregates.unwrap_or_default(), site.overs.unwrap_or_default());
         let subqueries = site.subqueries;
         let mut rel = rel;
         let mut having = having;
         let mut overs = overs;
-        if !subqueries.is_empty() {
+        let reads =
+            |expr: &Expr| expr.any(|expr| matches!(expr, Expr::Pending { what: Pending::Subquery, .. }));
+        let of_call = |call: &BoundAggregate| call.arguments.iter().chain(&call.filter).any(reads);
+        if aggregates.iter().any(of_call) {
+            let width = rel.schema().len();
+            rel = self.join_scalars(rel, subqueries.clone())?;
+            for call in &mut aggregates {
+                for expr in call.arguments.iter_mut().chain(&mut call.filter) {
+                    *expr = scalars_placed(expr, width, &rel);
+                }
+            }
+        }
+        if is_grouped || !aggregates.is_empty() || select.having.is_some() {
+            (rel, exprs, having, overs) =
+                self.grouped(rel, &scope, &grouping, &aggregates, exprs, having, overs)?;
+        }
+        // Behind the groups: they are values beside those of each group.
+        if !subqueries.is_empty() && (!overs.is_empty() || exprs.iter().chain(&having).any(reads)) {
             let width = rel.schema().len();
             rel = self.join_scalars(rel, subqueries)?;
             let joined = rel.clone();
@@ -108,10 +125,6 @@ impl Binder<'_> {
             exprs = exprs.iter().map(place).collect::<SqlResult<_>>()?;
             having = having.as_ref().map(place).transpose()?;
             overs = overs.iter().map(|over| over.map(&mut |expr| place(expr))).collect::<SqlResult<_>>()?;
-        }
-        if is_grouped || !aggregates.is_empty() || select.having.is_some() {
-            (rel, exprs, having, overs) =
-                self.grouped(rel, &scope, &grouping, &aggregates, exprs, having, overs)?;
         }
         if let Some(having) = having {
             rel = rel.filter(having);

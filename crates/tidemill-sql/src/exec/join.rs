@@ -17,13 +17,14 @@ use tidemill_runtime::{
 };
 use tidemill_state::{
     KeyBatch, KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
-    StateTtlConfig, SubtaskSnapshot,
+    StateTtlConfig, SubtaskSnapshot, ValueState, ValueStateDescriptor,
 };
 
 use super::groups::Groups;
-use super::output::{changes, is_retraction, kind, not_open};
+use super::join_others::{Begun, Others, Part};
+use super::output::{changes, is_retraction, kind, not_open, strict};
 use super::pair_condition::PairCondition;
-use super::row::{Row, RowReader, RowWriter, column_data};
+use super::row::{Row, RowWriter, column_data};
 use crate::expr::Expr;
 use crate::plan::JoinKind;
 
@@ -77,10 +78,11 @@ impl OperatorFactory for JoinSpec {
 }
 
 /// How often a row is there, and how many rows of the other side it matches.
-type Counts = (i64, i64);
+pub(super) type Counts = (i64, i64);
 
+/// The rows of a side.
 #[derive(Clone, Copy)]
-enum Rows {
+pub(super) enum Rows {
     List(ListState<Row>),
     Map(MapState<Row, Counts>),
     /// By upsert key, with how many matches each has.
@@ -90,6 +92,10 @@ enum Rows {
 struct State {
     backend: KeyedStateBackend<Row>,
     sides: [Rows; 2],
+    /// How far the row of a key has got that has more matches than one call lets out; it is the first of the key that comes again.
+    begun: ValueState<Begun>,
+    /// How many keys have such a row.
+    begun_keys: usize,
 }
 
 struct Join {
@@ -99,104 +105,8 @@ struct Join {
     state: Option<State>,
 }
 
-/// Pairs of rows that are looked at in one call, about.
-const PAIRS_A_CALL: usize = 1 << 15;
-
-/// The rows of the other side that have one of the keys of a batch.
-struct Others {
-    columns: Vec<ArrayRef>,
-    /// The first place and the one behind the last, for each key.
-    of_group: Vec<(usize, usize)>,
-    /// What is counted of each, if the side counts.
-    counted: Vec<Other>,
-}
-
-/// What is counted of a row of the other side.
-struct Other {
-    group: usize,
-    row: Row,
-    /// Its upsert key, if it is kept by that.
-    key: Row,
-    count: i64,
-    matches: i64,
-    changed: bool,
-}
-
-impl Others {
-    fn read(
-        backend: &mut KeyedStateBackend<Row>,
-        side: Rows,
-        schema: &SchemaRef,
-        groups: &Groups,
-    ) -> Result<Self, OperatorError> {
-        let mut reader = RowReader::new(schema);
-        let mut of_group = vec![(0, 0); groups.len()];
-        let mut counted = Vec::new();
-        match side {
-            Rows::List(list) => {
-                let mut damage = None;
-                let keys = KeyBatch::new(&groups.hashes, &groups.keys)?;
-                list.read_batch(backend, &keys, |group, rows| {
-                    let first = reader.rows();
-                    for row in rows {
-                        if let Err(error) = reader.push(row.bytes()) {
-                            damage.get_or_insert(error);
-                            return;
-                        }
-                    }
-                    of_group[group] = (first, reader.rows());
-                })?;
-                if let Some(error) = damage {
-                    return Err(error.into());
-                }
-            }
-            Rows::Map(map) => {
-                for (group, range) in of_group.iter_mut().enumerate() {
-                    backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
-                    let first = reader.rows();
-                    for (row, (count, matches)) in map.entries(backend)? {
-                        reader.push(row.bytes())?;
-                        counted.push(Other {
-                            group,
-                            row,
-                            key: Row::default(),
-                            count,
-                            matches,
-                            changed: false,
-                        });
-                    }
-                    *range = (first, reader.rows());
-                }
-            }
-            Rows::Keyed(map) => {
-                for (group, range) in of_group.iter_mut().enumerate() {
-                    backend.set_current_key(&groups.keys[group], groups.hashes[group])?;
-                    let first = reader.rows();
-                    for (key, (row, matches)) in map.entries(backend)? {
-                        reader.push(row.bytes())?;
-                        counted.push(Other { group, row, key, count: 1, matches, changed: false });
-                    }
-                    *range = (first, reader.rows());
-                }
-            }
-        }
-        Ok(Self { columns: reader.finish()?, of_group, counted })
-    }
-
-    /// How often the row at a place is there.
-    fn count(&self, place: u32) -> i64 {
-        self.counted.get(place as usize).map_or(1, |other| other.count)
-    }
-
-    /// Counts a match more, or one less, of the row at a place; answers how many it had and has.
-    fn matched(&mut self, place: u32, more: i64) -> (i64, i64) {
-        let Some(other) = self.counted.get_mut(place as usize) else { return (0, 0) };
-        let before = other.matches;
-        other.matches += more;
-        other.changed = true;
-        (before, other.matches)
-    }
-}
+/// Pairs of rows that are looked at in one call, about, for each row that it may let out: many do not match.
+const PAIRS_A_ROW: usize = 8;
 
 /// Where a side of a row of the result comes from: a place, or nowhere.
 type Place = Option<u32>;
@@ -231,14 +141,20 @@ impl Operator for Join {
             })
         };
         let sides = [open(0, "left")?, open(1, "right")?];
-        self.state = Some(State { backend, sides });
+        let begun = backend.register_value(ValueStateDescriptor::new("begun"))?;
+        let mut begun_keys = 0;
+        begun.for_each(&mut backend, |_, (), _| begun_keys += 1)?;
+        self.state = Some(State { backend, sides, begun, begun_keys });
         Ok(())
     }
 
     fn process(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
         let rows = batch.downcast_ref::<ArrowBatch>()?;
-        let (result, done) = self.join(input, rows)?;
-        out.emit(Batch::new(result));
+        let (result, done) =
+            self.join(input, rows, out.batch_records().saturating_mul(PAIRS_A_ROW).max(1))?;
+        if result.records.num_rows() > 0 {
+            out.emit(Batch::new(result));
+        }
         let left = rows.records.num_rows() - done;
         if left == 0 {
             return Ok(Progress::Done);
@@ -260,9 +176,40 @@ impl Operator for Join {
     }
 }
 
+impl State {
+    /// How far the row of a key has got that has begun.
+    fn begun_at(&mut self, (key, hash): (&Row, u64), side: usize) -> Result<Begun, OperatorError> {
+        self.backend.set_current_key(key, hash)?;
+        let begun = self.begun.get(&mut self.backend)?;
+        Ok(begun.filter(|begun| begun.is_right == (side == 1)).unwrap_or_default())
+    }
+
+    /// Notes how far the row of the current key has got.
+    fn note(&mut self, side: usize, part: Part) -> Result<(), OperatorError> {
+        self.backend.set_current_key(&part.key, part.hash)?;
+        let had_begun = part.had_begun;
+        if part.is_last {
+            if had_begun {
+                self.begun.clear(&mut self.backend)?;
+                self.begun_keys = self.begun_keys.saturating_sub(1);
+            }
+            return Ok(());
+        }
+        self.begun.update(&mut self.backend, Begun { is_right: side == 1, ..part.begun })?;
+        self.begun_keys += usize::from(!had_begun);
+        Ok(())
+    }
+}
+
 impl Join {
-    /// Joins the first rows of a batch of side `side`; answers how many.
-    fn join(&mut self, side: usize, batch: &ArrowBatch) -> Result<(ArrowBatch, usize), OperatorError> {
+    /// Joins the first rows of a batch of side `side`, looking at about `limit` pairs; answers how many rows are done. A row may
+    /// not be done after a call.
+    fn join(
+        &mut self,
+        side: usize,
+        batch: &ArrowBatch,
+        limit: usize,
+    ) -> Result<(ArrowBatch, usize), OperatorError> {
         let Some(state) = &mut self.state else { return Err(not_open()) };
         let spec = &self.spec;
         let (own, other) = (&spec.sides[side], &spec.sides[1 - side]);
@@ -271,27 +218,50 @@ impl Join {
         self.groups.find(columns, &own.keys, all);
         let groups = &self.groups;
 
-        let mut others = Others::read(&mut state.backend, state.sides[1 - side], &other.schema, groups)?;
-
-        // Which rows have a key at all, and how many of them are done in this call.
-        let keys = column_data(
-            columns,
-            own.keys.iter().zip(&own.null_safe).filter(|(_, safe)| !**safe).map(|(k, _)| k),
-        );
+        // Rows of which a key is NULL match nothing.
+        let keys = column_data(columns, &strict(&own.keys, &own.null_safe));
         let key_writer = RowWriter::new(&keys, true);
+        let mut asked = vec![true; groups.len()];
+        for (row, group) in groups.of_row.iter().enumerate() {
+            asked[*group as usize] &= !key_writer.has_null(row);
+        }
+        let mut others = Others::new(&other.schema, groups.len());
+        others.read(&mut state.backend, state.sides[1 - side], groups, &asked, limit)?;
+        if state.begun_keys > 0 {
+            others.leave_begun(&mut state.backend, state.begun, side, groups)?;
+        }
+
+        // Which pairs there are, and how many rows are done in this call.
         let (mut pairs, mut done): ((Vec<u32>, Vec<u32>), usize) = Default::default();
         let mut pairs_of_row: Vec<(usize, usize)> = Vec::with_capacity(all);
-        while done < all && (done == 0 || pairs.0.len() < PAIRS_A_CALL) {
+        let mut part = None;
+        while done < all && (done == 0 || pairs.0.len() < limit) {
             let first = pairs.0.len();
             if !key_writer.has_null(done) {
-                let (start, end) = others.of_group[groups.of_row[done] as usize];
+                let group = groups.of_row[done] as usize;
+                let (start, end) = match others.of_group(group) {
+                    Some(places) => places,
+                    None if done > 0 => break,
+                    None => {
+                        let key = (&groups.keys[group], groups.hashes[group]);
+                        let begun =
+                            if state.begun_keys > 0 { state.begun_at(key, side)? } else { Begun::default() };
+                        let rows = state.sides[1 - side];
+                        let read = others.read_on(&mut state.backend, rows, (group, key), begun, limit)?;
+                        part.insert(read).places
+                    }
+                };
                 let row = u32::try_from(done).unwrap_or(u32::MAX);
                 pairs.0.extend(std::iter::repeat_n(row, end - start));
                 pairs.1.extend((start..end).map(|other| u32::try_from(other).unwrap_or(u32::MAX)));
             }
             pairs_of_row.push((first, pairs.0.len()));
             done += 1;
+            if part.is_some() {
+                break;
+            }
         }
+        let others = &mut others.finish()?;
 
         let matches = match &self.condition {
             Some(condition) if !pairs.0.is_empty() => {
@@ -331,6 +301,7 @@ impl Join {
                 };
                 if retract && !is_known {
                     // It has never been there, or has been forgotten.
+                    part.iter_mut().for_each(|part| part.is_last = true);
                     continue;
                 }
                 replaces = is_known && !retract;
@@ -341,7 +312,7 @@ impl Join {
                 (false, false) => RowKind::Insert,
             };
             let own_place = u32::try_from(row).ok();
-            let mut found = 0;
+            let mut found = part.as_ref().map_or(0, |part| part.begun.found);
             for pair in (first..last).filter(|pair| is_match(*pair)) {
                 let place = pairs.1[pair];
                 let count = others.count(place);
@@ -368,6 +339,11 @@ impl Join {
                 if retract && had.is_some_and(|(_, after)| after == 0) {
                     said.say(count, None, Some(place), RowKind::Insert);
                 }
+            }
+            if let Some(Part { begun, is_last: false, .. }) = &mut part {
+                begun.found = found;
+                done = 0;
+                break;
             }
             match spec.kind {
                 JoinKind::Semi if side == 0 && found > 0 => said.say(1, own_place, None, kind),
@@ -434,13 +410,20 @@ impl Join {
                 }
             }
         }
-        for other in others.counted.into_iter().filter(|other| other.changed) {
+        for other in others.counted.drain(..).filter(|other| other.changed) {
             state.backend.set_current_key(&groups.keys[other.group], groups.hashes[other.group])?;
             match state.sides[1 - side] {
                 Rows::List(_) => {}
-                Rows::Map(map) => map.put(&mut state.backend, other.row, (other.count, other.matches))?,
-                Rows::Keyed(map) => map.put(&mut state.backend, other.key, (other.row, other.matches))?,
+                Rows::Map(map) => map.put(&mut state.backend, other.place, (other.count, other.matches))?,
+                Rows::Keyed(map) => {
+                    if let Some(row) = other.row {
+                        map.put(&mut state.backend, other.place, (row, other.matches))?;
+                    }
+                }
             }
+        }
+        if let Some(part) = part {
+            state.note(side, part)?;
         }
         let result = said.batch(spec, side, &batch.records, &others.columns)?;
         Ok((result, done))

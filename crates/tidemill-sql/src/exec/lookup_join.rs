@@ -1,45 +1,52 @@
-//! Joins with what a bounded table holds: it is read whole when the job starts, and again when it starts again.
+//! Joins with what a bounded table holds: it is read whole when the job starts, again when it starts again, and meanwhile as often as
+//! its options say. It is read on a thread beside the task's and takes the place of what was read before as a whole.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
-use arrow_select::take::take;
 use hashbrown::HashMap;
 use tidemill_core::Fault;
 use tidemill_core::batch::{ArrowBatch, Batch};
+use tidemill_core::time::Timestamp;
 use tidemill_runtime::source::{ReaderStatus, Source, SourceOutput, SplitAssignment, SplitStageFactory};
-use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress};
+use tidemill_runtime::{Operator, OperatorContext, OperatorError, OperatorFactory, Output, Progress, panics};
 use tidemill_state::SubtaskSnapshot;
 
+use super::lookup_pairs::{PairSpec, Pairs, failed};
+use super::lookup_reload::Reload;
 use super::output::{not_open, strict};
-use super::pair_condition::PairCondition;
 use super::row::{Row, RowWriter, column_data};
 use super::scan::ScanStages;
-use crate::expr::Expr;
 use crate::expr::compile::record_batch;
 
 /// A join with a table that is looked up.
 #[derive(Clone)]
 pub(crate) struct LookupJoinSpec {
-    /// Whether rows that find nothing come out too.
-    pub(crate) is_left: bool,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) stages: ScanStages,
     pub(crate) keys: [Vec<usize>; 2],
     /// For each key whether NULL equals NULL.
     pub(crate) null_safe: Vec<bool>,
     pub(crate) right: SchemaRef,
-    /// What must hold besides the keys being equal, over the columns of both sides.
-    pub(crate) condition: Option<Expr>,
-    pub(crate) both: SchemaRef,
+    pub(crate) pairs: PairSpec,
+    /// When the table is read again; `None` is never.
+    pub(crate) reload: Option<Reload>,
 }
 
 impl OperatorFactory for LookupJoinSpec {
     fn create(&self, _: u32) -> Result<Box<dyn Operator>, OperatorError> {
-        let condition =
-            self.condition.as_ref().map(|expr| PairCondition::new(expr, &self.both)).transpose()?;
-        Ok(Box::new(LookupJoin { spec: self.clone(), condition, table: None }))
+        let pairs = Pairs::new(&self.pairs)?;
+        Ok(Box::new(LookupJoin {
+            spec: self.clone(),
+            pairs,
+            table: None,
+            context: None,
+            reading: None,
+            next: None,
+        }))
     }
 }
 
@@ -49,10 +56,28 @@ struct Table {
     by_key: HashMap<Row, Vec<u32>>,
 }
 
+/// A table that is being read.
+struct Reading {
+    since: Timestamp,
+    table: Receiver<Result<Table, OperatorError>>,
+    /// Says that nobody wants the table any more.
+    given_up: Arc<AtomicBool>,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
 struct LookupJoin {
     spec: LookupJoinSpec,
-    condition: Option<PairCondition>,
+    pairs: Pairs,
     table: Option<Table>,
+    context: Option<OperatorContext>,
+    reading: Option<Reading>,
+    /// When the table is to be read again.
+    next: Option<Timestamp>,
 }
 
 /// Rows of the table that are read at once.
@@ -62,14 +87,19 @@ const PAIRS_A_CALL: usize = 1 << 15;
 
 impl Operator for LookupJoin {
     fn open(&mut self, context: &OperatorContext, _: Option<SubtaskSnapshot>) -> Result<(), OperatorError> {
-        self.table = Some(read(&self.spec, context)?);
-        Ok(())
+        self.context = Some(context.clone());
+        self.read()
     }
 
     fn process(&mut self, _: usize, batch: Batch, out: &mut Output) -> Result<Progress, OperatorError> {
-        let batch = batch.downcast_ref::<ArrowBatch>()?;
-        let all = batch.records.num_rows();
-        let (joined, done) = self.join(batch)?;
+        self.take_table()?;
+        let Some(table) = &self.table else {
+            out.keep(batch);
+            return Ok(Progress::Wait);
+        };
+        let rows = batch.downcast_ref::<ArrowBatch>()?;
+        let all = rows.records.num_rows();
+        let (joined, done) = join(&self.spec, &self.pairs, table, rows)?;
         if joined.records.num_rows() > 0 {
             out.emit(Batch::new(joined));
         }
@@ -77,101 +107,136 @@ impl Operator for LookupJoin {
             return Ok(Progress::Done);
         }
         out.keep(Batch::new(ArrowBatch {
-            records: batch.records.slice(done, all - done),
-            kinds: batch.kinds.as_ref().map(|kinds| kinds[done..].into()),
+            records: rows.records.slice(done, all - done),
+            kinds: rows.kinds.as_ref().map(|kinds| kinds[done..].into()),
             timestamps: Vec::new(),
             hashes: Vec::new(),
         }));
         Ok(Progress::More)
     }
+
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        self.next
+    }
+
+    fn processing_time(&mut self, now: Timestamp, _: &mut Output) -> Result<Progress, OperatorError> {
+        if self.next.is_some_and(|next| next <= now) {
+            self.next = None;
+            self.read()?;
+        }
+        Ok(Progress::Done)
+    }
+
+    fn woken(&mut self, _: &mut Output) -> Result<Progress, OperatorError> {
+        self.take_table()?;
+        Ok(Progress::Done)
+    }
+
+    fn has_room(&self) -> bool {
+        self.context.is_none() || self.table.is_some()
+    }
+
+    fn close(&mut self) {
+        self.reading = None;
+    }
 }
 
 impl LookupJoin {
-    /// Joins the first rows of a batch; answers how many.
-    fn join(&self, batch: &ArrowBatch) -> Result<(ArrowBatch, usize), OperatorError> {
-        let Some(table) = &self.table else { return Err(not_open()) };
-        let columns = batch.records.columns();
-        let all = batch.records.num_rows();
-        let of_keys = column_data(columns, &self.spec.keys[0]);
-        let keys = RowWriter::new(&of_keys, true);
-        let of_strict = column_data(columns, &strict(&self.spec.keys[0], &self.spec.null_safe));
-        let strict_keys = RowWriter::new(&of_strict, true);
-        let mut scratch = Vec::new();
-        let (mut left, mut right): (Vec<u32>, Vec<Option<u32>>) = Default::default();
-        let mut done = 0;
-        while done < all && left.len() < PAIRS_A_CALL {
-            let row = u32::try_from(done).unwrap_or(u32::MAX);
-            let found = if strict_keys.has_null(done) {
-                None
-            } else {
-                scratch.clear();
-                keys.write(done, &mut scratch);
-                table.by_key.get(&Row::of(&scratch))
-            };
-            for place in found.into_iter().flatten() {
-                left.push(row);
-                right.push(Some(*place));
-            }
-            done += 1;
-        }
-        if let Some(condition) = &self.condition
-            && !left.is_empty()
-        {
-            let of_right: Vec<u32> = right.iter().flatten().copied().collect();
-            if let Some(holds) = condition.matches([(columns, &left), (&table.columns, &of_right)])? {
-                let kept: Vec<usize> = (0..left.len()).filter(|pair| holds.value(*pair)).collect();
-                left = kept.iter().map(|pair| left[*pair]).collect();
-                right = kept.iter().map(|pair| right[*pair]).collect();
-            }
-        }
-        if self.spec.is_left {
-            (left, right) = with_unmatched(done, &left, &right);
-        }
-        let kinds = batch.kinds.as_ref().map(|kinds| left.iter().map(|row| kinds[*row as usize]).collect());
-        let made = self.columns(columns, table, &left, &right)?;
-        let records = record_batch(&self.spec.both, made, left.len())?;
-        Ok((ArrowBatch { records, kinds, timestamps: Vec::new(), hashes: Vec::new() }, done))
+    /// Begins to read the table.
+    fn read(&mut self) -> Result<(), OperatorError> {
+        let Some(context) = self.context.clone() else { return Err(not_open()) };
+        let (sender, table) = channel();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let since = context.clock.now();
+        context.metrics.counter("cache.loadCount").add(1);
+        let (spec, given_up_there) = (self.spec.clone(), Arc::clone(&given_up));
+        panics::install_hook();
+        let thread = std::thread::Builder::new().name("tidemill-lookup".to_owned());
+        let started = thread.spawn(move || {
+            panics::enter_task();
+            let table = panics::catch(|| read(&spec, &context, &given_up_there));
+            // Nobody is left to take it when the operator has been closed.
+            let _ = sender.send(table.unwrap_or_else(|panic| Err(panic.error)));
+            context.waker.wake();
+        });
+        started.map_err(|error| {
+            let message = format!("the thread that reads a table cannot be started: {error}");
+            OperatorError::new("TM-SQL-LOOKUP", Fault::External, message)
+        })?;
+        self.reading = Some(Reading { since, table, given_up });
+        Ok(())
     }
 
-    fn columns(
-        &self,
-        columns: &[ArrayRef],
-        table: &Table,
-        left: &[u32],
-        right: &[Option<u32>],
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        let (left, right) = (UInt32Array::from(left.to_vec()), UInt32Array::from(right.to_vec()));
-        let of_left = columns.iter().map(|column| take(column, &left, None));
-        let of_right = table.columns.iter().map(|column| take(column, &right, None));
-        of_left.chain(of_right).collect::<Result<_, _>>().map_err(failed)
+    /// Takes the table when it has been read.
+    fn take_table(&mut self) -> Result<(), OperatorError> {
+        let (Some(reading), Some(context)) = (&self.reading, &self.context) else { return Ok(()) };
+        let table = match reading.table.try_recv() {
+            Ok(table) => table,
+            Err(TryRecvError::Empty) => return Ok(()),
+            Err(TryRecvError::Disconnected) => Err(not_open()),
+        };
+        let (began, ended) = (reading.since, context.clock.now());
+        self.reading = None;
+        if table.is_err() {
+            context.metrics.counter("cache.numLoadFailures").add(1);
+        }
+        let table = table?;
+        let rows = table.columns.first().map_or(0, |column| column.len());
+        context.metrics.gauge("cache.latestLoadTime").set(ended.saturating_sub(began));
+        context.metrics.gauge("cache.numCachedRecords").set(i64::try_from(rows).unwrap_or(i64::MAX));
+        self.table = Some(table);
+        self.next = self.spec.reload.as_ref().map(|reload| reload.next(began, ended));
+        Ok(())
     }
 }
 
-/// The pairs of the first `rows` rows, and those rows that are in none.
-fn with_unmatched(rows: usize, left: &[u32], right: &[Option<u32>]) -> (Vec<u32>, Vec<Option<u32>>) {
-    let mut all = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-    let mut pairs = left.iter().zip(right).peekable();
-    for row in 0..u32::try_from(rows).unwrap_or(u32::MAX) {
-        let before = all.0.len();
-        while let Some((_, place)) = pairs.next_if(|(left, _)| **left == row) {
-            all.0.push(row);
-            all.1.push(*place);
+/// Joins the first rows of a batch; answers how many.
+fn join(
+    spec: &LookupJoinSpec,
+    pairs: &Pairs,
+    table: &Table,
+    batch: &ArrowBatch,
+) -> Result<(ArrowBatch, usize), OperatorError> {
+    let columns = batch.records.columns();
+    let all = batch.records.num_rows();
+    let of_keys = column_data(columns, &spec.keys[0]);
+    let keys = RowWriter::new(&of_keys, true);
+    let of_strict = column_data(columns, &strict(&spec.keys[0], &spec.null_safe));
+    let strict_keys = RowWriter::new(&of_strict, true);
+    let mut scratch = Vec::new();
+    let (mut left, mut right): (Vec<u32>, Vec<u32>) = Default::default();
+    let mut rows = Vec::new();
+    while rows.len() < all && left.len() < PAIRS_A_CALL {
+        let row = rows.len();
+        let number = u32::try_from(row).unwrap_or(u32::MAX);
+        let found = if strict_keys.has_null(row) {
+            None
+        } else {
+            scratch.clear();
+            keys.write(row, &mut scratch);
+            table.by_key.get(&Row::of(&scratch))
+        };
+        for place in found.into_iter().flatten() {
+            left.push(number);
+            right.push(*place);
         }
-        if all.0.len() == before {
-            all.0.push(row);
-            all.1.push(None);
-        }
+        rows.push(number);
     }
-    all
+    let joined = pairs.join(batch, &rows, &table.columns, (left, right))?;
+    Ok((joined, rows.len()))
 }
 
 /// Reads the whole table.
-fn read(spec: &LookupJoinSpec, context: &OperatorContext) -> Result<Table, OperatorError> {
+fn read(
+    spec: &LookupJoinSpec,
+    context: &OperatorContext,
+    given_up: &AtomicBool,
+) -> Result<Table, OperatorError> {
     let mut splits = spec.source.create_enumerator(1, None)?;
     let mut reader = spec.source.create_reader(context)?;
     let mut stage = spec.stages.create();
     let mut batches: Vec<RecordBatch> = Vec::new();
-    loop {
+    while !given_up.load(Ordering::Relaxed) {
         let mut out = SourceOutput::new(ROWS_A_BATCH);
         let status = reader.poll(&mut out)?;
         for (_, batch) in out.take().0 {
@@ -217,6 +282,5 @@ fn read(spec: &LookupJoinSpec, context: &OperatorContext) -> Result<Table, Opera
     Ok(Table { columns: all.columns().to_vec(), by_key })
 }
 
-fn failed(error: arrow_schema::ArrowError) -> OperatorError {
-    OperatorError::new("TM-SQL-EVALUATION", Fault::Internal, error.to_string())
-}
+#[cfg(test)]
+mod tests;

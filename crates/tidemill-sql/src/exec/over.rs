@@ -26,7 +26,8 @@ use tidemill_state::{
 use super::event_time;
 use super::groups::Groups;
 use super::output::not_open;
-use super::over_frame::{Entry, Frames, OverCalls};
+use super::over_frame::{Entry, OverCalls};
+use super::over_kept::Frames;
 use super::row::{Row, RowReader, RowWriter};
 use crate::expr::compile::record_batch;
 use crate::plan::{Frame, OverCall};

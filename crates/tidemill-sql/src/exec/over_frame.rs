@@ -1,6 +1,6 @@
-//! The frames of functions of `OVER`: what each key keeps, and the results of rows that come in order.
+//! The frames of functions of `OVER`, and the results of rows that come in order.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use arrow_array::{Array, ArrayRef, Int64Array, UInt32Array};
 use arrow_data::ArrayData;
@@ -10,19 +10,13 @@ use arrow_select::take::take;
 use datafusion_common::ScalarValue;
 use std::sync::Arc;
 use tidemill_core::Fault;
-use tidemill_core::batch::ArrowBatch;
 use tidemill_runtime::OperatorError;
-use tidemill_state::{
-    KeyBatch, KeyedStateBackend, MapState, MapStateDescriptor, NO_SLOT, Slots, StateTtlConfig, ValueState,
-    ValueStateDescriptor,
-};
 
 use super::accumulators::{Accumulators, Argument, Functions};
-use super::distinct::{Distinct, Skipped};
-use super::groups::RowOfGroup;
+use super::aggregate_results::Results;
+use super::distinct::Skipped;
 use super::over::{columns_read, projected};
-use super::row::{Row, RowReader, RowWriter, column_data};
-use crate::expr::compile::record_batch;
+use super::row::{RowWriter, column_data};
 use crate::functions::aggregate::{AggregateCall, AggregateKind};
 use crate::plan::{Frame, OverCall};
 use crate::types::arrow::data_type;
@@ -40,13 +34,13 @@ pub(super) struct Entry {
 /// The functions, over the columns that they read alone.
 pub(super) struct OverCalls {
     /// Which columns of the input they read.
-    read: Vec<usize>,
-    kept: SchemaRef,
-    functions: Functions,
-    aggregates: Vec<AggregateCall>,
+    pub(super) read: Vec<usize>,
+    pub(super) kept: SchemaRef,
+    pub(super) functions: Functions,
+    pub(super) aggregates: Vec<AggregateCall>,
     calls: Vec<Call>,
     /// How many rows `LAG` looks back at most.
-    lag: usize,
+    pub(super) lag: usize,
 }
 
 enum Call {
@@ -95,20 +89,7 @@ impl OverCalls {
 
 /// What a key keeps: the accumulators of the frame of its last row, that row's time, then how many rows there were, the rank
 /// of the last one, and of how many different times they are.
-type Kept = (Accumulators, i64, (i64, i64, i64));
-
-/// The frames of all keys.
-pub(super) struct Frames {
-    calls: OverCalls,
-    frame: Frame,
-    pub(super) accumulators: ValueState<Kept>,
-    /// The rows that may leave a frame, or that `LAG` looks back at, by time and number.
-    rows: Option<MapState<(i64, i64), Row>>,
-    /// Of frames without an end.
-    distinct: Distinct,
-    /// Whether a function needs all rows of its frame.
-    reads_frame: bool,
-}
+pub(super) type Kept = (Accumulators, i64, (i64, i64, i64));
 
 /// Whether a function takes rows back from its accumulator.
 fn takes_back(call: &AggregateCall) -> bool {
@@ -128,261 +109,122 @@ type InFrame = (i64, i64, u32);
 
 /// A key in a call.
 #[derive(Default)]
-struct Running {
+pub(super) struct Running {
     /// The rows that may leave the frame, the oldest first.
-    queue: VecDeque<InFrame>,
+    pub(super) queue: VecDeque<InFrame>,
     /// Those that were kept and have left it.
-    gone: Vec<(i64, i64)>,
+    pub(super) gone: Vec<(i64, i64)>,
 }
 
-impl Frames {
-    pub(super) fn open(
-        backend: &mut KeyedStateBackend<Row>,
-        calls: OverCalls,
-        frame: &Frame,
-        ttl: Option<&StateTtlConfig>,
-    ) -> Result<Self, OperatorError> {
+/// Functions, and the frames that they see.
+pub(super) struct OverFrame {
+    pub(super) calls: OverCalls,
+    pub(super) frame: Frame,
+    /// Whether rows are looked at again after they have come: they may leave their frame, or `LAG` looks back at them.
+    pub(super) keeps_rows: bool,
+    /// Whether a function needs all rows of its frame.
+    pub(super) reads_frame: bool,
+}
+
+/// The results of rows, in their order.
+pub(super) struct Computed {
+    results: Results,
+    /// Of each row its number, rank and dense rank.
+    numbers: Vec<[i64; 3]>,
+    /// Of each call the rows that `LAG` looks back at.
+    lags: Vec<Vec<Option<u32>>>,
+}
+
+impl OverFrame {
+    pub(super) fn new(calls: OverCalls, frame: &Frame) -> Self {
         let has_end = !matches!(frame, Frame::Range(None) | Frame::Rows(None));
-        // Rows of a frame that were forgotten one by one could not be taken back.
-        let ttl = ttl.filter(|_| !has_end && calls.lag == 0);
-        let mut descriptor = ValueStateDescriptor::new("accumulators");
-        let mut of_rows = MapStateDescriptor::new("rows");
-        if let Some(ttl) = ttl {
-            descriptor = descriptor.with_ttl(*ttl);
-            of_rows = of_rows.with_ttl(*ttl);
-        }
-        let accumulators = backend.register_value(descriptor)?;
-        let rows = if has_end || calls.lag > 0 { Some(backend.register_map(of_rows)?) } else { None };
-        // A frame that ends is read again for its distinct values.
-        let of_distinct: &[AggregateCall] = if has_end { &[] } else { &calls.aggregates };
-        let distinct = Distinct::of_groups(backend, of_distinct, false, ttl)?;
+        let keeps_rows = has_end || calls.lag > 0;
         let reads_frame = has_end && !calls.aggregates.iter().all(takes_back);
-        Ok(Self { calls, frame: frame.clone(), accumulators, rows, distinct, reads_frame })
+        Self { calls, frame: frame.clone(), keeps_rows, reads_frame }
     }
 
-    /// Forgets the current key when none of its rows is as new as `oldest`.
-    pub(super) fn forget(
-        &self,
-        backend: &mut KeyedStateBackend<Row>,
-        oldest: i64,
-    ) -> Result<(), OperatorError> {
-        if self.accumulators.read(backend, |kept| kept.is_some_and(|kept| kept.1 < oldest))? {
-            self.accumulators.clear(backend)?;
-            if let Some(rows) = self.rows {
-                rows.clear(backend)?;
-            }
+    /// Whether a frame leaves rows behind.
+    pub(super) fn has_end(&self) -> bool {
+        !matches!(self.frame, Frame::Range(None) | Frame::Rows(None))
+    }
+
+    /// What a key without rows keeps.
+    pub(super) fn empty(&self) -> Kept {
+        (self.calls.functions.empty(), i64::MIN, (0, 0, 0))
+    }
+
+    /// The columns that the functions read, of those of the input.
+    pub(super) fn read(&self, columns: &[ArrayRef]) -> Vec<ArrayRef> {
+        self.calls.read.iter().filter_map(|column| columns.get(*column)).cloned().collect()
+    }
+
+    /// What the functions read, of these columns.
+    pub(super) fn arguments(&self, columns: &[ArrayRef]) -> Result<Vec<Argument>, OperatorError> {
+        self.calls.functions.all().iter().map(|function| Argument::new(function, columns)).collect()
+    }
+
+    pub(super) fn nothing_computed(&self) -> Computed {
+        Computed {
+            results: self.calls.functions.results(),
+            numbers: Vec::new(),
+            lags: vec![Vec::new(); self.calls.calls.len()],
         }
-        Ok(())
     }
 
-    /// The results of `entries`, rows of `columns` that come in this order; those of a key and a time stand together.
-    pub(super) fn compute(
-        &mut self,
-        backend: &mut KeyedStateBackend<Row>,
+    /// The results of `entries`, which are all rows of their keys in their order; those of a key stand together. `columns` are those of
+    /// the input, and there are as many keys as `groups`.
+    pub(super) fn of_all(
+        &self,
         columns: &[ArrayRef],
         entries: &[Entry],
-        keys: &KeyBatch<'_, Row>,
-        key_of: impl Fn(usize) -> (Row, u64),
+        groups: usize,
     ) -> Result<Vec<ArrayRef>, OperatorError> {
-        let mut running: Vec<Running> = (0..keys.len()).map(|_| Running::default()).collect();
-        let (kept, before) = self.leaving(backend, entries, keys, &key_of, &mut running)?;
-        let new = self.calls.read.iter().filter_map(|column| columns.get(*column)).cloned();
-        let columns: Vec<ArrayRef> = if before == 0 {
-            new.collect()
-        } else {
-            let both = kept.iter().zip(new).map(|(kept, new)| concat(&[&**kept, &*new]));
-            both.collect::<Result<_, _>>().map_err(|error| failed(&error))?
-        };
-        let functions = &self.calls.functions;
-        let arguments = functions
-            .all()
-            .iter()
-            .map(|function| Argument::new(function, &columns))
-            .collect::<Result<Vec<_>, _>>()?;
-        let skipped = self.note_distinct(backend, &columns, entries, before, &arguments, &key_of)?;
-
-        let mut results = functions.results();
-        let mut numbers: Vec<[i64; 3]> = Vec::with_capacity(entries.len());
-        let mut lags: Vec<Vec<Option<u32>>> = vec![Vec::new(); self.calls.calls.len()];
-        let distinct: Vec<Option<Vec<ArrayData>>> = self
-            .calls
-            .aggregates
-            .iter()
-            .map(|call| (self.reads_frame && call.distinct).then(|| column_data(&columns, &call.arguments)))
+        let columns = self.read(columns);
+        let arguments = self.arguments(&columns)?;
+        let aggregates = self.calls.aggregates.iter().zip(&arguments);
+        let skipped: Skipped = aggregates
+            .map(|(call, argument)| {
+                (call.distinct && !self.reads_frame).then(|| {
+                    let data = column_data(&columns, &call.arguments);
+                    let values = RowWriter::new(&data, true);
+                    let (mut seen, mut scratch) = (HashSet::new(), Vec::new());
+                    let is_known = |entry: &Entry| {
+                        let row = entry.row as usize;
+                        argument.counts(row) && !seen.insert((entry.group, values.row(row, &mut scratch)))
+                    };
+                    entries.iter().map(is_known).collect()
+                })
+            })
             .collect();
-        let values =
-            distinct.iter().map(|data| data.as_ref().map(|data| RowWriter::new(data, true))).collect();
-        let step = Step { frames: self, arguments: &arguments, skipped: &skipped, values, before };
-        let update = |slots: Slots<'_>, values: &mut [Kept]| -> Result<(), OperatorError> {
-            let mut at = 0;
-            while at < entries.len() {
-                let first = entries[at];
-                let together = match step.frames.frame {
-                    Frame::Range(None) | Frame::Range(Some(_)) => entries[at..]
-                        .iter()
-                        .take_while(|entry| (entry.group, entry.time) == (first.group, first.time))
-                        .count(),
-                    Frame::Rows(_) => 1,
-                };
-                let kept = &mut values[slots.slots[first.group as usize] as usize];
-                let running = &mut running[first.group as usize];
-                let mut of_rows = Vec::with_capacity(together);
-                for (index, entry) in entries.iter().enumerate().skip(at).take(together) {
-                    of_rows.push(step.enter(kept, running, entry, index)?);
-                }
-                step.leave(kept, running, first.time)?;
-                for (offset, of_row) in of_rows.into_iter().enumerate() {
-                    results.push(&step.frames.calls.functions, &kept.0)?;
-                    numbers.push(of_row);
-                    step.look_back(running, &entries[at + offset], kept.2.0, &mut lags);
-                }
-                at += together;
-            }
-            Ok(())
+        let distinct = self.distinct_values(&columns);
+        let step = Step::new(self, &arguments, &skipped, &distinct, 0);
+        let mut running: Vec<Running> = (0..groups).map(|_| Running::default()).collect();
+        let mut kept: Vec<Kept> = (0..groups).map(|_| self.empty()).collect();
+        let mut computed = self.nothing_computed();
+        step.run(entries, &mut running, &mut kept, |group| group as usize, &mut computed)?;
+        self.columns(&columns, computed)
+    }
+
+    /// Of functions over distinct values that read their frame again, these values.
+    pub(super) fn distinct_values(&self, columns: &[ArrayRef]) -> Vec<Option<Vec<ArrayData>>> {
+        let of_call = |call: &AggregateCall| {
+            (self.reads_frame && call.distinct).then(|| column_data(columns, &call.arguments))
         };
-        let empty = || (functions.empty(), i64::MIN, (0, 0, 0));
-        self.accumulators.update_batch(backend, keys, |_| empty(), update)??;
-        self.keep(backend, &columns, before, running, &key_of)?;
-        self.columns(&columns, results.finish()?, &numbers, &lags)
-    }
-
-    /// The rows in state that the new ones may push out of their frames, as columns, and how many they are.
-    fn leaving(
-        &self,
-        backend: &mut KeyedStateBackend<Row>,
-        entries: &[Entry],
-        keys: &KeyBatch<'_, Row>,
-        key_of: &impl Fn(usize) -> (Row, u64),
-        running: &mut [Running],
-    ) -> Result<(Vec<ArrayRef>, usize), OperatorError> {
-        let Some(rows) = self.rows else { return Ok((Vec::new(), 0)) };
-        let mut of_groups = vec![(0usize, i64::MIN); running.len()];
-        for entry in entries {
-            let (count, last) = &mut of_groups[entry.group as usize];
-            *count += 1;
-            *last = (*last).max(entry.time);
-        }
-        let mut in_frame = vec![0; running.len()];
-        self.accumulators.read_batch(backend, keys, |slots, values| {
-            for (group, slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != NO_SLOT) {
-                in_frame[group] = self.calls.functions.rows(&values[*slot as usize].0);
-            }
-        })?;
-        let mut reader = RowReader::new(&self.calls.kept);
-        for (group, running) in running.iter_mut().enumerate() {
-            let (count, last) = of_groups[group];
-            let (most, until) = match self.frame {
-                _ if self.reads_frame || self.calls.lag > 0 => (usize::MAX, i64::MAX),
-                Frame::Range(Some(width)) => (usize::MAX, last.saturating_sub(width)),
-                Frame::Rows(Some(before)) => {
-                    let all = u64::try_from(in_frame[group]).unwrap_or(0).saturating_add(count as u64);
-                    let leaving = all.saturating_sub(before.saturating_add(1));
-                    (usize::try_from(leaving).unwrap_or(usize::MAX), i64::MAX)
-                }
-                Frame::Range(None) | Frame::Rows(None) => (0, i64::MIN),
-            };
-            if most == 0 || in_frame[group] == 0 {
-                continue;
-            }
-            let (key, hash) = key_of(group);
-            backend.set_current_key(&key, hash)?;
-            let mut damage = None;
-            rows.scan(backend, ..(until, i64::MIN), |at, row| {
-                if let Err(error) = reader.push(row.bytes()) {
-                    damage.get_or_insert(error);
-                    return false;
-                }
-                let place = u32::try_from(reader.rows() - 1).unwrap_or(u32::MAX);
-                running.queue.push_back((at.0, at.1, place));
-                running.queue.len() < most
-            })?;
-            if let Some(error) = damage {
-                return Err(error.into());
-            }
-        }
-        let rows = reader.rows();
-        if rows == 0 { Ok((Vec::new(), 0)) } else { Ok((reader.finish()?, rows)) }
-    }
-
-    fn note_distinct(
-        &self,
-        backend: &mut KeyedStateBackend<Row>,
-        columns: &[ArrayRef],
-        entries: &[Entry],
-        before: usize,
-        arguments: &[Argument],
-        key_of: &impl Fn(usize) -> (Row, u64),
-    ) -> Result<Skipped, OperatorError> {
-        if self.distinct.is_empty() {
-            return Ok(vec![None; arguments.len()]);
-        }
-        let batch = ArrowBatch {
-            records: record_batch(
-                &self.calls.kept,
-                columns.to_vec(),
-                before + columns.first().map_or(entries.len(), |column| column.len() - before),
-            )?,
-            kinds: None,
-            timestamps: Vec::new(),
-            hashes: Vec::new(),
-        };
-        let mut keys: BTreeMap<u32, (Row, u64)> = BTreeMap::new();
-        for entry in entries {
-            keys.entry(entry.group).or_insert_with(|| key_of(entry.group as usize));
-        }
-        let of_groups = entries.iter().map(|entry| {
-            let (key, hash) = &keys[&entry.group];
-            RowOfGroup {
-                row: before + entry.row as usize,
-                group: entry.group,
-                key,
-                hash: *hash,
-                namespace: 0,
-            }
-        });
-        self.distinct.note(backend, &batch, arguments, of_groups)
-    }
-
-    /// Keeps the rows that are still in their frames, and forgets those that have left.
-    fn keep(
-        &self,
-        backend: &mut KeyedStateBackend<Row>,
-        columns: &[ArrayRef],
-        before: usize,
-        running: Vec<Running>,
-        key_of: &impl Fn(usize) -> (Row, u64),
-    ) -> Result<(), OperatorError> {
-        let Some(rows) = self.rows else { return Ok(()) };
-        let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
-        let writer = RowWriter::new(&data, false);
-        let mut scratch = Vec::new();
-        for (group, running) in running.into_iter().enumerate() {
-            let (key, hash) = key_of(group);
-            backend.set_current_key(&key, hash)?;
-            for at in &running.gone {
-                rows.remove(backend, at)?;
-            }
-            for (time, number, place) in running.queue {
-                if place as usize >= before {
-                    rows.put(backend, (time, number), writer.row(place as usize, &mut scratch))?;
-                }
-            }
-        }
-        Ok(())
+        self.calls.aggregates.iter().map(of_call).collect()
     }
 
     /// The columns of results, in the order of the calls.
-    fn columns(
+    pub(super) fn columns(
         &self,
         columns: &[ArrayRef],
-        results: Vec<ArrayRef>,
-        numbers: &[[i64; 3]],
-        lags: &[Vec<Option<u32>>],
+        computed: Computed,
     ) -> Result<Vec<ArrayRef>, OperatorError> {
+        let Computed { mut results, numbers, lags } = computed;
+        let results = results.finish()?;
         let number = |index: usize| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(numbers.iter().map(|of_row| of_row[index])))
         };
-        let of_calls = self.calls.calls.iter().zip(lags).map(|(call, lags)| match call {
+        let of_calls = self.calls.calls.iter().zip(&lags).map(|(call, lags)| match call {
             Call::Aggregate(index) => results
                 .get(*index)
                 .cloned()
@@ -406,8 +248,8 @@ impl Frames {
 }
 
 /// What happens to a row's key when the row comes.
-struct Step<'a> {
-    frames: &'a Frames,
+pub(super) struct Step<'a> {
+    frames: &'a OverFrame,
     arguments: &'a [Argument],
     skipped: &'a Skipped,
     /// Of functions over distinct values, what writes these.
@@ -416,7 +258,55 @@ struct Step<'a> {
     before: usize,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// `distinct` are the values of functions over distinct ones that read their frame again.
+    pub(super) fn new(
+        frames: &'a OverFrame,
+        arguments: &'a [Argument],
+        skipped: &'a Skipped,
+        distinct: &'a [Option<Vec<ArrayData>>],
+        before: usize,
+    ) -> Self {
+        let values =
+            distinct.iter().map(|data| data.as_ref().map(|data| RowWriter::new(data, true))).collect();
+        Self { frames, arguments, skipped, values, before }
+    }
+
+    /// Takes `entries` into their frames one after the other, and adds their results to `computed`. What the key of a group keeps is at its
+    /// place among `kept`.
+    pub(super) fn run(
+        &self,
+        entries: &[Entry],
+        running: &mut [Running],
+        kept: &mut [Kept],
+        place_of: impl Fn(u32) -> usize,
+        computed: &mut Computed,
+    ) -> Result<(), OperatorError> {
+        let mut at = 0;
+        while at < entries.len() {
+            let first = entries[at];
+            let together = match self.frames.frame {
+                Frame::Range(None) | Frame::Range(Some(_)) => entries[at..]
+                    .iter()
+                    .take_while(|entry| (entry.group, entry.time) == (first.group, first.time))
+                    .count(),
+                Frame::Rows(_) => 1,
+            };
+            let kept = &mut kept[place_of(first.group)];
+            let running = &mut running[first.group as usize];
+            for (index, entry) in entries.iter().enumerate().skip(at).take(together) {
+                computed.numbers.push(self.enter(kept, running, entry, index)?);
+            }
+            self.leave(kept, running, first.time)?;
+            for entry in &entries[at..at + together] {
+                computed.results.push(&self.frames.calls.functions, &kept.0)?;
+                self.look_back(running, entry, kept.2.0, &mut computed.lags);
+            }
+            at += together;
+        }
+        Ok(())
+    }
+
     /// Takes a row into its frame; answers its number, rank and dense rank.
     fn enter(
         &self,
@@ -446,7 +336,7 @@ impl Step<'_> {
             }
             function.accumulate(&mut accumulators.0, &self.arguments[call], place, false)?;
         }
-        if self.frames.rows.is_some() && self.frames.calls.lag == 0 {
+        if self.frames.keeps_rows && self.frames.calls.lag == 0 {
             running.queue.push_back((entry.time, *number, u32::try_from(place).unwrap_or(u32::MAX)));
         }
         Ok([*number, *rank, *dense])
@@ -545,6 +435,6 @@ impl Step<'_> {
     }
 }
 
-fn failed(error: &arrow_schema::ArrowError) -> OperatorError {
+pub(super) fn failed(error: &arrow_schema::ArrowError) -> OperatorError {
     OperatorError::new("TM-SQL-EVALUATION", Fault::Internal, error.to_string())
 }

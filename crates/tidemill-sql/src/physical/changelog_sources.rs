@@ -11,7 +11,7 @@ use super::planner::{Planner, columns};
 use super::sources::SourceChain;
 use super::{Changes, Distribution, Input, PhysicalId};
 use crate::catalog::Table;
-use crate::connector::{SourceChanges, TableFactory, TableOptions};
+use crate::connector::SourceChanges;
 use crate::error::{SqlError, SqlResult};
 use crate::exec::changelog_normalize::ChangelogNormalizeSpec;
 use crate::expr::Expr;
@@ -25,8 +25,6 @@ impl Planner<'_> {
     pub(super) fn changelog_source(
         &mut self,
         chain: SourceChain,
-        factory: &dyn TableFactory,
-        options: &TableOptions,
         output: &Schema,
         changes: SourceChanges,
     ) -> SqlResult<PhysicalId> {
@@ -39,7 +37,7 @@ impl Planner<'_> {
         };
         let is_upsert = flowing.is_by_key();
         if !is_upsert && !self.settings.duplicate_events {
-            return self.scan(chain, factory, options, output, flowing);
+            return self.scan(&chain, output, flowing);
         }
         if table.primary_key.is_empty() {
             return Err(without_key(table, is_upsert));
@@ -67,7 +65,7 @@ impl Planner<'_> {
         chain.exprs = read.iter().map(|column| Expr::column(*column, all.logical(*column))).collect();
 
         let has_time = chain.watermark.is_some();
-        let node = self.scan(chain, factory, options, &kept, flowing)?;
+        let node = self.scan(&chain, &kept, flowing)?;
         let names = kept.names();
         let shown: Vec<&str> = key.iter().map(|column| names[*column]).collect();
         let mut detail = format!("key=[{}]", shown.join(", "));

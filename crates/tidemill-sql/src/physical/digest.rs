@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use tidemill_core::hash;
 
-use super::hints::without_ttl;
+use super::hints::of_state;
 use super::mini_batch::{ASSIGNER, below_assigner};
 use super::{PhysicalKind, PhysicalNode, PhysicalPlan, Scanned};
 use crate::exec::calc::CalcSpec;
@@ -32,7 +32,7 @@ pub(super) fn uids(plan: &PhysicalPlan) -> Vec<String> {
             PhysicalKind::Source { scanned, .. } => hash::bytes(scanned.table.as_bytes()),
             _ => {
                 let of_inputs = node.inputs.iter().map(|input| digests[input.node].rows);
-                of_inputs.fold(hash::bytes(without_ttl(&node.detail).as_bytes()), hash::combine)
+                of_inputs.fold(hash::bytes(of_state(node.name, &node.detail).as_bytes()), hash::combine)
             }
         };
         let state = hash::combine(state, hash::bytes(node.name.as_bytes()));

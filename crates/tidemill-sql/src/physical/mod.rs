@@ -11,6 +11,7 @@ mod hints;
 mod joins;
 mod keys;
 mod lookup;
+mod lookup_options;
 mod matching;
 mod mini_batch;
 mod over;

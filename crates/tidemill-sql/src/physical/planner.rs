@@ -13,6 +13,7 @@ use crate::connector::Connectors;
 use crate::error::{SqlError, SqlResult};
 use crate::exec::calc::CalcSpec;
 use crate::exec::expand::ExpandSpec;
+use crate::exec::lookup_points::AsyncSettings;
 use crate::exec::rank::RankSpec;
 use crate::exec::scan::ScanStages;
 use crate::exec::set_operation::SetOperationSpec;
@@ -45,6 +46,8 @@ pub(crate) struct PlanSettings {
     pub(crate) split_distinct: Option<i32>,
     /// `table.exec.source.cdc-events-duplicate`.
     pub(crate) duplicate_events: bool,
+    /// `table.exec.async-lookup.*`.
+    pub(crate) lookups: AsyncSettings,
 }
 
 /// Turns the plans of one job into operators, each shared node once.

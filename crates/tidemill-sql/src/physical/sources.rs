@@ -29,6 +29,23 @@ pub(super) struct SourceChain {
     pub(super) exprs: Vec<Expr>,
 }
 
+/// What a connector was asked for, and what is done with the rows that it gives.
+pub(super) struct AskedFor<T> {
+    pub(super) answer: T,
+    pub(super) stages: ScanStages,
+    parallelism: Option<u32>,
+    /// Whether the connector knows of conditions.
+    is_told: bool,
+}
+
+impl SourceChain {
+    /// What is filtered behind the scan.
+    pub(super) fn shown_predicate(&self) -> Option<String> {
+        let names = self.scanned.schema().names();
+        self.predicate.as_ref().map(|predicate| predicate.shown(&names).to_string())
+    }
+}
+
 impl Planner<'_> {
     /// A source, when `rel` is a scan with filters, projections and a watermark on top of it that nobody else reads.
     pub(super) fn source(&mut self, rel: &Rel) -> SqlResult<Option<PhysicalId>> {
@@ -39,8 +56,8 @@ impl Planner<'_> {
         let options = TableOptions::new(name.clone(), options);
         let factory = self.connectors.find(&name, &options)?;
         let node = match factory.source_changes(&options)? {
-            SourceChanges::Insert => self.scan(chain, factory, &options, rel.schema(), Changes::INSERT),
-            changes => self.changelog_source(chain, factory, &options, rel.schema(), changes),
+            SourceChanges::Insert => self.scan(&chain, rel.schema(), Changes::INSERT),
+            changes => self.changelog_source(chain, rel.schema(), changes),
         };
         node.map(Some)
     }
@@ -48,58 +65,13 @@ impl Planner<'_> {
     /// The operator that reads a table, and filters and computes columns of its rows.
     pub(super) fn scan(
         &mut self,
-        chain: SourceChain,
-        factory: &dyn TableFactory,
-        options: &TableOptions,
+        chain: &SourceChain,
         output: &Schema,
         changes: Changes,
     ) -> SqlResult<PhysicalId> {
+        let asked = self.ask(chain, |factory, request| factory.source(request))?;
+        let AskedFor { answer: source, stages, parallelism, is_told } = asked;
         let table = &chain.scan.table;
-        let name = table.path.to_string();
-        let all: Vec<&TableColumn> = table.stored().map(|(_, column)| column).collect();
-        let mut fields = Vec::with_capacity(chain.scan.columns.len());
-        let mut metadata = Vec::new();
-        for (index, column) in chain.scan.columns.iter().enumerate() {
-            // As the table calls it: the key of metadata may be the name of another column.
-            let name = all.get(column.index).map_or(&column.name, |column| &column.name);
-            fields.push(Field::new(name, data_type(&column.logical.root), true));
-            if column.metadata {
-                let known = factory.metadata();
-                if !known.iter().any(|known| known.key == column.name) {
-                    return Err(no_metadata(table, factory, column));
-                }
-                metadata.push((index, column.name.as_str()));
-            }
-        }
-        let schema: SchemaRef = Arc::new(ArrowSchema::new(fields));
-        let parallelism = options.parsed::<u32>("scan.parallelism", "a positive number")?;
-        let is_physical = |column: &TableColumn| matches!(column.source, ColumnSource::Physical);
-        let stored: Vec<&str> = table
-            .stored()
-            .filter(|(_, column)| is_physical(column))
-            .map(|(_, column)| column.name.as_str())
-            .collect();
-        let partitioned_by: Vec<&str> =
-            table.partitioned_by.iter().map(|index| table.columns[*index].name.as_str()).collect();
-        let pushed = pushed(&chain.scan, chain.predicate.as_ref())?;
-        let is_told = pushed.partitions.is_some() || !pushed.conditions.is_empty();
-        let source = factory.source(&SourceRequest {
-            table: &name,
-            schema,
-            stored: &stored,
-            partitioned_by: &partitioned_by,
-            metadata: &metadata,
-            partition_filter: pushed.partitions,
-            conditions: &pushed.conditions,
-            options,
-        })?;
-        let input = arrow_schema(chain.scanned.schema().types());
-        let stages = ScanStages {
-            input: Arc::clone(&input),
-            watermark: chain.watermark,
-            calc: CalcSpec { input, predicate: chain.predicate, exprs: Some(chain.exprs) },
-        };
-        stages.check().map_err(|error| SqlError::internal(error.to_string()))?;
         let names = chain.scanned.schema().names();
         let mut detail =
             format!("table=[[{}, {}, {}", table.path.catalog, table.path.database, table.path.name);
@@ -133,7 +105,67 @@ impl Planner<'_> {
         }))
     }
 
-    fn source_chain(&self, rel: &Rel) -> Option<SourceChain> {
+    /// Asks the connector of a scan for something.
+    pub(super) fn ask<T>(
+        &self,
+        chain: &SourceChain,
+        ask: impl FnOnce(&dyn TableFactory, &SourceRequest<'_>) -> SqlResult<T>,
+    ) -> SqlResult<AskedFor<T>> {
+        let table = &chain.scan.table;
+        let name = table.path.to_string();
+        let mut options: BTreeMap<String, String> = table.options.clone();
+        options.extend(chain.scan.options.iter().cloned());
+        let options = TableOptions::new(name.clone(), options);
+        let factory = self.connectors.find(&name, &options)?;
+        let all: Vec<&TableColumn> = table.stored().map(|(_, column)| column).collect();
+        let mut fields = Vec::with_capacity(chain.scan.columns.len());
+        let mut metadata = Vec::new();
+        for (index, column) in chain.scan.columns.iter().enumerate() {
+            // As the table calls it: the key of metadata may be the name of another column.
+            let name = all.get(column.index).map_or(&column.name, |column| &column.name);
+            fields.push(Field::new(name, data_type(&column.logical.root), true));
+            if column.metadata {
+                let known = factory.metadata();
+                if !known.iter().any(|known| known.key == column.name) {
+                    return Err(no_metadata(table, factory, column));
+                }
+                metadata.push((index, column.name.as_str()));
+            }
+        }
+        let schema: SchemaRef = Arc::new(ArrowSchema::new(fields));
+        let parallelism = options.parsed::<u32>("scan.parallelism", "a positive number")?;
+        let is_physical = |column: &TableColumn| matches!(column.source, ColumnSource::Physical);
+        let stored: Vec<&str> = table
+            .stored()
+            .filter(|(_, column)| is_physical(column))
+            .map(|(_, column)| column.name.as_str())
+            .collect();
+        let partitioned_by: Vec<&str> =
+            table.partitioned_by.iter().map(|index| table.columns[*index].name.as_str()).collect();
+        let pushed = pushed(&chain.scan, chain.predicate.as_ref())?;
+        let is_told = pushed.partitions.is_some() || !pushed.conditions.is_empty();
+        let request = SourceRequest {
+            table: &name,
+            schema,
+            stored: &stored,
+            partitioned_by: &partitioned_by,
+            metadata: &metadata,
+            partition_filter: pushed.partitions,
+            conditions: &pushed.conditions,
+            options: &options,
+        };
+        let answer = ask(factory, &request)?;
+        let input = arrow_schema(chain.scanned.schema().types());
+        let stages = ScanStages {
+            input: Arc::clone(&input),
+            watermark: chain.watermark.clone(),
+            calc: CalcSpec { input, predicate: chain.predicate.clone(), exprs: Some(chain.exprs.clone()) },
+        };
+        stages.check().map_err(|error| SqlError::internal(error.to_string()))?;
+        Ok(AskedFor { answer, stages, parallelism, is_told })
+    }
+
+    pub(super) fn source_chain(&self, rel: &Rel) -> Option<SourceChain> {
         let stop = |rel: &Rel| self.is_shared(rel);
         let top = calculated(rel, stop);
         let exprs = top.exprs.unwrap_or_else(|| top.input.all_columns());

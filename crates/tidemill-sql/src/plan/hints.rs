@@ -33,6 +33,12 @@ pub(crate) struct LookupHint {
     pub(crate) table: String,
     /// Whether rows with equal keys are looked up by one subtask.
     pub(crate) shuffle: bool,
-    /// Its options, as plans show them.
-    pub(crate) shown: String,
+    /// Whether several lookups are to be under way, when the table can be looked up either way.
+    pub(crate) asynchronous: Option<bool>,
+    /// Whether rows keep their order.
+    pub(crate) ordered: Option<bool>,
+    pub(crate) capacity: Option<usize>,
+    pub(crate) timeout: Option<Duration>,
+    /// After what delay, and how often, keys without rows are looked up again.
+    pub(crate) retry: Option<(Duration, u32)>,
 }

@@ -1,7 +1,8 @@
 //! What the session says about how queries are planned.
 
 use tidemill_core::config::options::{
-    AggPhaseStrategy, TABLE_AGG_PHASE_STRATEGY, TABLE_DISTINCT_AGG_SPLIT_BUCKETS,
+    AggPhaseStrategy, AsyncOutputMode, TABLE_AGG_PHASE_STRATEGY, TABLE_ASYNC_LOOKUP_CAPACITY,
+    TABLE_ASYNC_LOOKUP_OUTPUT_MODE, TABLE_ASYNC_LOOKUP_TIMEOUT, TABLE_DISTINCT_AGG_SPLIT_BUCKETS,
     TABLE_DISTINCT_AGG_SPLIT_ENABLED, TABLE_MINI_BATCH_ENABLED, TABLE_MINI_BATCH_LATENCY,
     TABLE_MINI_BATCH_SIZE, TABLE_SOURCE_CDC_EVENTS_DUPLICATE,
 };
@@ -10,6 +11,7 @@ use tidemill_state::StateTtlConfig;
 
 use super::SqlSession;
 use crate::error::{SqlError, SqlResult};
+use crate::exec::lookup_points::AsyncSettings;
 use crate::physical::{MiniBatch, PlanSettings};
 
 impl SqlSession {
@@ -23,6 +25,11 @@ impl SqlSession {
             one_phase: strategy == AggPhaseStrategy::OnePhase,
             duplicate_events: self.tuned(&TABLE_SOURCE_CDC_EVENTS_DUPLICATE)?,
             split_distinct: split.then(|| i32::try_from(buckets).unwrap_or(i32::MAX)),
+            lookups: AsyncSettings {
+                ordered: self.tuned(&TABLE_ASYNC_LOOKUP_OUTPUT_MODE)? == AsyncOutputMode::Ordered,
+                timeout: self.tuned(&TABLE_ASYNC_LOOKUP_TIMEOUT)?,
+                capacity: usize::try_from(self.tuned(&TABLE_ASYNC_LOOKUP_CAPACITY)?).unwrap_or(usize::MAX),
+            },
         })
     }
 

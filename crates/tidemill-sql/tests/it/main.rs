@@ -6,6 +6,7 @@
 mod aggregates;
 mod changing;
 mod limits;
+mod lookups;
 mod mini_batches;
 mod own_functions;
 mod plans;

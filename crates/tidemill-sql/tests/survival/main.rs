@@ -29,5 +29,6 @@ mod plans;
 mod ranks;
 mod rows;
 mod singles;
+mod sorted_rows;
 mod subject;
 mod windows;

@@ -8,6 +8,7 @@ use tidemill_sql::connector::{
     ConnectorOption, MetadataKey, SinkRequest, SourceRequest, TableFactory, TableOptions, TableSink,
     TableSource,
 };
+use tidemill_sql::lookup::{LookupRequest, TableLookup};
 use tidemill_sql::parser::parse_script;
 use tidemill_sql::parser::statement::Script;
 use tidemill_sql::{Planned, SqlResult, SqlSession};
@@ -72,6 +73,11 @@ impl TableFactory for Elsewhere {
             options: &options,
             ..*request
         })
+    }
+
+    fn lookup(&self, request: &LookupRequest<'_>) -> SqlResult<Option<TableLookup>> {
+        let options = here(request.table, request.options);
+        self.0.lookup(&LookupRequest { schema: Arc::clone(&request.schema), options: &options, ..*request })
     }
 
     fn sink(&self, request: &SinkRequest<'_>) -> SqlResult<TableSink> {

@@ -40,10 +40,9 @@ fn check(name: &str, args: &[&str]) {
     assert_eq!(found.len(), expected.len(), "{name} {args:?}");
 }
 
-/// Those that are computed yet.
-const QUERIES: [&str; 18] = [
-    "q0", "q1", "q2", "q3", "q4", "q5", "q7", "q8", "q9", "q14", "q15", "q16", "q17", "q18", "q19", "q20",
-    "q21", "q22",
+const QUERIES: [&str; 20] = [
+    "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "q9", "q11", "q14", "q15", "q16", "q17", "q18",
+    "q19", "q20", "q21", "q22",
 ];
 
 #[test]
@@ -74,16 +73,11 @@ fn number(row: &Value, key: &str) -> f64 {
     row[key].as_f64().unwrap_or_else(|| panic!("no {key} in {row}"))
 }
 
-/// Those of the suite that run.
-const SUITE: &str = "q0,q1,q2,q3,q4,q5,q7,q8,q9,q12,q14,q15,q16,q17,q18,q19,q20,q21,q22,q23";
-
 #[test]
 fn the_suite_runs_with_checkpoints_into_rocksdb() {
     let (code, rows, err) = bench(&[
         "--events",
         "20000",
-        "--queries",
-        SUITE,
         "-D",
         "parallelism.default=2",
         "-D",
@@ -94,11 +88,14 @@ fn the_suite_runs_with_checkpoints_into_rocksdb() {
         assert_eq!(row["events"], 20_000, "{row}");
         assert!(number(row, "checkpoints") >= 1.0, "{row}");
         assert!(number(row, "seconds") > 0.0 && number(row, "events_per_second") > 0.0, "{row}");
-        assert!(number(row, "cpu_seconds") >= number(row, "cpu_seconds_net"), "{row}");
+        // What a source takes by itself is not known of one that is kept whole.
+        if row["query"] != "q13" {
+            assert!(number(row, "cpu_seconds") >= number(row, "cpu_seconds_net"), "{row}");
+        }
         assert!(number(row, "peak_memory_bytes") > 1e6, "{row}");
     }
     assert_eq!(code, 0, "{err}");
-    assert_eq!(rows.len(), SUITE.split(',').count());
+    assert_eq!(rows.len(), 24);
     // What joins keep for ever is in the checkpoints.
     let join = rows.iter().find(|row| row["query"] == "q20").unwrap();
     assert!(number(join, "state_bytes") > 1e6, "{join}");

@@ -61,6 +61,23 @@ config_enum! {
     }
 }
 
+config_enum! {
+    /// Whether rows keep their order while tables are looked up for them.
+    ///
+    /// ```
+    /// use tidemill_core::config::OptionType;
+    /// use tidemill_core::config::options::AsyncOutputMode;
+    ///
+    /// assert_eq!(AsyncOutputMode::parse("allow_unordered"), Ok(AsyncOutputMode::AllowUnordered));
+    /// ```
+    AsyncOutputMode {
+        /// They do.
+        Ordered = "ORDERED",
+        /// They go on as they are answered, between watermarks and where rows are only added.
+        AllowUnordered = "ALLOW_UNORDERED",
+    }
+}
+
 declare_options! {
     /// The time zone of a SQL session, in which `TIMESTAMP_LTZ` is shown and read: its name, such as `Europe/Berlin`; `default`
     /// is UTC.
@@ -125,4 +142,18 @@ declare_options! {
     /// key, which they need, is kept then.
     TABLE_SOURCE_CDC_EVENTS_DUPLICATE: bool =
         ConfigOption::new("table.exec.source.cdc-events-duplicate").default("false").job();
+
+    /// How many rows of a subtask wait at most while a table is looked up for them by several calls at a time.
+    TABLE_ASYNC_LOOKUP_CAPACITY: u32 = ConfigOption::new("table.exec.async-lookup.buffer-capacity")
+        .default("100")
+        .job()
+        .check(at_least_one);
+
+    /// How long a lookup may take, those of its calls that are made again included. After that the job fails.
+    TABLE_ASYNC_LOOKUP_TIMEOUT: Duration =
+        ConfigOption::new("table.exec.async-lookup.timeout").default("3 min").job();
+
+    /// Whether rows keep their order when several lookups are under way. Rows that are updated or removed always do.
+    TABLE_ASYNC_LOOKUP_OUTPUT_MODE: AsyncOutputMode =
+        ConfigOption::new("table.exec.async-lookup.output-mode").default("ORDERED").job();
 }

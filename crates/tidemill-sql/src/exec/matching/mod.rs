@@ -282,7 +282,7 @@ impl Match {
             let slot = slots.of(&self.groups.keys[group], self.groups.hashes[group]);
             slot.rows.push((now, writer.row(row, &mut scratch)));
         }
-        self.take(slots, out)
+        self.take(slots, None, out)
     }
 
     /// Takes rows that are due and lets matches run out of time, up to `time`; answers whether there are more.
@@ -313,12 +313,13 @@ impl Match {
                 }
             }
         }
-        self.take(slots, out)?;
+        // As in Flink, all that has run out of time by then has, whether or not its timer was the one.
+        self.take(slots, self.matcher.within.map(|_| until), out)?;
         Ok(more)
     }
 
     /// Takes the rows of some partitions through the automaton.
-    fn take(&mut self, mut slots: Slots, out: &mut Output) -> Result<(), OperatorError> {
+    fn take(&mut self, mut slots: Slots, until: Option<i64>, out: &mut Output) -> Result<(), OperatorError> {
         if slots.all.is_empty() {
             return Ok(());
         }
@@ -358,9 +359,11 @@ impl Match {
             }
         }
         for (index, slot) in slots.all.iter().enumerate() {
-            let Some(timeout) = slot.timeout else { continue };
-            partitions[index].timer = None;
-            self.matcher.advance(&mut partitions[index], timeout, &mut of_slot)?;
+            if slot.timeout.is_some() {
+                partitions[index].timer = None;
+            }
+            let Some(until) = until else { continue };
+            self.matcher.advance(&mut partitions[index], until, &mut of_slot)?;
             found.extend(of_slot.drain(..).map(|found| (index, found)));
         }
         for found in found.chunks(MATCHES_A_BATCH) {

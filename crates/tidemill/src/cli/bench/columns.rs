@@ -7,6 +7,7 @@ use tidemill_sql::SqlResult;
 use tidemill_sql::connector::{
     ConnectorOption, MetadataKey, SinkRequest, SourceRequest, TableFactory, TableSink, TableSource,
 };
+use tidemill_sql::lookup::{LookupRequest, TableLookup};
 
 use super::figures::SourceColumn;
 
@@ -37,6 +38,10 @@ impl TableFactory for Noting {
         request.schema.fields().iter().for_each(|field| leaves("", field, &mut columns));
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(columns);
         self.connector.source(request)
+    }
+
+    fn lookup(&self, request: &LookupRequest<'_>) -> SqlResult<Option<TableLookup>> {
+        self.connector.lookup(request)
     }
 
     fn sink(&self, request: &SinkRequest<'_>) -> SqlResult<TableSink> {

@@ -19,8 +19,8 @@ pub(super) struct Figures {
     pub(super) managed_memory_bytes: u64,
     /// Complete checkpoints.
     pub(super) checkpoints: u64,
-    /// Checkpoints that failed.
-    pub(super) checkpoints_failed: u64,
+    /// Why checkpoints failed, each that did.
+    pub(super) checkpoint_failures: Vec<String>,
     /// The median of what the checkpoints took, from end to end.
     pub(super) checkpoint_millis: Option<f64>,
     /// The median of what the checkpoints have stored anew.

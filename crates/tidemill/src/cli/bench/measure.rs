@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tidemill_checkpoint::coordinator::AbortReason;
 use tidemill_checkpoint::statistics::{CheckpointStatistics, CheckpointStatus};
 use tidemill_core::memory::TaskManagerMemory;
 use tidemill_runtime::cluster::JobHandle;
@@ -141,7 +142,11 @@ impl Reading {
             statistics.iter().flat_map(|statistics| statistics.history()).filter(of_part).collect();
         let complete: Vec<&CheckpointStatistics> =
             checkpoints.iter().copied().filter(|it| it.status == CheckpointStatus::Completed).collect();
-        let failed = checkpoints.iter().filter(|it| it.status == CheckpointStatus::Failed).count();
+        let failed = checkpoints.iter().filter(|it| it.status == CheckpointStatus::Failed);
+        // One that was under way when the others said that all is done was not needed any more.
+        let ended = AbortReason::ShutDown.to_string();
+        let failures = failed.map(|it| it.failure_message.clone().unwrap_or_default());
+        let failures = failures.filter(|message| !message.starts_with(&ended)).collect();
         let durations = complete.iter().filter_map(|it| it.end_to_end_duration()).collect();
         let sizes: Vec<u64> = complete.iter().map(|it| it.state_size()).collect();
         // The newest is the first.
@@ -154,7 +159,7 @@ impl Reading {
             peak_memory_bytes: peak_memory_bytes(),
             managed_memory_bytes,
             checkpoints: complete.len() as u64,
-            checkpoints_failed: failed as u64,
+            checkpoint_failures: failures,
             checkpoint_millis: median(durations).map(|millis| millis as f64),
             checkpointed_bytes: median(complete.iter().map(|it| it.checkpointed_size()).collect()),
             state_bytes: sizes.iter().copied().max(),

@@ -1,5 +1,6 @@
 //! Figures for people and for programs.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anstyle::Style;
@@ -85,7 +86,8 @@ impl Row {
                 "state_bytes_first": figures.state_bytes_range.map(|range| range.0),
                 "state_bytes_last": figures.state_bytes_range.map(|range| range.1),
                 "checkpoints": figures.checkpoints,
-                "checkpoints_failed": figures.checkpoints_failed,
+                "checkpoints_failed": figures.checkpoint_failures.len(),
+                "checkpoint_failures": figures.checkpoint_failures,
                 "checkpoint_millis": figures.checkpoint_millis,
                 "checkpointed_bytes": figures.checkpointed_bytes,
             }),
@@ -133,8 +135,14 @@ pub(super) fn write(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
     }
     table.write(out)?;
     for row in rows {
-        if let Err(error) = &row.result {
-            writeln!(out, "\n{KEY}{}{KEY:#} {}", row.query, error.replace('\n', "\n   "))?;
+        match &row.result {
+            Err(error) => writeln!(out, "\n{KEY}{}{KEY:#} {}", row.query, error.replace('\n', "\n   "))?,
+            Ok(figures) => {
+                let reasons: BTreeSet<&String> = figures.checkpoint_failures.iter().collect();
+                for reason in reasons {
+                    writeln!(out, "\n{KEY}{}{KEY:#} a checkpoint failed: {reason}", row.query)?;
+                }
+            }
         }
     }
     writeln!(
@@ -154,7 +162,7 @@ fn of_figures(row: &Row, figures: &Figures) -> Vec<String> {
         }
         _ => bytes(figures.state_bytes),
     };
-    let failed = figures.checkpoints_failed;
+    let failed = figures.checkpoint_failures.len();
     vec![
         row.per_second().map_or_else(unknown, |rate| HumanCount(rate as u64).to_string()),
         format!("{:.2}", figures.seconds),

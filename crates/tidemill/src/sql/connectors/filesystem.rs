@@ -11,6 +11,7 @@ use tidemill_sql::connector::{
     ConnectorOption, MetadataKey, SinkChanges, SinkRequest, SourceRequest, TableFactory, TableOptions,
     TableSink, TableSource,
 };
+use tidemill_sql::lookup::{CACHE, FULL_CACHE};
 use tidemill_sql::{SqlError, SqlResult};
 
 use super::{formats, is_true, of_table, optional, required};
@@ -51,11 +52,18 @@ const OWN: [ConnectorOption; 27] = [
     optional("compaction.parallelism", "not supported"),
 ];
 
-const FILESYSTEM: [ConnectorOption; OWN.len() + formats::OPTIONS.len()] = {
-    let mut all = [OWN[0]; OWN.len() + formats::OPTIONS.len()];
+const FILESYSTEM: [ConnectorOption; OWN.len() + 1 + FULL_CACHE.len() + formats::OPTIONS.len()] = {
+    const BEFORE_FORMATS: usize = OWN.len() + 1 + FULL_CACHE.len();
+    let mut all = [CACHE; BEFORE_FORMATS + formats::OPTIONS.len()];
     let mut index = 0;
     while index < all.len() {
-        all[index] = if index < OWN.len() { OWN[index] } else { formats::OPTIONS[index - OWN.len()] };
+        if index < OWN.len() {
+            all[index] = OWN[index];
+        } else if index >= BEFORE_FORMATS {
+            all[index] = formats::OPTIONS[index - BEFORE_FORMATS];
+        } else if index > OWN.len() {
+            all[index] = FULL_CACHE[index - OWN.len() - 1];
+        }
         index += 1;
     }
     all
