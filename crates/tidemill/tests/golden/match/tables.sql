@@ -43,3 +43,10 @@ CREATE VIEW rises AS SELECT * FROM ticker MATCH_RECOGNIZE (
   AFTER MATCH SKIP TO NEXT ROW
   PATTERN (A B) DEFINE B AS B.price > A.price
 );
+
+CREATE TABLE rising (
+  k STRING,
+  ts TIMESTAMP(3),
+  p INT,
+  WATERMARK FOR ts AS ts - INTERVAL '1' SECOND
+) WITH ('connector'='filesystem','path'='${DATA}/match/data/rising.csv','format'='csv');
