@@ -256,7 +256,8 @@ fn malformed(place: &str, column: Option<&str>, problem: &str, option: Option<&s
     }
     text.push_str(&format!(": {problem}"));
     if let Some(option) = option {
-        text.push_str(&format!(" ('{option}' skips such lines)"));
+        let does = if column.is_some() { "makes such values NULL" } else { "skips such lines" };
+        text.push_str(&format!(" ('{option}' {does})"));
     }
     text
 }

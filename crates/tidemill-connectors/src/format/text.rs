@@ -111,6 +111,13 @@ pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     Some(value)
 }
 
+/// The integer before the point of a number that may have a fraction and an exponent; `None` when it has no room in 64 bits.
+pub(crate) fn cut_off(text: &[u8]) -> Option<i64> {
+    let whole = float::<f64>(text)?.trunc();
+    // The largest number is not one of 64 bits, the least is.
+    (whole >= i64::MIN as f64 && whole < i64::MAX as f64).then_some(whole as i64)
+}
+
 /// The unsigned integer beyond those that [`integer`] knows.
 pub(crate) fn unsigned(text: &[u8]) -> Option<u64> {
     integer(text)

@@ -24,6 +24,7 @@ use crate::types::{LogicalType, TypeRoot};
 use super::aggregates::BoundAggregate;
 use super::over::BoundOver;
 use super::pattern_calls::PatternSite;
+use super::rows::are_rows;
 
 /// Where an expression stands, and what is found while it is bound.
 pub(super) struct Site<'s> {
@@ -507,10 +508,7 @@ impl Binder<'_> {
         for when in conditions {
             let condition = match &operand {
                 None => self.condition(&when.condition, site, "WHEN")?,
-                Some(operand) => {
-                    let value = self.expr(&when.condition, site)?;
-                    self.call("=", vec![operand.clone(), value])?
-                }
+                Some(operand) => self.when_any(operand, &when.condition, site)?,
             };
             branches.push((condition, self.expr(&when.result, site)?));
         }
@@ -545,6 +543,11 @@ impl Binder<'_> {
     ) -> SqlResult<Expr> {
         let mut input = self.expr(expr, site)?;
         let mut values = self.exprs(list, site)?;
+        if are_rows(std::iter::once(&input).chain(&values)) {
+            let equal = values.into_iter().map(|value| self.call("=", vec![input.clone(), value]));
+            let any = Expr::Or(equal.collect::<SqlResult<_>>()?);
+            return Ok(if negated { negate(any) } else { any });
+        }
         let mut common = input.logical();
         for (value, ast) in values.iter().zip(list) {
             common = comparison_type(&common, &value.logical()).ok_or_else(|| {
@@ -599,6 +602,12 @@ impl Binder<'_> {
         let Some(function) = registry::scalar(name) else {
             return self.own_call(name, arguments);
         };
+        if name == "="
+            && let [one, two] = &arguments[..]
+            && let Some(equal) = self.equal_rows(one, two)?
+        {
+            return Ok(equal);
+        }
         let types: Vec<LogicalType> = arguments.iter().map(Expr::logical).collect();
         let described = described(&arguments, &types);
         let resolved = (function.resolve)(&self.context, &described).map_err(|mismatch| {
@@ -719,11 +728,25 @@ pub(super) fn folded(call: Expr) -> Expr {
     }
     match constant(&call) {
         Ok(value) => {
+            let value = cut_to(value, &function.returns.root);
             let logical = function.returns.clone();
             let logical = if value.is_null() { logical.with_nullable(true) } else { logical };
             Expr::Literal { value, logical }
         }
         Err(_) => call,
+    }
+}
+
+/// A string of a type with a length has no more characters than that: one that is known before the query runs, as in Flink.
+fn cut_to(value: ScalarValue, root: &TypeRoot) -> ScalarValue {
+    match (&value, root) {
+        (ScalarValue::Utf8(Some(text)), TypeRoot::Char(length) | TypeRoot::Varchar(length)) => {
+            match text.char_indices().nth(usize::try_from(*length).unwrap_or(usize::MAX)) {
+                Some((end, _)) => ScalarValue::Utf8(text.get(..end).map(str::to_owned)),
+                None => value,
+            }
+        }
+        _ => value,
     }
 }
 

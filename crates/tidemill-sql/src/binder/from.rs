@@ -8,7 +8,7 @@ use super::expressions::Site;
 use super::query::renamed;
 use super::{Binder, Scope};
 use crate::catalog::name_parts;
-use crate::error::{SqlError, SqlResult};
+use crate::error::{Position, SqlError, SqlResult};
 use crate::expr::Expr;
 use crate::functions::table::{TableFunction, TableFunctionCall};
 use crate::plan::{Column, JoinKind, Rel, RelKind, Schema};
@@ -92,9 +92,9 @@ impl Binder<'_> {
         match right {
             Right::Rel(right, right_scope) => {
                 let cross = Rel::join(left.clone(), right.clone(), kind, Expr::boolean(true));
-                let mut both = scope.clone().joined(right_scope.clone(), &cross);
-                let condition = self.constraint(constraint, &scope, &right_scope, &mut both)?;
-                Ok((Rel::join(left, right, kind, condition), both))
+                let both = scope.clone().joined(right_scope.clone(), &cross);
+                let (condition, common) = self.constraint(constraint, &scope, &right_scope, &both)?;
+                self.put_together(Rel::join(left, right, kind, condition), both, kind, &common)
             }
             Right::Temporal(right, right_scope, time) => {
                 if !matches!(kind, JoinKind::Inner | JoinKind::Left) {
@@ -106,11 +106,11 @@ impl Binder<'_> {
                 let mut site = Site::plain(&scope, "FOR SYSTEM_TIME AS OF");
                 let time = self.expr(&time, &mut site)?;
                 let cross = Rel::join(left.clone(), right.clone(), kind, Expr::boolean(true));
-                let mut both = scope.clone().joined(right_scope.clone(), &cross);
-                let condition = self.constraint(constraint, &scope, &right_scope, &mut both)?;
+                let both = scope.clone().joined(right_scope.clone(), &cross);
+                let (condition, common) = self.constraint(constraint, &scope, &right_scope, &both)?;
                 let schema = cross.schema().clone();
-                let kind = RelKind::Temporal { left, right, kind, time, condition, position };
-                Ok((Rel::new(schema, kind), both))
+                let temporal = RelKind::Temporal { left, right, kind, time, condition, position };
+                self.put_together(Rel::new(schema, temporal), both, kind, &common)
             }
             Right::Correlated(function, right_scope) => {
                 let is_true = match constraint {
@@ -133,64 +133,111 @@ impl Binder<'_> {
                 }));
                 let correlate = RelKind::Correlate { input: left, function, kind };
                 let rel = Rel::new(Schema::new(columns), correlate);
-                let mut both = scope.clone().joined(right_scope.clone(), &rel);
-                let condition = self.constraint(constraint, &scope, &right_scope, &mut both)?;
-                Ok((rel.filter(condition), both))
+                let both = scope.clone().joined(right_scope.clone(), &rel);
+                let (condition, common) = self.constraint(constraint, &scope, &right_scope, &both)?;
+                self.put_together(rel.filter(condition), both, kind, &common)
             }
         }
     }
 
-    /// The condition of a join, over the columns of both sides. Columns of `USING` are hidden on the right.
+    /// The condition of a join, over the columns of both sides, and the pairs of columns that `USING` or `NATURAL` puts together.
     fn constraint(
         &mut self,
         constraint: &JoinConstraint,
         left: &Scope,
         right: &Scope,
-        both: &mut Scope,
-    ) -> SqlResult<Expr> {
-        match constraint {
-            JoinConstraint::None => Ok(Expr::boolean(true)),
+        both: &Scope,
+    ) -> SqlResult<(Expr, Vec<(usize, usize)>)> {
+        let names: Vec<ast::Ident> = match constraint {
+            JoinConstraint::None => return Ok((Expr::boolean(true), Vec::new())),
             JoinConstraint::On(condition) => {
                 let mut site = Site::plain(both, "the condition of a join");
                 let bound = self.condition(condition, &mut site, "ON")?;
                 if !site.subqueries.is_empty() {
                     return Err(SqlError::unsupported("a sub-query cannot stand in the condition of a join"));
                 }
-                Ok(bound)
+                return Ok((bound, Vec::new()));
             }
             JoinConstraint::Using(columns) => {
-                let mut equal = Vec::with_capacity(columns.len());
-                for name in columns {
-                    let (_, position) = name_parts(name)?;
-                    let name = ast::Ident::new(name_parts(name)?.0.last().copied().unwrap_or_default());
-                    equal.push(self.using(&name, left, right, both).map_err(|error| error.at(position))?);
-                }
-                Ok(Expr::all(equal))
+                let ident = |name| -> SqlResult<ast::Ident> {
+                    Ok(ast::Ident::new(name_parts(name)?.0.last().copied().unwrap_or_default()))
+                };
+                columns.iter().map(ident).collect::<SqlResult<_>>()?
             }
             JoinConstraint::Natural => {
-                let names: Vec<String> = left
-                    .columns()
-                    .iter()
-                    .filter(|column| !column.hidden)
-                    .map(|column| column.name.clone())
-                    .filter(|name| {
-                        right.columns().iter().any(|column| !column.hidden && column.name == *name)
-                    })
-                    .collect();
-                let equal = names.iter().map(|name| self.using(&ast::Ident::new(name), left, right, both));
-                Ok(Expr::all(equal.collect::<SqlResult<_>>()?))
+                let is_common = |name: &str| right.star().any(|(_, column)| column.name == name);
+                let common = left.star().filter(|(_, column)| is_common(&column.name));
+                common.map(|(_, column)| ast::Ident::new(&column.name)).collect()
             }
-            JoinConstraint::UsingAlias(..) => Err(SqlError::unsupported("Flink has no USING … AS")),
+            JoinConstraint::UsingAlias(..) => {
+                return Err(SqlError::unsupported("Flink has no USING … AS"));
+            }
+        };
+        let positions: Vec<Option<Position>> = match constraint {
+            JoinConstraint::Using(columns) => {
+                columns.iter().map(|name| Ok(Some(name_parts(name)?.1))).collect::<SqlResult<_>>()?
+            }
+            _ => vec![None; names.len()],
+        };
+        let (mut equal, mut common) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
+        for (name, position) in names.iter().zip(positions) {
+            let pair = Self::common(name, left, right);
+            let pair = pair.map_err(|error| match position {
+                Some(position) => error.at(position),
+                None => error,
+            })?;
+            equal.push(self.call("=", vec![both.expr(pair.0), both.expr(pair.1)])?);
+            common.push(pair);
         }
+        Ok((Expr::all(equal), common))
     }
 
-    fn using(&mut self, name: &ast::Ident, left: &Scope, right: &Scope, both: &mut Scope) -> SqlResult<Expr> {
+    /// The columns called `name` on both sides.
+    fn common(name: &ast::Ident, left: &Scope, right: &Scope) -> SqlResult<(usize, usize)> {
         let one = left.find(None, name)?.ok_or_else(|| left.unknown(name))?;
-        let two = right.find(None, name)?.ok_or_else(|| right.unknown(name))? + left.len();
-        let column = |index: usize| Expr::column(index, both.columns()[index].logical.clone());
-        let (one, other) = (column(one), column(two));
-        both.hide(two);
-        self.call("=", vec![one, other])
+        let two = right.find(None, name)?.ok_or_else(|| right.unknown(name))?;
+        Ok((one, two + left.len()))
+    }
+
+    /// Makes one column of each pair of `USING` or `NATURAL`: the one that is not NULL. They come first in `*`.
+    fn put_together(
+        &mut self,
+        mut rel: Rel,
+        mut both: Scope,
+        kind: JoinKind,
+        common: &[(usize, usize)],
+    ) -> SqlResult<(Rel, Scope)> {
+        let mut first = Vec::with_capacity(common.len());
+        for &(one, two) in common {
+            let [left, right] = [one, two].map(|index| both.expr(index));
+            // Where a side has all rows, its column is the one; its type must be that of both.
+            let whole = match kind {
+                _ if left.logical().root != right.logical().root => None,
+                JoinKind::Full => None,
+                JoinKind::Right => Some((two, one)),
+                _ => Some((one, two)),
+            };
+            first.push(match whole {
+                Some((shown, hidden)) => {
+                    both.hide(hidden);
+                    shown
+                }
+                None => {
+                    let either = self.call("COALESCE", vec![left, right])?;
+                    let (mut exprs, name) = (rel.all_columns(), both.columns()[one].name.clone());
+                    let mut names: Vec<String> =
+                        rel.schema().names().into_iter().map(str::to_owned).collect();
+                    exprs.push(either);
+                    names.push(name);
+                    rel = rel.project(exprs, names);
+                    both.hide(one);
+                    both.hide(two);
+                    both.push_last(&rel)
+                }
+            });
+        }
+        both.put_first(&first);
+        Ok((rel, both))
     }
 
     pub(super) fn factor(&mut self, factor: &TableFactor, left: Option<&Scope>) -> SqlResult<Right> {

@@ -281,6 +281,11 @@ impl Binder<'_> {
         if self.hints.names.is_empty() || matches!(rel.kind(), RelKind::Correlate { .. }) {
             return Ok(rel);
         }
+        if let RelKind::Project { input, exprs } = rel.kind() {
+            // Columns of `USING` have been put together above the join.
+            let names = rel.schema().names().into_iter().map(str::to_owned).collect();
+            return Ok(self.hinted(input.clone(), left, right)?.project(exprs.clone(), names));
+        }
         let path = |name: &ast::ObjectName| self.full_name(name);
         let meant = [left.and_then(|left| self.hints.meant(left, &path)), self.hints.meant(right, &path)];
         let ttl = meant.each_ref().map(|name| self.hints.ttl.get(name.as_ref()?).cloned());

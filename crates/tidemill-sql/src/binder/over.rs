@@ -37,6 +37,23 @@ enum OverFunction {
 }
 
 impl BoundOver {
+    /// What it is of.
+    pub(super) fn arguments(&self) -> &[Expr] {
+        &self.arguments
+    }
+
+    /// The type of its result.
+    pub(super) fn returns(&self) -> &LogicalType {
+        &self.returns
+    }
+
+    /// The aggregate function `kind` of `argument` over the same rows.
+    pub(super) fn with_aggregate(&self, kind: AggregateKind, argument: Expr, returns: LogicalType) -> Self {
+        let distinct = matches!(self.function, OverFunction::Aggregate { distinct: true, .. });
+        let function = OverFunction::Aggregate { kind, distinct };
+        Self { function, arguments: vec![argument], returns, ..self.clone() }
+    }
+
     /// All expressions in it, for replacing them.
     pub(super) fn map(&self, f: &mut impl FnMut(&Expr) -> SqlResult<Expr>) -> SqlResult<Self> {
         let all = |exprs: &[Expr], f: &mut dyn FnMut(&Expr) -> SqlResult<Expr>| -> SqlResult<Vec<Expr>> {
@@ -73,6 +90,20 @@ impl Binder<'_> {
         let bound = self.bind_over(name, function, site);
         site.overs = overs;
         let bound = bound?;
+        if let OverFunction::Aggregate { kind: AggregateKind::Variance { sample, root }, .. } = bound.function
+        {
+            return self.variance_over(&bound, sample, root, site);
+        }
+        if matches!(bound.function, OverFunction::Aggregate { kind: AggregateKind::Avg, .. })
+            && bound.returns.root.is_integer()
+        {
+            return self.average_over(&bound, site);
+        }
+        Self::pending_over(bound, site)
+    }
+
+    /// The result of a function, once it has a column.
+    pub(super) fn pending_over(bound: BoundOver, site: &mut Site<'_>) -> SqlResult<Expr> {
         let logical = bound.returns.clone();
         let Ok(all) = &mut site.overs else { return Err(SqlError::internal("windows went away")) };
         let index = all.iter().position(|known| *known == bound).unwrap_or_else(|| {

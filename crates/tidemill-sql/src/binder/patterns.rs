@@ -94,6 +94,9 @@ impl Binder<'_> {
             Some(AfterMatchSkip::ToFirst(name)) => AfterMatch::ToFirst(variable(name, &names)?),
             Some(AfterMatchSkip::ToLast(name)) => AfterMatch::ToLast(variable(name, &names)?),
         };
+        // In the order of the table, whatever the order of PARTITION BY is.
+        partition.sort_unstable();
+        partition.dedup();
         let mut columns: Vec<Column> = Vec::with_capacity(partition.len() + measures.len());
         for key in &partition {
             let Some(column) = input.schema().column(*key) else { continue };

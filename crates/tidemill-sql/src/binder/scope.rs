@@ -3,6 +3,7 @@
 use sqlparser::ast::Ident;
 
 use crate::error::{SqlError, SqlResult, nearest};
+use crate::expr::Expr;
 use crate::plan::{Rel, Schema, TimeAttribute};
 use crate::types::LogicalType;
 
@@ -10,6 +11,8 @@ use crate::types::LogicalType;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scope {
     columns: Vec<ScopeColumn>,
+    /// Those of `*`, in their order.
+    star: Vec<usize>,
 }
 
 /// A column that names may mean.
@@ -20,7 +23,7 @@ pub(crate) struct ScopeColumn {
     pub(crate) name: String,
     pub(crate) logical: LogicalType,
     pub(crate) time: Option<TimeAttribute>,
-    /// Not found by its name and not part of `*`: made by the binder, or the second of two columns of `USING`.
+    /// Not found by its name and not part of `*`: made by the binder, or of a table whose column `USING` has put together with another.
     pub(crate) hidden: bool,
 }
 
@@ -39,7 +42,7 @@ impl Scope {
             time: column.time,
             hidden: false,
         });
-        Self { columns: columns.collect() }
+        Self { columns: columns.collect(), star: (0..schema.len()).collect() }
     }
 
     pub(crate) fn columns(&self) -> &[ScopeColumn] {
@@ -51,18 +54,20 @@ impl Scope {
     }
 
     /// The columns of this, then those of `other`, with the types that `rel`, which has them all, gives them.
-    pub(crate) fn joined(mut self, other: Scope, rel: &Rel) -> Self {
-        self.columns.extend(other.columns);
-        for (column, of_rel) in self.columns.iter_mut().zip(rel.schema().columns()) {
+    pub(crate) fn joined(self, other: Scope, rel: &Rel) -> Self {
+        let mut both = self.beside(other);
+        for (column, of_rel) in both.columns.iter_mut().zip(rel.schema().columns()) {
             column.logical = of_rel.logical.clone();
             column.time = of_rel.time;
         }
-        self
+        both
     }
 
     /// The columns of this, then those of `other`.
     pub(crate) fn beside(mut self, other: Scope) -> Self {
+        let before = self.columns.len();
         self.columns.extend(other.columns);
+        self.star.extend(other.star.iter().map(|index| before + index));
         self
     }
 
@@ -85,6 +90,32 @@ impl Scope {
         if let Some(column) = self.columns.get_mut(index) {
             column.hidden = true;
         }
+        self.star.retain(|known| *known != index);
+    }
+
+    /// Puts columns before all others of `*`.
+    pub(crate) fn put_first(&mut self, first: &[usize]) {
+        self.star.retain(|index| !first.contains(index));
+        self.star.splice(0..0, first.iter().copied());
+    }
+
+    /// Adds the last column of `rel`, which is of no table.
+    pub(crate) fn push_last(&mut self, rel: &Rel) -> usize {
+        let index = self.columns.len();
+        let all = Self::of(rel, None).columns;
+        self.columns.extend(all.into_iter().skip(index));
+        self.star.extend(index..self.columns.len());
+        index
+    }
+
+    /// The column at `index`.
+    pub(crate) fn expr(&self, index: usize) -> Expr {
+        Expr::column(index, self.columns[index].logical.clone())
+    }
+
+    /// The columns of `*`, in their order.
+    pub(crate) fn star(&self) -> impl Iterator<Item = (usize, &ScopeColumn)> {
+        self.star.iter().filter_map(|index| Some((*index, self.columns.get(*index)?)))
     }
 
     /// Whether there is a table called `name`.
@@ -92,9 +123,9 @@ impl Scope {
         self.columns.iter().any(|column| column.table.as_deref() == Some(name))
     }
 
-    /// The columns of the table called `name`.
+    /// The columns of the table called `name`, those of `USING` included.
     pub(crate) fn of_table(&self, name: &str) -> impl Iterator<Item = usize> {
-        let is_of = move |column: &ScopeColumn| column.table.as_deref() == Some(name) && !column.hidden;
+        let is_of = move |column: &ScopeColumn| column.table.as_deref() == Some(name);
         self.columns.iter().enumerate().filter(move |(_, column)| is_of(column)).map(|(index, _)| index)
     }
 

@@ -190,11 +190,9 @@ impl Binder<'_> {
                     if select.from.is_empty() {
                         return Err(SqlError::semantic("SELECT * needs a FROM").at(item.span()));
                     }
-                    for (index, column) in site.scope.columns().iter().enumerate() {
-                        if !column.hidden {
-                            exprs.push(Expr::column(index, column.logical.clone()));
-                            names.push(column.name.clone());
-                        }
+                    for (index, column) in site.scope.star() {
+                        exprs.push(Expr::column(index, column.logical.clone()));
+                        names.push(column.name.clone());
                     }
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(table), _) => {

@@ -20,8 +20,9 @@ use tidemill_serialization::{Data, DecodeError, Input};
 use super::aggregate_results::Results;
 use super::entries::EntryForm;
 use super::gathered::{self, Gathered};
+use super::moments;
 use super::row::{RowWriter, put_length};
-use crate::functions::aggregate::{AggregateCall, AggregateKind};
+use crate::functions::aggregate::{AggregateCall, AggregateKind, averages_are_quotients};
 use crate::types::TypeRoot;
 use crate::udf::{FunctionError, Input as Column, Inputs};
 
@@ -191,6 +192,8 @@ pub(crate) struct Function {
     pub(super) at: usize,
     /// How its values are kept outside of its accumulators, if they are.
     pub(super) entries: Option<EntryForm>,
+    /// Whether an average is of a sum that wraps around in the type of its values.
+    pub(super) is_quotient: bool,
     /// Whether sums are of `FLOAT`, which loses digits with each value as Java's does.
     is_single: bool,
 }
@@ -212,6 +215,7 @@ impl Functions {
         entries: impl Fn(&AggregateCall) -> Option<EntryForm>,
     ) -> Self {
         let mut width = 1;
+        let is_quotient = averages_are_quotients(calls);
         let all = calls.iter().map(|call| {
             let form = call.types.first().map_or(Form::Int, |logical| form(&logical.root));
             let at = width;
@@ -219,7 +223,7 @@ impl Functions {
             let is_single =
                 matches!(call.kind, AggregateKind::Sum | AggregateKind::SumOrZero | AggregateKind::Avg)
                     && call.returns.root == TypeRoot::Float;
-            Function { call: call.clone(), form, at, entries: entries(call), is_single }
+            Function { call: call.clone(), form, at, entries: entries(call), is_quotient, is_single }
         });
         let all = all.collect();
         Self { all, width }
@@ -241,9 +245,7 @@ impl Functions {
         for function in &self.all {
             match function.call.kind {
                 AggregateKind::Count => data[function.at] = Datum::Int(0),
-                AggregateKind::Variance { .. } => {
-                    data[function.at..function.at + 3].fill(Datum::Float(0.0));
-                }
+                AggregateKind::Variance { .. } => moments::clear(&mut data[function.at..]),
                 AggregateKind::Sum | AggregateKind::SumOrZero | AggregateKind::Avg => {
                     data[function.at] = match function.form {
                         Form::Float => Datum::Float(0.0),
@@ -318,7 +320,8 @@ fn datums(kind: &AggregateKind) -> usize {
         | AggregateKind::Percentile { .. }
         | AggregateKind::User(_) => 1,
         // The value, which it was, and the number of the next one.
-        AggregateKind::Variance { .. } | AggregateKind::FirstValue | AggregateKind::LastValue => 3,
+        AggregateKind::FirstValue | AggregateKind::LastValue => 3,
+        AggregateKind::Variance { .. } => moments::WIDTH,
         // A sum and a count; values and the number of the next one.
         AggregateKind::Sum
         | AggregateKind::SumOrZero
@@ -570,10 +573,11 @@ impl Function {
                     }
                     _ => return Err(wrong_type()),
                 };
-                let sign = if retract { -1.0 } else { 1.0 };
-                state[0] = Datum::Float(state[0].float() + sign * value * value);
-                state[1] = Datum::Float(state[1].float() + sign * value);
-                state[2] = Datum::Float(state[2].float() + sign);
+                if retract {
+                    moments::retract(state, value);
+                } else {
+                    moments::accumulate(state, value);
+                }
             }
             AggregateKind::Min | AggregateKind::Max => {
                 if !is_null && !retract {
@@ -708,11 +712,7 @@ impl Function {
                     (one, two) => Datum::decimal(one.as_decimal().wrapping_add(two.as_decimal())),
                 };
             }
-            AggregateKind::Variance { .. } => {
-                for index in 0..3 {
-                    state[index] = Datum::Float(state[index].float() + other[index].float());
-                }
-            }
+            AggregateKind::Variance { .. } => moments::merge(state, other),
             AggregateKind::Min | AggregateKind::Max => {
                 if other[0] != Datum::Null {
                     self.extreme(&mut state[0], other[0].clone());

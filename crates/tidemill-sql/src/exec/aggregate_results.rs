@@ -8,10 +8,11 @@ use arrow_array::builder::{
 use arrow_array::{Array, ArrayRef, Int8Array, Int16Array, Int32Array, Int64Array, make_array};
 use tidemill_runtime::OperatorError;
 
-use super::accumulators::{Accumulators, Datum, Form, Functions, failed, form, wrong_type};
+use super::accumulators::{Accumulators, Datum, Form, Function, Functions, failed, form, wrong_type};
 use super::gathered;
+use super::moments;
 use super::row::RowReader;
-use crate::functions::aggregate::{AggregateCall, AggregateKind};
+use crate::functions::aggregate::AggregateKind;
 use crate::types::arrow::data_type;
 use crate::types::{LogicalType, TypeRoot};
 use crate::udf::UserAggregate;
@@ -23,6 +24,8 @@ struct ResultBuilder {
     kind: AggregateKind,
     returns: LogicalType,
     argument_scale: u8,
+    /// See [`Function`].
+    is_quotient: bool,
     column: ResultColumn,
 }
 
@@ -39,7 +42,7 @@ enum ResultColumn {
 impl Results {
     /// Builders for the results of `functions`.
     pub(crate) fn new(functions: &Functions) -> Self {
-        Self(functions.all().iter().map(|function| ResultBuilder::new(&function.call)).collect())
+        Self(functions.all().iter().map(|function| ResultBuilder::new(function)).collect())
     }
 
     /// Adds the results of a group.
@@ -61,7 +64,8 @@ impl Results {
 }
 
 impl ResultBuilder {
-    fn new(call: &AggregateCall) -> Self {
+    fn new(function: &Function) -> Self {
+        let call = &function.call;
         let argument_scale = match call.types.first().map(|logical| &logical.root) {
             Some(TypeRoot::Decimal(_, scale)) => *scale,
             _ => 0,
@@ -78,7 +82,8 @@ impl ResultBuilder {
                 Form::Bytes => ResultColumn::Rows(RowReader::of_types([&data_type(&call.returns.root)])),
             },
         };
-        Self { kind: call.kind.clone(), returns: call.returns.clone(), argument_scale, column }
+        let (kind, returns, is_quotient) = (call.kind.clone(), call.returns.clone(), function.is_quotient);
+        Self { kind, returns, argument_scale, is_quotient, column }
     }
 
     fn push(&mut self, state: &[Datum]) -> Result<(), OperatorError> {
@@ -87,6 +92,9 @@ impl ResultBuilder {
             AggregateKind::Avg => {
                 let count = state[1].int();
                 match &state[0] {
+                    Datum::Int(sum) if self.is_quotient => {
+                        Datum::Int(wrapped(*sum, &self.returns.root).wrapping_div(count))
+                    }
                     Datum::Int(sum) => Datum::Int(sum.wrapping_div(count)),
                     Datum::Float(sum) => Datum::Float(sum / count as f64),
                     sum => {
@@ -101,16 +109,10 @@ impl ResultBuilder {
                     }
                 }
             }
-            AggregateKind::Variance { sample, root } => {
-                let (squares, sum, count) = (state[0].float(), state[1].float(), state[2].float());
-                let divisor = if *sample { count - 1.0 } else { count };
-                if divisor <= 0.0 {
-                    Datum::Null
-                } else {
-                    let variance = ((squares - sum * sum / count) / divisor).max(0.0);
-                    Datum::Float(if *root { variance.sqrt() } else { variance })
-                }
-            }
+            AggregateKind::Variance { sample, root } => match moments::variance(state, *sample) {
+                None => Datum::Null,
+                Some(variance) => Datum::Float(if *root { variance.sqrt() } else { variance }),
+            },
             kind if gathered::gathers(kind) => gathered::result(kind, &state[0])?,
             _ => state[0].clone(),
         };
@@ -121,7 +123,9 @@ impl ResultBuilder {
             }),
             ResultColumn::Int(values) => values.push(match value {
                 Datum::Null => None,
-                Datum::Float(value) => Some(value as i64),
+                // What is too large is the greatest number, of small types the last bits of that, as in Java.
+                Datum::Float(value) if self.returns.root == TypeRoot::BigInt => Some(value as i64),
+                Datum::Float(value) => Some(i64::from(value as i32)),
                 other => Some(other.int()),
             }),
             ResultColumn::Float(values) => values.push(match value {
@@ -213,6 +217,16 @@ impl ResultBuilder {
                 columns.pop().ok_or_else(wrong_type)?
             }
         })
+    }
+}
+
+/// A sum as a number of the type that it is of: it wraps around.
+fn wrapped(sum: i64, root: &TypeRoot) -> i64 {
+    match root {
+        TypeRoot::TinyInt => i64::from(sum as i8),
+        TypeRoot::SmallInt => i64::from(sum as i16),
+        TypeRoot::Int => i64::from(sum as i32),
+        _ => sum,
     }
 }
 

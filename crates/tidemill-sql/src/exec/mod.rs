@@ -37,6 +37,7 @@ pub(crate) mod materialized;
 pub(crate) mod mini_batch_assigner;
 #[cfg(test)]
 mod mini_batch_tests;
+mod moments;
 pub(crate) mod output;
 pub(crate) mod over;
 mod over_frame;

@@ -19,6 +19,8 @@ pub(crate) fn number(text: &str) -> SqlResult<Expr> {
             logical: TypeRoot::Double.not_null(),
         });
     }
+    // With nothing behind its point it is a whole number.
+    let text = text.strip_suffix('.').unwrap_or(text);
     if !text.contains('.') {
         if let Ok(value) = i32::from_str(text) {
             return Ok(Expr::Literal {
@@ -33,10 +35,11 @@ pub(crate) fn number(text: &str) -> SqlResult<Expr> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits: String = whole.chars().chain(fraction.chars()).collect();
     let unscaled = i128::from_str(&digits).map_err(|_| invalid())?;
-    let significant = digits.trim_start_matches('0').len();
+    let written = digits.trim_start_matches('-');
     let scale = fraction.len();
     // A digit before the point counts, also when it is 0.
-    let precision = significant.max(scale + 1);
+    let before = usize::from(!whole.trim_start_matches('-').is_empty());
+    let precision = written.trim_start_matches('0').len().max(scale + before);
     let (Ok(precision), Ok(scale)) = (u8::try_from(precision), u8::try_from(scale)) else {
         return Err(invalid());
     };

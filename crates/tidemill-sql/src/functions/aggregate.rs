@@ -126,6 +126,31 @@ pub(crate) struct AggregateCall {
     pub(crate) returns: LogicalType,
 }
 
+/// Whether the averages of an aggregation are quotients of sums that wrap around in the type of their values. Flink computes them so
+/// beside variances, which need that, and where it makes fewer functions of them all; alone they sum up `BIGINT`.
+pub(crate) fn averages_are_quotients(calls: &[AggregateCall]) -> bool {
+    if calls.iter().any(|call| matches!(call.kind, AggregateKind::Variance { .. })) {
+        return true;
+    }
+    let (averages, others): (Vec<_>, Vec<_>) = calls.iter().partition(|call| call.kind == AggregateKind::Avg);
+    let mut parts: Vec<(AggregateKind, &[usize], bool, Option<usize>)> = Vec::new();
+    for call in &averages {
+        let is_nullable = call.types.first().is_none_or(|logical| logical.nullable);
+        let counted: &[usize] = if is_nullable || call.distinct { &call.arguments } else { &[] };
+        for part in [(AggregateKind::Sum, &call.arguments[..]), (AggregateKind::Count, counted)] {
+            let part = (part.0, part.1, call.distinct, call.filter);
+            let is_same = |known: &&AggregateCall| {
+                (&known.kind, &known.arguments[..], known.distinct, known.filter)
+                    == (&part.0, part.1, part.2, part.3)
+            };
+            if !others.iter().any(is_same) && !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+    }
+    parts.len() < averages.len()
+}
+
 /// An aggregate function as the registry has it.
 pub(crate) struct AggregateInfo {
     /// Its name, in capitals.

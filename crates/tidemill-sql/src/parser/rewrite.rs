@@ -10,7 +10,7 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 use super::cursor::{is_word, parser, plain_word};
 use super::errors::Fault;
 use super::hints;
-use super::statement::{SUBQUERY, WITHIN};
+use super::statement::{SUBQUERY, WHEN_ANY, WITHIN};
 use super::tokens::is_hint;
 use super::words::is_reserved;
 
@@ -28,6 +28,7 @@ pub(super) fn rewrite(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>, Fa
     tokens.tables_as_queries();
     tokens.group_by_all();
     tokens.lateral_tables();
+    tokens.cases();
     tokens.matches()?;
     Ok(tokens.0)
 }
@@ -315,6 +316,34 @@ impl Tokens {
             {
                 self.0.remove(close);
                 self.0.drain(index + 1..index + 3);
+            }
+        }
+    }
+
+    /// `WHEN a, b THEN` becomes `WHEN $WHEN_ANY(a, b) THEN`.
+    fn cases(&mut self) {
+        for when in self.find_all(&["WHEN"]) {
+            let (mut depth, mut several, mut index) = (0_usize, false, when + 1);
+            loop {
+                match self.token(index) {
+                    Token::EOF => return,
+                    Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
+                    Token::RParen | Token::RBracket | Token::RBrace if depth == 0 => break,
+                    Token::RParen | Token::RBracket | Token::RBrace => depth -= 1,
+                    Token::Comma => several |= depth == 0,
+                    _ if self.at(index, &["CASE"]) => depth += 1,
+                    _ if self.at(index, &["END"]) => depth = depth.saturating_sub(1),
+                    _ if depth == 0 && self.at(index, &["THEN"]) => break,
+                    _ => {}
+                }
+                index += 1;
+            }
+            if several && self.at(index, &["THEN"]) {
+                let span = self.span(when + 1);
+                self.replace(index..index, [Token::RParen], span);
+                let name =
+                    Word { value: WHEN_ANY.to_owned(), quote_style: Some('`'), keyword: Keyword::NoKeyword };
+                self.replace(when + 1..when + 1, [Token::Word(name), Token::LParen], span);
             }
         }
     }

@@ -42,6 +42,7 @@
 //!   `Expr::Tuple`.
 //! - Many operands of `AND` or `OR` in a row are a balanced tree.
 //! - `x BETWEEN SYMMETRIC a AND b` is a call of [`SYMMETRIC_BETWEEN`] with the three, within a `NOT` when negated.
+//! - `WHEN a, b THEN` is `WHEN` with a call of [`WHEN_ANY`] with the two.
 //! - `CEIL(x)` and `CEILING(x TO DAY)` are `Expr::Ceil`, where no unit is `DateTimeField::NoDateTime`; so with `FLOOR`.
 //! - `POSITION(a IN b FROM n)` is a call with three arguments; without `FROM` it is an `Expr::Position`.
 //! - `TIMESTAMPADD(DAY, n, t)` and `TIMESTAMPDIFF(SQL_TSI_DAY, t, u)` are calls whose first argument is an identifier:
@@ -83,6 +84,9 @@ pub const SUBQUERY: &str = "$SUBQUERY";
 
 /// The function that stands for `BETWEEN SYMMETRIC`: of the value, one bound and the other.
 pub const SYMMETRIC_BETWEEN: &str = "$SYMMETRIC_BETWEEN";
+
+/// The function that stands for several values behind a `WHEN`.
+pub const WHEN_ANY: &str = "$WHEN_ANY";
 
 /// A script.
 #[derive(Clone, Debug)]

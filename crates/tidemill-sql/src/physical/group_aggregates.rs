@@ -186,6 +186,8 @@ fn is_mergeable(call: &AggregateCall, retracting: bool) -> bool {
                 | AggregateKind::Variance { .. }
                 | AggregateKind::User(_)
         )
+        // Moments that were only taken out cannot be told without those that they were taken out of.
+        && !(retracting && matches!(call.kind, AggregateKind::Variance { .. }))
 }
 
 /// The two phases as plans show them.
@@ -223,7 +225,7 @@ impl Shown {
                 AggregateKind::Avg => &["sum", "count"],
                 AggregateKind::Min => &["min"],
                 AggregateKind::Max => &["max"],
-                AggregateKind::Variance { .. } => &["squares", "sum", "count"],
+                AggregateKind::Variance { .. } => &["squares", "mean", "count"],
                 _ => &["acc"],
             });
             let arguments = if arguments.is_empty() { "*".to_owned() } else { arguments.join(", ") };

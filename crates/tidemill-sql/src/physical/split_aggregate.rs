@@ -15,7 +15,7 @@ use super::{Distribution, Input, PhysicalId};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::expand::ExpandSpec;
 use crate::expr::{Expr, Function};
-use crate::functions::aggregate::{AggregateCall, AggregateKind};
+use crate::functions::aggregate::{AggregateCall, AggregateKind, averages_are_quotients};
 use crate::functions::cast::cast;
 use crate::functions::kernel::{Argument, FunctionContext};
 use crate::functions::registry;
@@ -60,10 +60,11 @@ impl<'a> Split<'a> {
             return None;
         }
         let hashed: Vec<usize> = hashed.into_iter().collect();
+        let is_quotient = averages_are_quotients(grouping.calls);
         let calls = grouping.calls.iter().map(|call| {
             let places = call.arguments.iter().filter_map(|column| hashed.iter().position(|at| at == column));
             let hashes = if is_hashed(call) { places.collect() } else { BTreeSet::new() };
-            Some(SplitCall { call, hashes, parts: parts(call)? })
+            Some(SplitCall { call, hashes, parts: parts(call, is_quotient)? })
         });
         Some(Self { calls: calls.collect::<Option<_>>()?, hashed })
     }
@@ -89,7 +90,7 @@ fn has_hash(root: &TypeRoot) -> bool {
 }
 
 /// The functions that compute `call` of parts of a group.
-fn parts(call: &AggregateCall) -> Option<Vec<(AggregateCall, AggregateKind)>> {
+fn parts(call: &AggregateCall, is_quotient: bool) -> Option<Vec<(AggregateCall, AggregateKind)>> {
     let part = |kind: AggregateKind, returns: LogicalType| AggregateCall { kind, returns, ..call.clone() };
     let same = |kind: &AggregateKind| vec![(part(kind.clone(), call.returns.clone()), kind.clone())];
     Some(match &call.kind {
@@ -99,8 +100,8 @@ fn parts(call: &AggregateCall) -> Option<Vec<(AggregateCall, AggregateKind)>> {
         }
         AggregateKind::Avg => {
             let sum = match &call.types.first()?.root {
-                root if root.is_integer() => TypeRoot::BigInt,
-                root if root.is_approximate() => root.clone(),
+                root if root.is_integer() && !is_quotient => TypeRoot::BigInt,
+                root if root.is_integer() || root.is_approximate() => root.clone(),
                 // The quotient of decimals has other digits than their mean.
                 _ => return None,
             };

@@ -4,6 +4,7 @@
 //! the column. The columns of a row may be behind it while it is NULL; they catch up at its next value, many
 //! rows at once.
 
+mod lenient;
 mod values;
 
 use std::sync::Arc;

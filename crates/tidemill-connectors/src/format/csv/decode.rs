@@ -29,6 +29,8 @@ pub(crate) struct CsvDecoder {
 
 /// How fields stand for values.
 struct Texts {
+    /// Whether a bad value is NULL instead of an error.
+    lenient: bool,
     null_literal: Option<Vec<u8>>,
     /// Between the elements of an array.
     between: Vec<u8>,
@@ -76,6 +78,7 @@ impl CsvDecoder {
             delimiter: options.delimiter_byte()?,
             comments: options.allow_comments,
             texts: Texts {
+                lenient: options.ignore_parse_errors,
                 null_literal: options.null_literal.as_ref().map(|literal| literal.as_bytes().to_vec()),
                 between: options.array_element_delimiter.as_bytes().to_vec(),
             },
@@ -157,8 +160,18 @@ impl CsvDecoder {
     }
 
     fn fill_row(&mut self, fields: usize, columns: &mut Columns) -> Result<(), (Option<Arc<str>>, String)> {
-        self.check_count(fields).map_err(|problem| (None, problem))?;
+        if fields > self.fields || !self.texts.lenient {
+            self.check_count(fields).map_err(|problem| (None, problem))?;
+        }
+        let row = columns.rows;
         for (column, place) in columns.fields.columns.iter_mut().zip(&self.places) {
+            if *place >= fields {
+                if column.nullable {
+                    column.fill(row + 1);
+                    continue;
+                }
+                return Err((Some(Arc::clone(&column.name)), self.wrong_count(fields)));
+            }
             let start = if *place == 0 { 0 } else { self.ends[*place - 1] };
             let text = &self.record[start..self.ends[*place]];
             if let Err(problem) = self.texts.push(column, text) {
@@ -300,9 +313,28 @@ impl BadField {
 }
 
 impl Texts {
-    /// Appends the value that a field stands for.
+    /// Appends the value that a field stands for; NULL of one that is bad, when those are ignored.
     #[inline]
     fn push(&self, column: &mut Column, text: &[u8]) -> Result<(), BadField> {
+        if !self.lenient {
+            return self.push_value(column, text);
+        }
+        let row = column.len();
+        let pushed = match column.lenient_text(text, false) {
+            Some(text) => self.push_value(column, text),
+            None => Err(BadField::new(format!("'{}' is not written as such values are", shorten(text)))),
+        };
+        if pushed.is_err() && column.nullable {
+            column.truncate(row);
+            column.push_null();
+            return Ok(());
+        }
+        pushed
+    }
+
+    /// See [`push`](Self::push).
+    #[inline]
+    fn push_value(&self, column: &mut Column, text: &[u8]) -> Result<(), BadField> {
         let is_null = match &self.null_literal {
             Some(literal) if literal == text => true,
             _ => text.is_empty() && !column.is_text() && !column.is_list(),
@@ -331,6 +363,10 @@ impl Texts {
                 for column in &mut fields.columns {
                     column.begin(row);
                     let Some(part) = parts.next() else {
+                        if self.lenient && column.nullable {
+                            column.push_null();
+                            continue;
+                        }
                         return Err(BadField::new(format!(
                             "'{}' has no part for the field '{}'",
                             shorten(text),
@@ -339,7 +375,7 @@ impl Texts {
                     };
                     self.push(column, part).map_err(|bad| inside(&format!(".{}", column.name), bad))?;
                 }
-                if parts.next().is_some() {
+                if !self.lenient && parts.next().is_some() {
                     let (shown, expected) = (shorten(text), fields.columns.len());
                     let text = format!("'{shown}' has more parts than the {expected} fields of the row");
                     return Err(BadField::new(text));

@@ -179,7 +179,9 @@ impl CsvOptions {
         self
     }
 
-    /// Whether malformed lines are counted and skipped instead of failing the job (default: no).
+    /// Whether bad values are NULL, and malformed lines are counted and skipped, instead of failing the job (default: no). As in
+    /// Flink the fields that a line lacks are NULL then, and a boolean that is not true is false; a line with a bad value of a column
+    /// that must not be NULL is skipped.
     ///
     /// ```
     /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }
@@ -187,7 +189,7 @@ impl CsvOptions {
     /// use tidemill_connectors::CsvOptions;
     ///
     /// let options = CsvOptions::new().ignore_parse_errors(true);
-    /// assert_eq!(read(options, "JFK,late,\nLGA,7,\n")?, ["LGA, 7.0, NULL"]);
+    /// assert_eq!(read(options, "JFK,late,\nLGA,7,\n")?, ["JFK, NULL, NULL", "LGA, 7.0, NULL"]);
     /// # Ok::<(), String>(())
     /// ```
     pub fn ignore_parse_errors(mut self, ignore: bool) -> Self {

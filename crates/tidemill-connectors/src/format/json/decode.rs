@@ -13,7 +13,7 @@ use super::JsonOptions;
 use crate::error::ConnectorError;
 use crate::file::input::{ByteInput, Line};
 use crate::format::columns::{Column, Columns, Fields, List, Map, Shape};
-use crate::format::text::{TimestampFormat, shorten};
+use crate::format::text::{self, TimestampFormat, shorten};
 use crate::format::{Decoded, Decoder, Malformed};
 
 pub(crate) struct JsonDecoder {
@@ -43,6 +43,8 @@ impl Problem {
 /// What is the same for all values of a line.
 struct Context {
     format: TimestampFormat,
+    /// Whether a bad value is NULL instead of an error.
+    lenient: bool,
     /// Whether an object must have all fields.
     strict: bool,
     careful: bool,
@@ -91,6 +93,7 @@ impl JsonDecoder {
         loop {
             let mut context = Context {
                 format: self.options.timestamp_format,
+                lenient: self.options.ignore_parse_errors,
                 strict: self.options.fail_on_missing_field,
                 careful: self.careful,
                 needs_care: false,
@@ -99,7 +102,10 @@ impl JsonDecoder {
             let row = columns.rows;
             let object = RootSeed { fields: &mut columns.fields, row, context: &mut context };
             let mut deserializer = serde_json::Deserializer::from_str(text);
-            let read = object.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+            let mut read = object.deserialize(&mut deserializer);
+            if !self.options.ignore_parse_errors {
+                read = read.and_then(|()| deserializer.end());
+            }
             if let Some(problem) = context.problem {
                 return Err(problem);
             }
@@ -262,13 +268,42 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         if matches!(self.column.shape(), Shape::Single) {
             let raw = <&RawValue as serde::Deserialize>::deserialize(deserializer)?;
-            if let Err(problem) = push(self.column, raw.get(), self.context.format) {
+            if self.context.lenient {
+                if !push_lenient(self.column, raw.get(), self.context.format) {
+                    self.context.fail(NULL);
+                }
+            } else if let Err(problem) = push(self.column, raw.get(), self.context.format) {
                 self.context.fail(problem);
             }
             return Ok(());
         }
         deserializer.deserialize_any(NestedVisitor(self))
     }
+}
+
+/// Appends the value that a text is in JSON, or NULL instead of a bad one; false when the column must not have that.
+fn push_lenient(column: &mut Column, raw: &str, format: TimestampFormat) -> bool {
+    let row = column.len();
+    let is_pushed = match raw.as_bytes() {
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => match column.lenient_text(inner, true) {
+            // A boolean is another text then.
+            Some(text) if text.as_ptr() != inner.as_ptr() => column.push(text, Some(format)).is_ok(),
+            Some(_) => push(column, raw, format).is_ok(),
+            None => false,
+        },
+        [b'{' | b'[', ..] => push(column, raw, format).is_ok(),
+        b"null" => false,
+        bytes => match column.lenient_text(bytes, true) {
+            Some(text) if text.as_ptr() != bytes.as_ptr() => column.push(text, Some(format)).is_ok(),
+            Some(_) => push(column, raw, format).is_ok(),
+            None => false,
+        },
+    };
+    if !is_pushed && column.nullable {
+        column.truncate(row);
+        column.push_null();
+    }
+    is_pushed || column.nullable
 }
 
 /// Appends the value that a text is in JSON.
@@ -296,6 +331,13 @@ fn push(column: &mut Column, raw: &str, format: TimestampFormat) -> Result<(), S
         [b'[', ..] if !column.is_text() => {
             return Err(format!("'{}' is an array, but one value is expected", shorten(bytes)));
         }
+        // A number with a fraction is cut off, as in Flink.
+        [b'-' | b'0'..=b'9', ..] if column.takes_whole() && !text::is_integer(bytes) => {
+            match text::cut_off(bytes) {
+                Some(whole) => column.push(whole.to_string().as_bytes(), None),
+                None => column.push(bytes, None),
+            }
+        }
         // Dates and timestamps are strings in JSON; a bare number must not be taken for one.
         _ if column.is_text() || column.is_unquoted() => column.push_str(raw, Some(format)),
         _ => {
@@ -316,6 +358,9 @@ struct NestedVisitor<'a>(ValueSeed<'a>);
 impl NestedVisitor<'_> {
     #[cold]
     fn refuse(self, shown: &str, what: &str) {
+        if self.0.context.lenient && self.0.column.nullable {
+            return self.0.column.push_null();
+        }
         let expected = match self.0.column.shape() {
             Shape::List(_) => "an array",
             Shape::Row(_) | Shape::Map(_) => "an object",

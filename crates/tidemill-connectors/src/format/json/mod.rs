@@ -68,7 +68,9 @@ impl JsonOptions {
         self
     }
 
-    /// Whether malformed lines are counted and skipped instead of failing the job (default: no).
+    /// Whether bad values are NULL, and lines that are no objects are counted and skipped, instead of failing the job (default: no). As
+    /// in Flink a boolean that is not true is false then, and timestamps must have the form of the format, with `Z` in a column of
+    /// moments and without in others; a line with a bad value of a column that must not be NULL is skipped.
     ///
     /// ```
     /// # mod lines { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/lines.rs")); }

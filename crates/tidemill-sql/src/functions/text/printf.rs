@@ -221,7 +221,8 @@ impl Conversion {
             }
             _ => return None,
         }
-        if let (Some(precision), 's' | 'b' | 'h') = (self.precision, self.kind)
+        if let Some(precision) = self.precision
+            && (matches!(self.kind, 's' | 'b' | 'h') || matches!(value, Value::Null))
             && let Some((end, _)) = made.char_indices().nth(precision)
         {
             made.truncate(end);
@@ -550,6 +551,11 @@ mod tests {
     fn simple() {
         assert_eq!(print("%d %s", &[1.into(), "a".into()]).as_deref(), Some("1 a"));
         assert_eq!(print("%s", &[None::<&str>.into()]).as_deref(), Some("null"));
+        let null = None::<&str>;
+        assert_eq!(
+            print("%.3f|%5.1e|%.2s", &[null.into(), null.into(), null.into()]).as_deref(),
+            Some("nul|    n|nu")
+        );
         assert_eq!(print("%2$s %1$s %<s", &["a".into(), "b".into()]).as_deref(), Some("b a a"));
         assert_eq!(print("100%%%n", &[]).as_deref(), Some("100%\n"));
         assert_eq!(

@@ -1,0 +1,1 @@
+SELECT carrier, VAR_SAMP(distance) AS a, STDDEV_POP(CAST(distance AS SMALLINT)) AS b, SUM(CAST(distance AS SMALLINT)) AS c, AVG(CAST(distance AS SMALLINT)) AS d, SUM(CAST(distance AS TINYINT)) AS e, SUM(CAST(distance AS FLOAT)) AS f, VAR_POP(CAST(flight AS BIGINT) * 1000000) AS g, SUM(DISTINCT CAST(distance AS SMALLINT)) AS h FROM flights GROUP BY carrier;
