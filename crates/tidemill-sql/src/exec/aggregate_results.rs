@@ -42,7 +42,7 @@ enum ResultColumn {
 impl Results {
     /// Builders for the results of `functions`.
     pub(crate) fn new(functions: &Functions) -> Self {
-        Self(functions.all().iter().map(|function| ResultBuilder::new(function)).collect())
+        Self(functions.all().iter().map(ResultBuilder::new).collect())
     }
 
     /// Adds the results of a group.

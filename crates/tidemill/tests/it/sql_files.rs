@@ -349,11 +349,14 @@ fn lines_that_cannot_be_read_are_errors_or_skipped() {
     let error = run(dir.path(), &script("in.csv", csv), &[]).2;
     assert!(error.contains("line 3") && error.contains("csv.ignore-parse-errors"), "{error}");
     let skipping = format!("{csv}, 'csv.ignore-parse-errors' = 'true'");
-    assert_eq!(rows(dir.path(), &script("in.csv", &skipping), &[]), [r#"[1,"a"]"#]);
+    assert_eq!(rows(dir.path(), &script("in.csv", &skipping), &[]), [r#"[1,"a"]"#, r#"[null,"b"]"#]);
     let error = run(dir.path(), &script("in.json", "'format' = 'json'"), &[]).2;
     assert!(error.contains("line 2"), "{error}");
     let skipping = "'format' = 'json', 'json.ignore-parse-errors' = 'true'";
-    assert_eq!(rows(dir.path(), &script("in.json", skipping), &[]), [r#"[1,"a"]"#, "[2,null]"]);
+    assert_eq!(
+        rows(dir.path(), &script("in.json", skipping), &[]),
+        [r#"[1,"a"]"#, "[2,null]", "[null,null]"]
+    );
     std::fs::write(dir.path().join("in.json"), "{\"id\":2}\n").unwrap();
     let strict = "'format' = 'json', 'json.fail-on-missing-field' = 'true'";
     let error = run(dir.path(), &script("in.json", strict), &[]).2;

@@ -270,7 +270,8 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
             let raw = <&RawValue as serde::Deserialize>::deserialize(deserializer)?;
             if self.context.lenient {
                 if !push_lenient(self.column, raw.get(), self.context.format) {
-                    self.context.fail(NULL);
+                    let problem = push(self.column, raw.get(), self.context.format).err();
+                    self.context.fail(problem.unwrap_or_else(|| NULL.to_owned()));
                 }
             } else if let Err(problem) = push(self.column, raw.get(), self.context.format) {
                 self.context.fail(problem);
