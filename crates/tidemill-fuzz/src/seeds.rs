@@ -501,11 +501,9 @@ fn avro(seeds: &mut Vec<Seed>) {
 /// The examples and the queries that are compared with Flink, and texts that ask for trouble.
 fn sql(seeds: &mut Vec<Seed>) {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for folder in
-        ["examples/sql", "crates/tidemill/tests/golden/flights", "crates/tidemill/tests/golden/match"]
-            .into_iter()
-            .chain(["crates/tidemill/tests/golden/nexmark"])
-    {
+    let goldens = ["flights", "match", "nexmark", "subqueries"]
+        .map(|suite| format!("crates/tidemill/tests/golden/{suite}"));
+    for folder in goldens.iter().map(String::as_str).chain(["examples/sql"]) {
         let name = folder.rsplit('/').next().unwrap_or_default();
         let files = std::fs::read_dir(project.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         for path in files.filter(|path| path.extension().is_some_and(|ending| ending == "sql")) {

@@ -13,11 +13,10 @@ use super::own_calls::{described, mismatched};
 use super::{Binder, Scope};
 use crate::error::{Position, SqlError, SqlResult, nearest};
 use crate::expr::compile::constant;
-use crate::expr::{Expr, Function, Pending, literal};
+use crate::expr::{Expr, Function, literal};
 use crate::functions::cast;
 use crate::functions::registry;
 use crate::parser::logical_type;
-use crate::plan::Rel;
 use crate::types::coercion::{common_type, comparison_type};
 use crate::types::{LogicalType, TypeRoot};
 
@@ -25,19 +24,20 @@ use super::aggregates::BoundAggregate;
 use super::over::BoundOver;
 use super::pattern_calls::PatternSite;
 use super::rows::are_rows;
+use super::subqueries::Attached;
 
 /// Where an expression stands, and what is found while it is bound.
 pub(super) struct Site<'s> {
     /// The columns.
     pub(super) scope: &'s Scope,
-    /// The columns of the query around, in a sub-query.
-    pub(super) outer: Option<&'s Scope>,
     /// Aggregates that were found; `None` where there may be none, and why.
     pub(super) aggregates: Result<Vec<BoundAggregate>, &'static str>,
     /// Functions of `OVER` that were found; likewise.
     pub(super) overs: Result<Vec<BoundOver>, &'static str>,
     /// Scalar sub-queries that were found.
-    pub(super) subqueries: Vec<Rel>,
+    pub(super) subqueries: Vec<Attached>,
+    /// Whether it makes no difference if the expression is not true but NULL.
+    pub(super) unknown_is_false: bool,
     /// The windows that `WINDOW` has named.
     pub(super) windows: &'s [ast::NamedWindowDefinition],
     /// Whether the rows are grouped, so that no group is empty.
@@ -58,22 +58,16 @@ impl<'s> Site<'s> {
     pub(super) fn plain(scope: &'s Scope, what: &'static str) -> Self {
         Site {
             scope,
-            outer: None,
             aggregates: Err(what),
             overs: Err(what),
             subqueries: Vec::new(),
+            unknown_is_false: false,
             windows: &[],
             grouped: false,
             group_window: None,
             pattern: None,
             depth: 0,
         }
-    }
-
-    /// The same place in a sub-query: names that it does not know may be those of `outer`.
-    pub(super) fn within(mut self, outer: Option<&'s Scope>) -> Self {
-        self.outer = outer;
-        self
     }
 
     /// What `TUMBLE_START(…)` and the like mean.
@@ -103,7 +97,10 @@ impl Binder<'_> {
             ))
             .at(ast.span()));
         }
+        let unknown_is_false = site.unknown_is_false;
+        site.unknown_is_false &= keeps_unknown(ast);
         let bound = self.expr_inner(ast, site).map_err(|error| error.at(ast.span()));
+        site.unknown_is_false = unknown_is_false;
         site.depth -= 1;
         bound
     }
@@ -168,11 +165,11 @@ impl Binder<'_> {
             }
             Ast::In { expr, target, negated, .. } => match target {
                 InTarget::List(list) => self.in_list(expr, list, *negated, site),
-                other => Err(SqlError::unsupported(format!("IN over '{other}' cannot stand here"))
-                    .hint("a sub-query of IN may be a condition of WHERE, joined to others by AND")),
+                InTarget::Subquery(query) => self.in_subquery(expr, query, *negated, site),
+                other => Err(SqlError::unsupported(format!("Flink has no IN over '{other}'"))
+                    .hint("IN takes values or a query in parentheses")),
             },
-            Ast::Exists { .. } => Err(SqlError::unsupported("EXISTS cannot stand here")
-                .hint("EXISTS may be a condition of WHERE, joined to others by AND")),
+            Ast::Exists { subquery, negated } => self.exists(subquery, *negated, site),
             Ast::Subquery(query) => self.scalar_subquery(query, site),
             Ast::Like { negated, any: false, expr, pattern, escape_char } => {
                 self.like("LIKE", *negated, expr, pattern, escape_char.as_deref(), site)
@@ -246,9 +243,10 @@ impl Binder<'_> {
                 let is_json = self.call("IS JSON", vec![input, literal::text(&kind)])?;
                 Ok(if *negated { negate(is_json) } else { is_json })
             }
-            Ast::AnyOp { .. } | Ast::AllOp { .. } => {
-                Err(SqlError::unsupported("ANY, SOME and ALL over sub-queries are not supported"))
+            Ast::AnyOp { left, compare_op, right, .. } => {
+                self.quantified(left, compare_op, right, false, site)
             }
+            Ast::AllOp { left, compare_op, right } => self.quantified(left, compare_op, right, true, site),
             Ast::AtTimeZone { .. } => Err(SqlError::unsupported("Flink has no AT TIME ZONE")
                 .hint("use CONVERT_TZ, or set 'table.local-time-zone'")),
             other => Err(SqlError::unsupported(format!("'{other}' is no expression of Flink SQL"))),
@@ -277,14 +275,8 @@ impl Binder<'_> {
             let expr = Expr::column(found, column.logical.clone());
             return self.fields(expr, parts.get(used..).unwrap_or_default());
         }
-        if let Some(outer) = site.outer
-            && let Some((index, used)) = self.resolve(parts, outer)?
-        {
-            let logical = outer.columns()[index].logical.clone();
-            return self.fields(
-                Expr::Pending { what: Pending::Outer, index, logical },
-                parts.get(used..).unwrap_or_default(),
-            );
+        if let Some((column, used)) = self.outer_column(parts)? {
+            return self.fields(column, parts.get(used..).unwrap_or_default());
         }
         if rest.is_empty() {
             // Functions without parentheses, where no column has their name.
@@ -319,6 +311,21 @@ impl Binder<'_> {
             }
         }
         Err(site.scope.unknown(first))
+    }
+
+    /// A column of a query around this one, the nearest that has it, and how many of `parts` say it.
+    fn outer_column(&mut self, parts: &[Ident]) -> SqlResult<Option<(Expr, usize)>> {
+        for level in (0..self.around.len()).rev() {
+            let scope = &self.around[level].scope;
+            let Some((index, used)) = self.resolve(parts, scope)? else { continue };
+            let mut column = Expr::column(index, scope.columns()[index].logical.clone());
+            // Every query in between has it from the one around it.
+            for around in &mut self.around[level..] {
+                column = around.read(column);
+            }
+            return Ok(Some((column, used)));
+        }
+        Ok(None)
     }
 
     /// The column that the first of `parts` say, and how many of them do.
@@ -717,6 +724,17 @@ pub(super) fn negate(condition: Expr) -> Expr {
         Expr::InList { input, list, negated } => Expr::InList { input, list, negated: !negated },
         Expr::IsTruth { input, truth, negated } => Expr::IsTruth { input, truth, negated: !negated },
         other => Expr::Not(Box::new(other)),
+    }
+}
+
+/// Whether in a condition that is as good as false when it is NULL the conditions directly inside are so too.
+fn keeps_unknown(ast: &ast::Expr) -> bool {
+    use ast::BinaryOperator::{And, Or};
+    match ast {
+        ast::Expr::BinaryOp { op, .. } => matches!(op, And | Or),
+        ast::Expr::Nested(_) | ast::Expr::AnyOp { .. } | ast::Expr::AllOp { .. } => true,
+        ast::Expr::In { target, .. } => matches!(target, InTarget::Subquery(_)),
+        _ => false,
     }
 }
 

@@ -4,8 +4,10 @@ use sqlparser::ast::{
     self, Join, JoinConstraint, JoinOperator, Spanned, TableAlias, TableFactor, TableVersion, TableWithJoins,
 };
 
+use super::correlated::Subquery;
 use super::expressions::Site;
 use super::query::renamed;
+use super::subqueries::{Attached, onto_left, placed};
 use super::{Binder, Scope};
 use crate::catalog::name_parts;
 use crate::error::{Position, SqlError, SqlResult};
@@ -22,6 +24,17 @@ pub(super) enum Right {
     Temporal(Rel, Scope, ast::Expr),
     /// A table function of the row on the left.
     Correlated(TableFunctionCall, Scope),
+    /// A query that reads columns of the row on the left.
+    Lateral(Subquery, Scope),
+}
+
+/// What `ON`, `USING` or `NATURAL` says of a join.
+struct Constraint {
+    /// Over the columns of both sides.
+    condition: Expr,
+    subqueries: Vec<Attached>,
+    /// The pairs of columns that `USING` or `NATURAL` puts together.
+    common: Vec<(usize, usize)>,
 }
 
 impl Binder<'_> {
@@ -93,8 +106,15 @@ impl Binder<'_> {
             Right::Rel(right, right_scope) => {
                 let cross = Rel::join(left.clone(), right.clone(), kind, Expr::boolean(true));
                 let both = scope.clone().joined(right_scope.clone(), &cross);
-                let (condition, common) = self.constraint(constraint, &scope, &right_scope, &both)?;
-                self.put_together(Rel::join(left, right, kind, condition), both, kind, &common)
+                let on = self.constraint(constraint, &scope, &right_scope, &both)?;
+                if on.subqueries.is_empty() {
+                    let joined = Rel::join(left, right, kind, on.condition);
+                    return self.put_together(joined, both, kind, &on.common);
+                }
+                self.join_over_subqueries((left, right), kind, both, &on)
+            }
+            Right::Lateral(query, right_scope) => {
+                self.lateral((left, scope), (query, right_scope), kind, constraint)
             }
             Right::Temporal(right, right_scope, time) => {
                 if !matches!(kind, JoinKind::Inner | JoinKind::Left) {
@@ -107,7 +127,8 @@ impl Binder<'_> {
                 let time = self.expr(&time, &mut site)?;
                 let cross = Rel::join(left.clone(), right.clone(), kind, Expr::boolean(true));
                 let both = scope.clone().joined(right_scope.clone(), &cross);
-                let (condition, common) = self.constraint(constraint, &scope, &right_scope, &both)?;
+                let on = self.plain_constraint(constraint, &scope, &right_scope, &both)?;
+                let (condition, common) = (on.condition, on.common);
                 let schema = cross.schema().clone();
                 let temporal = RelKind::Temporal { left, right, kind, time, condition, position };
                 self.put_together(Rel::new(schema, temporal), both, kind, &common)
@@ -134,29 +155,123 @@ impl Binder<'_> {
                 let correlate = RelKind::Correlate { input: left, function, kind };
                 let rel = Rel::new(Schema::new(columns), correlate);
                 let both = scope.clone().joined(right_scope.clone(), &rel);
-                let (condition, common) = self.constraint(constraint, &scope, &right_scope, &both)?;
-                self.put_together(rel.filter(condition), both, kind, &common)
+                let on = self.plain_constraint(constraint, &scope, &right_scope, &both)?;
+                self.put_together(rel.filter(on.condition), both, kind, &on.common)
             }
         }
     }
 
-    /// The condition of a join, over the columns of both sides, and the pairs of columns that `USING` or `NATURAL` puts together.
+    /// A join whose condition reads the values of sub-queries.
+    fn join_over_subqueries(
+        &mut self,
+        (left, right): (Rel, Rel),
+        kind: JoinKind,
+        both: Scope,
+        on: &Constraint,
+    ) -> SqlResult<(Rel, Scope)> {
+        if kind == JoinKind::Inner {
+            let cross = Rel::join(left, right, kind, Expr::boolean(true));
+            let (rel, values) = self.attach(cross, &on.subqueries)?;
+            let both = both.extended_hidden(&rel);
+            return Ok((rel.filter(placed(&on.condition, &values)), both));
+        }
+        // What a row of the left side has no match for is only known with the values: they must be beside the right one.
+        let width = left.schema().len();
+        let is_left =
+            |expr: &Expr| expr.any(|expr| matches!(expr, Expr::Column { index, .. } if *index < width));
+        if kind != JoinKind::Left || on.subqueries.iter().any(|one| one.outer().iter().any(is_left)) {
+            return Err(SqlError::unsupported(
+                "a sub-query in the condition of an outer join may only be in that of a LEFT JOIN, and refer to its right side",
+            )
+            .hint("compute it in a query in FROM"));
+        }
+        let of_right = on
+            .subqueries
+            .iter()
+            .map(|one| one.map(&mut |expr| Ok(expr.map_columns(&|column| column - width))));
+        let of_right = of_right.collect::<SqlResult<Vec<_>>>()?;
+        let (right, values) = self.attach(right, &of_right)?;
+        let values = values
+            .into_iter()
+            .map(|(index, value)| (index, value.map_columns(&|column| width + column)))
+            .collect();
+        let rel = Rel::join(left, right, kind, placed(&on.condition, &values));
+        let both = both.extended_hidden(&rel);
+        Ok((rel, both))
+    }
+
+    /// Each row on the left with the rows of a query that reads its columns.
+    fn lateral(
+        &mut self,
+        (left, scope): (Rel, Scope),
+        (query, right_scope): (Subquery, Scope),
+        kind: JoinKind,
+        constraint: &JoinConstraint,
+    ) -> SqlResult<(Rel, Scope)> {
+        if !matches!(kind, JoinKind::Inner | JoinKind::Left) {
+            return Err(SqlError::unsupported(
+                "a LATERAL query that refers to its left is joined by CROSS JOIN, JOIN or LEFT JOIN",
+            ));
+        }
+        let width = left.schema().len();
+        let columns = query.rel.schema().clone();
+        let names = left.schema().names().into_iter().chain(columns.names()).map(str::to_owned).collect();
+        let (pulled, outer) = self.pulled_up_lateral(&left, query, kind == JoinKind::Left)?;
+        let mut conditions: Vec<Expr> =
+            pulled.predicates.iter().map(|expr| onto_left(expr, width, &outer, false)).collect();
+        let outputs: Vec<Expr> = pulled
+            .outputs
+            .iter()
+            .map(|expr| onto_left(expr, width, &outer, kind == JoinKind::Left))
+            .collect();
+        let mut exprs = left.all_columns();
+        exprs.extend(outputs.iter().cloned());
+        let cross = Rel::join(left.clone(), pulled.rel.clone(), kind, Expr::boolean(true));
+        let both = scope.clone().joined(right_scope.clone(), &cross.project(exprs.clone(), names));
+        let on = self.plain_constraint(constraint, &scope, &right_scope, &both)?;
+        let names = both.columns().iter().map(|column| column.name.clone()).collect();
+        if kind == JoinKind::Left {
+            conditions.push(on.condition.substitute(&exprs));
+            let rel = Rel::join(left, pulled.rel, kind, Expr::all(conditions));
+            return self.put_together(rel.project(exprs, names), both, kind, &on.common);
+        }
+        let rel = Rel::join(left, pulled.rel, kind, Expr::all(conditions));
+        let rel = rel.project(exprs, names).filter(on.condition);
+        self.put_together(rel, both, kind, &on.common)
+    }
+
+    /// As [`constraint`](Self::constraint), where no sub-query may stand.
+    fn plain_constraint(
+        &mut self,
+        constraint: &JoinConstraint,
+        left: &Scope,
+        right: &Scope,
+        both: &Scope,
+    ) -> SqlResult<Constraint> {
+        let on = self.constraint(constraint, left, right, both)?;
+        if on.subqueries.is_empty() {
+            return Ok(on);
+        }
+        Err(SqlError::unsupported("a sub-query cannot stand in the condition of this join")
+            .hint("write it in WHERE"))
+    }
+
+    /// The condition of a join, over the columns of both sides.
     fn constraint(
         &mut self,
         constraint: &JoinConstraint,
         left: &Scope,
         right: &Scope,
         both: &Scope,
-    ) -> SqlResult<(Expr, Vec<(usize, usize)>)> {
+    ) -> SqlResult<Constraint> {
+        let plain = |condition| Constraint { condition, subqueries: Vec::new(), common: Vec::new() };
         let names: Vec<ast::Ident> = match constraint {
-            JoinConstraint::None => return Ok((Expr::boolean(true), Vec::new())),
+            JoinConstraint::None => return Ok(plain(Expr::boolean(true))),
             JoinConstraint::On(condition) => {
                 let mut site = Site::plain(both, "the condition of a join");
+                site.unknown_is_false = true;
                 let bound = self.condition(condition, &mut site, "ON")?;
-                if !site.subqueries.is_empty() {
-                    return Err(SqlError::unsupported("a sub-query cannot stand in the condition of a join"));
-                }
-                return Ok((bound, Vec::new()));
+                return Ok(Constraint { subqueries: site.subqueries, ..plain(bound) });
             }
             JoinConstraint::Using(columns) => {
                 let ident = |name| -> SqlResult<ast::Ident> {
@@ -189,7 +304,7 @@ impl Binder<'_> {
             equal.push(self.call("=", vec![both.expr(pair.0), both.expr(pair.1)])?);
             common.push(pair);
         }
-        Ok((Expr::all(equal), common))
+        Ok(Constraint { common, ..plain(Expr::all(equal)) })
     }
 
     /// The columns called `name` on both sides.
@@ -276,15 +391,15 @@ impl Binder<'_> {
                 self.table_function(&function.name, args.unwrap_or_default(), alias.as_ref(), left)
             }
             TableFactor::Derived { lateral, subquery, alias, .. } => {
-                let rel = self.query(subquery).map_err(|error| {
-                    if *lateral {
-                        error.hint("a LATERAL sub-query may not refer to its left here")
-                    } else {
-                        error
-                    }
-                })?;
-                let (rel, scope) = aliased(rel, alias.as_ref(), None)?;
-                Ok(Right::Rel(rel, scope))
+                let query = match left {
+                    Some(left) if *lateral => self.subquery(subquery, left)?,
+                    _ => Subquery { rel: self.query(subquery)?, outer: Vec::new() },
+                };
+                let (rel, scope) = aliased(query.rel, alias.as_ref(), None)?;
+                if query.outer.is_empty() {
+                    return Ok(Right::Rel(rel, scope));
+                }
+                Ok(Right::Lateral(Subquery { rel, outer: query.outer }, scope))
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 let (rel, scope) = self.from(std::slice::from_ref(&**table_with_joins))?;

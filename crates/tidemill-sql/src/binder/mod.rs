@@ -7,6 +7,7 @@
 mod aggregate_arguments;
 mod aggregates;
 mod calls;
+mod correlated;
 mod expressions;
 mod files;
 mod from;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalogs, ObjectPath};
 use crate::error::{SqlError, SqlResult};
+use crate::expr::{Expr, Pending};
 use crate::files::FileTables;
 use crate::functions::kernel::FunctionContext;
 use crate::plan::Rel;
@@ -53,6 +55,8 @@ pub(crate) struct Binder<'a> {
     shared: Rc<RefCell<Shared>>,
     /// The common table expressions that are visible, the innermost last.
     ctes: Vec<HashMap<String, Rel>>,
+    /// The queries around the one that is bound whose columns it may read, the innermost last.
+    around: Vec<Around>,
     /// How deep queries are nested in queries and views.
     depth: Rc<Cell<usize>>,
     /// The hints of the select that is being bound.
@@ -74,6 +78,25 @@ impl Shared {
     }
 }
 
+/// A query around a sub-query.
+struct Around {
+    scope: Scope,
+    /// What the sub-query reads of it, in the order of its [`Pending::Outer`].
+    read: Vec<Expr>,
+}
+
+impl Around {
+    /// What stands for `expr`, which is over the query around, in the sub-query.
+    fn read(&mut self, expr: Expr) -> Expr {
+        let logical = expr.logical();
+        let index = self.read.iter().position(|known| *known == expr).unwrap_or_else(|| {
+            self.read.push(expr);
+            self.read.len() - 1
+        });
+        Expr::Pending { what: Pending::Outer, index, logical }
+    }
+}
+
 /// Queries in queries, deeper than this, are refused.
 const MAX_DEPTH: usize = 64;
 
@@ -89,6 +112,7 @@ impl<'a> Binder<'a> {
             context,
             shared: Rc::clone(shared),
             ctes: Vec::new(),
+            around: Vec::new(),
             depth: Rc::default(),
             hints: BlockHints::default(),
         }

@@ -37,6 +37,12 @@ enum OverFunction {
 }
 
 impl BoundOver {
+    /// All expressions in it.
+    pub(super) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let order = self.order.iter().map(|(expr, _, _)| expr);
+        self.arguments.iter().chain(&self.filter).chain(&self.partition).chain(order)
+    }
+
     /// What it is of.
     pub(super) fn arguments(&self) -> &[Expr] {
         &self.arguments

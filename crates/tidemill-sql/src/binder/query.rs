@@ -32,7 +32,11 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported("Flink has no WITH RECURSIVE").at(with.span()));
             }
             for cte in &with.cte_tables {
-                let rel = self.query(&cte.query)?;
+                // It may be read where the query around is another one.
+                let around = std::mem::take(&mut self.around);
+                let bound = self.query(&cte.query);
+                self.around = around;
+                let rel = bound?;
                 let rel = renamed(rel, &cte.alias.columns)?;
                 self.ctes.push(HashMap::from([(cte.alias.name.value.clone(), rel)]));
             }

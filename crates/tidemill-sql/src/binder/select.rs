@@ -9,6 +9,7 @@ use super::expressions::Site;
 use super::hints::BlockHints;
 use super::over::{BoundOver, direction};
 use super::query::ordinal;
+use super::subqueries::{Attached, placed, read_in};
 use super::{Binder, Scope};
 use crate::error::{SqlError, SqlResult};
 use crate::expr::{Expr, Pending, literal};
@@ -22,6 +23,8 @@ const MOST_SETS: usize = 4096;
 #[derive(Default)]
 struct Grouping {
     keys: Vec<Expr>,
+    /// The same with the values of sub-queries in their places, where there are any.
+    computed: Vec<Expr>,
     /// Where each key stands, for errors.
     sets: Option<Vec<Vec<usize>>>,
 }
@@ -73,7 +76,7 @@ impl Binder<'_> {
         let mut site = Site::plain(&scope, "SELECT");
         site.windows = &select.named_window;
         site.group_window = group_window;
-        let grouping = self.grouping(&select.group_by, &mut site)?;
+        let mut grouping = self.grouping(&select.group_by, &mut site)?;
         let is_grouped = is_grouped(select);
         site.grouped = !grouping.keys.is_empty();
         site.aggregates = Ok(Vec::new());
@@ -82,7 +85,9 @@ impl Binder<'_> {
         let having = match &select.having {
             Some(having) => {
                 let overs = std::mem::replace(&mut site.overs, Err("HAVING"));
+                site.unknown_is_false = true;
                 let bound = self.condition(having, &mut site, "HAVING")?;
+                site.unknown_is_false = false;
                 site.overs = overs;
                 Some(bound)
             }
@@ -95,33 +100,33 @@ impl Binder<'_> {
             let (descending, nulls_first) = direction(key);
             keys.push(SortKey { column, descending, nulls_first });
         }
-        let (mut aggregates, overs) = (site.aggregates.unwrap_or_default(), site.overs.unwrap_or_default());
-        let subqueries = site.subqueries;
-        let mut rel = rel;
-        let mut having = having;
-        let mut overs = overs;
-        let reads =
-            |expr: &Expr| expr.any(|expr| matches!(expr, Expr::Pending { what: Pending::Subquery, .. }));
-        let of_call = |call: &BoundAggregate| call.arguments.iter().chain(&call.filter).any(reads);
-        if aggregates.iter().any(of_call) {
-            let width = rel.schema().len();
-            rel = self.join_scalars(rel, subqueries.clone())?;
-            for call in &mut aggregates {
-                for expr in call.arguments.iter_mut().chain(&mut call.filter) {
-                    *expr = scalars_placed(expr, width, &rel);
-                }
-            }
-        }
+        let (mut aggregates, mut overs) =
+            (site.aggregates.unwrap_or_default(), site.overs.unwrap_or_default());
+        let mut attached = site.subqueries;
+        let (mut rel, mut having) = (rel, having);
         if is_grouped || !aggregates.is_empty() || select.having.is_some() {
-            (rel, exprs, having, overs) =
-                self.grouped(rel, &scope, &grouping, &aggregates, exprs, having, overs)?;
+            let of_calls = aggregates.iter().flat_map(|call| call.arguments.iter().chain(&call.filter));
+            let within = read_in(&attached, of_calls.chain(&grouping.keys));
+            if !within.is_empty() {
+                let (joined, values) = self.attach(rel, &within)?;
+                rel = joined;
+                for call in &mut aggregates {
+                    for expr in call.arguments.iter_mut().chain(&mut call.filter) {
+                        *expr = placed(expr, &values);
+                    }
+                }
+                grouping.computed = grouping.keys.iter().map(|key| placed(key, &values)).collect();
+            }
+            (rel, exprs, having, overs, attached) =
+                self.grouped(rel, &scope, &grouping, &aggregates, exprs, having, overs, &attached)?;
         }
         // Behind the groups: they are values beside those of each group.
-        if !subqueries.is_empty() && (!overs.is_empty() || exprs.iter().chain(&having).any(reads)) {
-            let width = rel.schema().len();
-            rel = self.join_scalars(rel, subqueries)?;
-            let joined = rel.clone();
-            let place = |expr: &Expr| Ok(scalars_placed(expr, width, &joined));
+        let of_overs = overs.iter().flat_map(BoundOver::exprs);
+        let beside = read_in(&attached, exprs.iter().chain(&having).chain(of_overs));
+        if !beside.is_empty() {
+            let (joined, values) = self.attach(rel, &beside)?;
+            rel = joined;
+            let place = |expr: &Expr| Ok(placed(expr, &values));
             exprs = exprs.iter().map(place).collect::<SqlResult<_>>()?;
             having = having.as_ref().map(place).transpose()?;
             overs = overs.iter().map(|over| over.map(&mut |expr| place(expr))).collect::<SqlResult<_>>()?;
@@ -353,8 +358,10 @@ impl Binder<'_> {
         exprs: Vec<Expr>,
         having: Option<Expr>,
         overs: Vec<BoundOver>,
-    ) -> SqlResult<(Rel, Vec<Expr>, Option<Expr>, Vec<BoundOver>)> {
-        let grouped = self.group(rel, &grouping.keys, grouping.sets.as_deref(), aggregates)?;
+        attached: &[Attached],
+    ) -> SqlResult<(Rel, Vec<Expr>, Option<Expr>, Vec<BoundOver>, Vec<Attached>)> {
+        let keys = if grouping.computed.is_empty() { &grouping.keys } else { &grouping.computed };
+        let grouped = self.group(rel, keys, grouping.sets.as_deref(), aggregates)?;
         let schema = grouped.schema().clone();
         let set_column = grouping.keys.len() + aggregates.len();
         let mut regroup = |expr: &Expr| -> SqlResult<Expr> {
@@ -389,10 +396,13 @@ impl Binder<'_> {
                 .hint("group by it, or take one of its values: MAX(…), FIRST_VALUE(…)")),
             }
         };
-        let exprs = exprs.iter().map(&mut regroup).collect::<SqlResult<_>>()?;
+        let exprs = exprs.iter().map(&mut regroup).collect::<SqlResult<Vec<_>>>()?;
         let having = having.as_ref().map(&mut regroup).transpose()?;
-        let overs = overs.iter().map(|over| over.map(&mut regroup)).collect::<SqlResult<_>>()?;
-        Ok((grouped, exprs, having, overs))
+        let overs = overs.iter().map(|over| over.map(&mut regroup)).collect::<SqlResult<Vec<_>>>()?;
+        let of_overs = overs.iter().flat_map(BoundOver::exprs);
+        let beside = read_in(attached, exprs.iter().chain(&having).chain(of_overs));
+        let attached = beside.iter().map(|one| one.map(&mut regroup)).collect::<SqlResult<_>>()?;
+        Ok((grouped, exprs, having, overs, attached))
     }
 }
 
@@ -419,16 +429,6 @@ fn grouping_id(arguments: &[Expr], grouping: &Grouping, set_column: usize) -> Ex
         otherwise: Box::new(Expr::bigint(0)),
         logical: TypeRoot::BigInt.not_null(),
     }
-}
-
-/// `expr` with the results of scalar sub-queries, which `rel` has behind its first `width` columns.
-pub(super) fn scalars_placed(expr: &Expr, width: usize, rel: &Rel) -> Expr {
-    expr.replace(&mut |expr| match expr {
-        Expr::Pending { what: Pending::Subquery, index, .. } => {
-            Some(Expr::column(width + index, rel.schema().logical(width + index)))
-        }
-        _ => None,
-    })
 }
 
 fn project_unless_same_named(rel: Rel, exprs: Vec<Expr>, names: Vec<String>) -> Rel {

@@ -47,6 +47,7 @@ impl Binder<'_> {
             context: self.context,
             shared: std::rc::Rc::clone(&self.shared),
             ctes: Vec::new(),
+            around: Vec::new(),
             depth: std::rc::Rc::clone(&self.depth),
             hints: super::BlockHints::default(),
         };
@@ -71,6 +72,20 @@ impl Binder<'_> {
         if let Some(rel) = self.shared.borrow().tables.get(&key) {
             return Ok(rel.clone());
         }
+        // Its expressions are over its own columns.
+        let around = std::mem::take(&mut self.around);
+        let scanned = self.scan_alone(table, options);
+        self.around = around;
+        let rel = scanned?;
+        self.shared.borrow_mut().tables.insert(key, rel.clone());
+        Ok(rel)
+    }
+
+    fn scan_alone(
+        &mut self,
+        table: &std::sync::Arc<Table>,
+        options: Vec<(String, String)>,
+    ) -> SqlResult<Rel> {
         let mut columns = Vec::new();
         let mut stored = Vec::new();
         for (place, (index, column)) in table.stored().enumerate() {
@@ -112,7 +127,6 @@ impl Binder<'_> {
             let kind = RelKind::Watermark { input: rel, column: watermark.column, watermark: expression };
             rel = Rel::new(Schema::new(columns), kind);
         }
-        self.shared.borrow_mut().tables.insert(key, rel.clone());
         Ok(rel)
     }
 

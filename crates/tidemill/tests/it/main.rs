@@ -32,6 +32,7 @@ mod sql_shell;
 mod sql_survival;
 mod state_command;
 mod submit_command;
+mod subqueries;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

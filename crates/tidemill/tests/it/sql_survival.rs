@@ -9,7 +9,8 @@
 //!
 //! Each query is run in one way, the next one in the next: state in memory or in RocksDB, barriers aligned or not, and from
 //! checkpoints, canonical and native savepoints at other parallelisms; of large sets not every query. With `SURVIVAL=all`, as `make
-//! survival` sets it, each is run in all ways. `SURVIVAL_QUERY=over` runs those with `over` in their names.
+//! survival` sets it, each is run in all ways. `SURVIVAL_QUERY=over` runs those with `over` in their names, `SURVIVAL_QUERY=match/`
+//! those of a set.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
@@ -365,7 +366,7 @@ fn every_other_query_survives(rest: usize) {
     });
     for (number, (set, name)) in all.enumerate().filter(|(number, _)| number % 2 == rest) {
         let name = name.as_str();
-        if only.as_deref().is_some_and(|only| !name.contains(only)) {
+        if only.as_deref().is_some_and(|only| !format!("{}/{name}", set.folder).contains(only)) {
             continue;
         }
         let broken = Arc::default();

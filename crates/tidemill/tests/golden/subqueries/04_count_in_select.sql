@@ -1,0 +1,1 @@
+SELECT id, (SELECT COUNT(*) FROM r WHERE r.k = l.k) AS c FROM l WHERE v IS NOT NULL;

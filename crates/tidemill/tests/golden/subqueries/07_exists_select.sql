@@ -1,0 +1,1 @@
+SELECT id, EXISTS (SELECT 1 FROM r WHERE r.k = l.k) AS e FROM l;

@@ -1,0 +1,1 @@
+SELECT id, v FROM l WHERE id = SOME (SELECT id FROM r WHERE v > 5);

@@ -1,0 +1,1 @@
+SELECT id, k FROM l WHERE v NOT IN (SELECT v FROM r WHERE r.k = l.k AND v IS NOT NULL);

@@ -1,0 +1,1 @@
+SELECT id, v FROM l WHERE NOT EXISTS (SELECT 1 FROM r WHERE r.v > l.v);

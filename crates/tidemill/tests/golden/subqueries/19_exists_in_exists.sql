@@ -1,0 +1,1 @@
+SELECT id FROM l WHERE EXISTS (SELECT 1 FROM r WHERE r.k = l.k AND EXISTS (SELECT 1 FROM l l2 WHERE l2.id = r.id AND l2.v > 5));

@@ -1,0 +1,1 @@
+SELECT k, SUM(v) AS s FROM l GROUP BY k HAVING SUM(v) > (SELECT AVG(v) FROM r);

@@ -1,0 +1,1 @@
+SELECT id, v - (SELECT MIN(v) FROM l WHERE v > (SELECT MIN(v) FROM r)) AS d FROM l;

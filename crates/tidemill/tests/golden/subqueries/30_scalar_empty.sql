@@ -1,0 +1,1 @@
+SELECT id, (SELECT v FROM r WHERE id = 100) AS n, (SELECT v FROM r WHERE id = 3) AS o FROM l;

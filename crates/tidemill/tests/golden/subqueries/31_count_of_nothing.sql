@@ -1,0 +1,1 @@
+SELECT id, (SELECT COUNT(*) FROM r WHERE v > 1000) AS c FROM l;

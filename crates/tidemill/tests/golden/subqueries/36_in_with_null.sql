@@ -1,0 +1,1 @@
+SELECT id, v IN (SELECT v FROM r) AS i, v NOT IN (SELECT v FROM r) AS n FROM l;

@@ -1,0 +1,1 @@
+SELECT id, v FROM l ORDER BY (SELECT COUNT(*) FROM r WHERE r.k = l.k) DESC, id LIMIT 3;

@@ -1,0 +1,1 @@
+SELECT l.id, x.n FROM l JOIN LATERAL (SELECT COUNT(*) AS n FROM r WHERE r.k = l.k) AS x ON TRUE;
