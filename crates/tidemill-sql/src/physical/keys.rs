@@ -10,7 +10,7 @@ use crate::plan::{JoinKind, Rel, RelKind};
 use crate::types::TypeRoot;
 
 /// Sets of columns of which no two rows of `rel` have the same values, as far as that is known.
-pub(super) fn unique_keys(rel: &Rel) -> Vec<BTreeSet<usize>> {
+pub(crate) fn unique_keys(rel: &Rel) -> Vec<BTreeSet<usize>> {
     if let Some(ranked) = Ranked::of(rel) {
         return of_ranked(&ranked);
     }

@@ -9,7 +9,7 @@ mod explain;
 mod group_aggregates;
 mod hints;
 mod joins;
-mod keys;
+pub(crate) mod keys;
 mod lookup;
 mod lookup_options;
 mod matching;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{inputs, with_inputs};
+use super::{inputs, outer, with_inputs};
 use crate::expr::Expr;
 use crate::plan::{JoinKind, Rel, RelKind};
 
@@ -58,7 +58,8 @@ impl<'a> PushDown<'a> {
                 with_inputs(rel, vec![pushed]).filter(Expr::all(kept))
             }
             RelKind::Join { left, right, kind, condition } => {
-                self.push_join(rel, (left, right), *kind, condition, conditions)
+                let kind = outer::narrowed(*kind, &conditions, left.schema().len());
+                self.push_join(rel, (left, right), kind, condition, conditions)
             }
             RelKind::Union { inputs } => {
                 let pushed = inputs.iter().map(|input| self.push(input, conditions.clone())).collect();

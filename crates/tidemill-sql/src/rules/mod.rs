@@ -3,6 +3,7 @@
 //! The list is short on purpose: a plan of a stream must stay one.
 
 pub(crate) mod filters;
+mod outer;
 pub(crate) mod prune;
 mod shared;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::inputs;
 use crate::expr::Expr;
 use crate::functions::aggregate::AggregateCall;
+use crate::physical::keys::unique_keys;
 use crate::plan::{
     Column, MatchSpec, OverCall, Rel, RelKind, Scan, Schema, SortKey, TimeAttribute, WindowSpec,
 };
@@ -360,7 +361,8 @@ impl Rebuild {
             }
             RelKind::Over { input, partition, order, frame, calls } => {
                 let width = input.schema().len();
-                let (input, places) = self.node(input);
+                let of_input = needs_of_inputs(rel, &wanted).into_iter().next();
+                let (input, places) = self.narrowed(input, of_input);
                 let at = |column: usize| places.get(&column).map_or(column, |place| place.index);
                 let partition = partition.iter().map(|column| at(*column)).collect();
                 let order = moved_keys(order, &at);
@@ -403,21 +405,29 @@ impl Rebuild {
                 (Rel::new(kept_schema(schema, &kept), kind), places_of(schema, &kept, 0))
             }
             RelKind::Sort { input, keys, offset, fetch } => {
-                let (input, places) = self.node(input);
+                let of_input = needs_of_inputs(rel, &wanted).into_iter().next();
+                let (input, places) = self.narrowed(input, of_input);
                 let at = |column: usize| places.get(&column).map_or(column, |place| place.index);
                 let keys = moved_keys(keys, &at);
                 let kind = RelKind::Sort { input: input.clone(), keys, offset: *offset, fetch: *fetch };
                 (Rel::new(input.schema().clone(), kind), places)
             }
             RelKind::Join { left, right, kind, condition } => {
-                let (left, right, places) = self.sides(left, right);
+                let mut sides = needs_of_inputs(rel, &wanted).into_iter();
+                let width = left.schema().len();
+                let (left, right) = (self.narrowed(left, sides.next()), self.narrowed(right, sides.next()));
+                let (left, right, places) = beside(width, left, right);
                 let condition = moved(condition, &places);
                 let joined = Rel::join(left, right, *kind, condition);
                 let width = joined.schema().len();
                 (joined.clone(), relabelled(places, &joined, width))
             }
             RelKind::Temporal { left, right, kind, time, condition, position } => {
-                let (left, right, places) = self.sides(left, right);
+                let of_left = needs_of_inputs(rel, &wanted).into_iter().next();
+                // The right side must stay one that versions or rows can be asked of.
+                let width = left.schema().len();
+                let (left, right) = (self.narrowed(left, of_left), self.node(right));
+                let (left, right, places) = beside(width, left, right);
                 let (time, condition) = (moved(time, &places), moved(condition, &places));
                 let schema =
                     Rel::join(left.clone(), right.clone(), *kind, Expr::boolean(true)).schema().clone();
@@ -474,16 +484,38 @@ impl Rebuild {
         }
     }
 
-    fn sides(&mut self, left: &Rel, right: &Rel) -> (Rel, Rel, Places) {
-        let width = left.schema().len();
-        let (left, mut places) = self.node(left);
-        let (right, of_right) = self.node(right);
-        let shift = left.schema().len();
-        for (column, place) in of_right {
-            places.insert(column + width, Place { index: place.index + shift, ..place });
+    /// The input of a node that keeps its rows, without columns that others want of it, or that were only read on the way.
+    ///
+    /// Those that tell its rows apart stay: by them, the node finds the one that changes.
+    fn narrowed(&mut self, input: &Rel, wanted: Option<Needs>) -> (Rel, Places) {
+        let (pruned, mut places) = self.node(input);
+        let Some(mut wanted) = wanted else { return (pruned, places) };
+        need_all(&mut wanted, unique_keys(input).into_iter().flatten());
+        places.retain(|column, _| wanted.contains_key(column));
+        if places.len() == pruned.schema().len() {
+            return (pruned, places);
         }
-        (left, right, places)
+        let mut kept: Vec<&mut Place> = places.values_mut().collect();
+        kept.sort_by_key(|place| place.index);
+        let columns = kept.iter().filter_map(|place| pruned.schema().column(place.index));
+        let names = columns.map(|column| column.name.clone()).collect();
+        let exprs = kept.iter().map(|place| Expr::column(place.index, place.logical.clone())).collect();
+        kept.into_iter().enumerate().for_each(|(index, place)| place.index = index);
+        (pruned.project(exprs, names), places)
     }
+}
+
+/// Two sides of a join, of which the left one had `width` columns, with the places of the columns of both.
+fn beside(
+    width: usize,
+    (left, mut places): (Rel, Places),
+    (right, of_right): (Rel, Places),
+) -> (Rel, Rel, Places) {
+    let shift = left.schema().len();
+    for (column, place) in of_right {
+        places.insert(column + width, Place { index: place.index + shift, ..place });
+    }
+    (left, right, places)
 }
 
 /// The types that columns have behind a join, which may make them nullable.

@@ -248,6 +248,8 @@ fn joins() {
             "SELECT t.s, e.s FROM t JOIN e ON t.k = e.k AND t.v > e.v WHERE t.id > 1",
             "SELECT t.s, c.n FROM t LEFT JOIN counts AS c ON t.k = c.k",
             "SELECT t.s, e.s FROM t FULL JOIN e ON t.k = e.k",
+            "SELECT t.s, e.s FROM t LEFT JOIN e ON t.k = e.k WHERE e.v > 1",
+            "SELECT t.s, e.s FROM t FULL JOIN e ON t.k = e.k WHERE e.v > 1 OR e.s = 'x'",
             "SELECT t.s FROM t CROSS JOIN f",
             "SELECT s FROM t WHERE k IN (SELECT k FROM f WHERE w > 1)",
             "SELECT s FROM t WHERE NOT EXISTS (SELECT 1 FROM f WHERE f.k = t.k)",
