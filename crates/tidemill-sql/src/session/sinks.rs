@@ -220,6 +220,17 @@ impl NamedSink {
                 "aggregate by windows, whose results are final; or write to a connector that takes updates",
             ));
         }
+        let is_upsert = match self.sink.changes {
+            SinkChanges::Upsert { .. } => true,
+            SinkChanges::NoUpdateBefore => !self.primary_key.is_empty(),
+            _ => false,
+        };
+        if self.on_conflict.is_some() && !is_upsert {
+            return Err(SqlError::semantic(format!(
+                "ON CONFLICT stands only where rows are written by primary key, and those of the table '{name}' are not"
+            ))
+            .hint("leave ON CONFLICT out"));
+        }
         if self.by_key(changes).is_none() {
             return Ok(());
         }

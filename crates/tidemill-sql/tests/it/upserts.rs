@@ -496,6 +496,16 @@ fn what_is_refused() {
         "INSERT INTO by_one SELECT id, k, v FROM u ON CONFLICT DO NOTHING",
         "ON CONFLICT DO NOTHING are not supported",
     );
+    // So does Apache Flink 2.3.0: "ON CONFLICT clause is only allowed for upsert sinks".
+    for changes in ["insert", "all"] {
+        refused(
+            &format!(
+                "CREATE TABLE s (a BIGINT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector' = 'changing', 'changes' = '{changes}');
+                 INSERT INTO s SELECT k FROM t ON CONFLICT DO DEDUPLICATE"
+            ),
+            "ON CONFLICT stands only where rows are written by primary key",
+        );
+    }
     refused(
         "CREATE TABLE s (a BIGINT) WITH ('connector' = 'changing', 'changes' = 'upsert'); INSERT INTO s SELECT id FROM u",
         "takes rows by primary key, but declares none",
