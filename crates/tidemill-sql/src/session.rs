@@ -27,7 +27,9 @@ use crate::files::FileTables;
 use crate::functions::kernel::FunctionContext;
 use crate::parser::parse_script;
 use crate::parser::statement::{ExplainDetail, Insert, OnConflict, ScriptStatement, Statement};
-use crate::physical::{PhysicalId, PlanSettings, Planner, Wanted, add_assigners, build_graph, explain};
+use crate::physical::{
+    PhysicalId, PlanSettings, Planner, Shown, Wanted, add_assigners, build_graph, explain,
+};
 use crate::plan::Rel;
 use crate::rules::optimize;
 use crate::types::coercion::is_implicit;
@@ -393,6 +395,13 @@ impl SqlSession {
     }
 
     fn explain(&mut self, details: &[ExplainDetail], statement: &ScriptStatement) -> SqlResult<Planned> {
+        if details.contains(&ExplainDetail::EstimatedCost) {
+            return Err(SqlError::unsupported(
+                "EXPLAIN ESTIMATED_COST: plans are not chosen by costs, and none are estimated",
+            )
+            .at(statement.start)
+            .hint("leave ESTIMATED_COST out; PLAN_ADVICE says what would serve the plan"));
+        }
         let mut begun = self.begin()?;
         let roots = match &statement.statement {
             Statement::Query(query) => {
@@ -406,9 +415,14 @@ impl SqlSession {
         };
         let settings = self.plan_settings()?;
         let planned = self.physical(roots, &settings)?;
-        let with_changes = details.contains(&ExplainDetail::ChangelogMode);
-        let text = explain(&planned.planner.plan, &planned.ids, with_changes);
-        let mut text = format!("== Optimized Physical Plan ==\n{text}");
+        let what = Shown {
+            changes: details.contains(&ExplainDetail::ChangelogMode),
+            advice: details.contains(&ExplainDetail::PlanAdvice),
+        };
+        let text = explain(&planned.planner.plan, &planned.ids, what);
+        let title =
+            if what.advice { "Optimized Physical Plan With Advice" } else { "Optimized Physical Plan" };
+        let mut text = format!("== {title} ==\n{text}");
         if details.contains(&ExplainDetail::JsonExecutionPlan) {
             let graph = build_graph(&planned.planner.plan, "explained", &self.watermarks()?);
             text += &format!("\n== Physical Execution Plan ==\n{:#}\n", self.execution_plan(graph)?);

@@ -4,15 +4,30 @@ use std::fmt::Write;
 
 use super::{Distribution, PhysicalId, PhysicalPlan};
 
+/// What of a plan is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shown {
+    /// Which changes flow out of each operator.
+    pub(crate) changes: bool,
+    /// What would serve the operators, behind the plan.
+    pub(crate) advice: bool,
+}
+
 /// The plan below `roots` as a tree; a node that is read twice is shown once and named behind.
-pub(crate) fn explain(plan: &PhysicalPlan, roots: &[PhysicalId], with_changes: bool) -> String {
+pub(crate) fn explain(plan: &PhysicalPlan, roots: &[PhysicalId], what: Shown) -> String {
     let mut out = String::new();
     let mut readers = vec![0usize; plan.nodes.len()];
     plan.nodes.iter().flat_map(|node| &node.inputs).for_each(|input| readers[input.node] += 1);
     let mut shown: Vec<Option<usize>> = vec![None; plan.nodes.len()];
     let mut next = 1;
     for root in roots {
-        show(plan, *root, "", "", with_changes, &readers, (&mut shown, &mut next), &mut out);
+        show(plan, *root, "", "", what, &readers, (&mut shown, &mut next), &mut out);
+    }
+    if what.advice {
+        for (index, (_, advice)) in plan.advice.iter().enumerate() {
+            let _ = write!(out, "\nadvice[{}]: [ADVICE] {advice}", index + 1);
+        }
+        out.push_str(if plan.advice.is_empty() { "\nNo available advice...\n" } else { "\n" });
     }
     out
 }
@@ -23,7 +38,7 @@ fn show(
     id: PhysicalId,
     lead: &str,
     below: &str,
-    with_changes: bool,
+    what: Shown,
     readers: &[usize],
     (shown, next): (&mut Vec<Option<usize>>, &mut usize),
     out: &mut String,
@@ -33,8 +48,10 @@ fn show(
         let _ = writeln!(out, "{lead}Reused(reference_id=[{number}])");
         return;
     }
-    let changes = if with_changes { format!(", changelogMode=[{}]", changes(node)) } else { String::new() };
-    let _ = write!(out, "{lead}{}({}{changes})", node.name, node.detail);
+    let advice = plan.advice.iter().position(|(advised, _)| what.advice && *advised == id);
+    let advice = advice.map(|index| format!("advice=[{}], ", index + 1)).unwrap_or_default();
+    let changes = if what.changes { format!(", changelogMode=[{}]", changes(node)) } else { String::new() };
+    let _ = write!(out, "{lead}{}({advice}{}{changes})", node.name, node.detail);
     if readers[id] > 1 {
         shown[id] = Some(*next);
         let _ = write!(out, "(reuse_id=[{next}])");
@@ -60,7 +77,7 @@ fn show(
             lead = format!("{below_input}+- ");
             below_input += "   ";
         }
-        show(plan, input.node, &lead, &below_input, with_changes, readers, (&mut *shown, &mut *next), out);
+        show(plan, input.node, &lead, &below_input, what, readers, (&mut *shown, &mut *next), out);
     }
 }
 

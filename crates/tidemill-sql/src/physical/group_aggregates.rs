@@ -67,9 +67,10 @@ impl Planner<'_> {
         let bundle = self.settings.mini_batch.map(MiniBatch::rows).transpose()?;
         let of_input = self.node(grouping.node).changes;
         let retracting = !of_input.is_insert_only();
+        let is_mergeable = grouping.calls.iter().all(|call| is_mergeable(call, retracting));
         if let Some(bundle) = bundle
             && !self.settings.one_phase
-            && grouping.calls.iter().all(|call| is_mergeable(call, retracting))
+            && is_mergeable
         {
             return Ok(self.in_two_phases(grouping, bundle));
         }
@@ -89,7 +90,28 @@ impl Planner<'_> {
         let inputs = vec![Input { node: grouping.node, distribution: by(grouping.keys) }];
         let after_only = GroupAggregateSpec { update_before: false, ..spec.clone() };
         let node = self.operator("GroupAggregate", detail, Arc::new(spec), inputs, grouping.output, changes);
+        if is_mergeable {
+            let advice = self.two_phases_advised();
+            self.plan.advice.push((node, advice));
+        }
         Ok(self.or_after_only(node, after_only))
+    }
+
+    /// Which options bring an aggregation in one phase into two; the words are Flink's.
+    fn two_phases_advised(&self) -> String {
+        let mut options = Vec::new();
+        if self.settings.mini_batch.is_none() {
+            options.push("'table.exec.mini-batch.enabled' to 'true'");
+            options.push("'table.exec.mini-batch.allow-latency' to a positive long value");
+            options.push("'table.exec.mini-batch.size' to a positive long value");
+        }
+        if self.settings.one_phase {
+            options.push("'table.optimizer.agg-phase-strategy' to 'AUTO' or 'TWO_PHASE'");
+        }
+        format!(
+            "You might want to enable local-global two-phase optimization by configuring ({}).",
+            options.join(", ")
+        )
     }
 
     fn in_two_phases(&mut self, grouping: &Grouping<'_>, bundle: usize) -> PhysicalId {

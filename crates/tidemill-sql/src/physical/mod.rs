@@ -27,7 +27,7 @@ mod windows;
 
 pub(crate) use build::build_graph;
 pub(crate) use changes::Changes;
-pub(crate) use explain::explain;
+pub(crate) use explain::{Shown, explain};
 pub(crate) use group_aggregates::MiniBatch;
 pub(crate) use keys::{update_key, upsert_keys};
 pub(crate) use mini_batch::add_assigners;
@@ -50,6 +50,8 @@ pub(crate) type PhysicalId = usize;
 #[derive(Default)]
 pub(crate) struct PhysicalPlan {
     pub(crate) nodes: Vec<PhysicalNode>,
+    /// What would serve an operator, as `EXPLAIN PLAN_ADVICE` says it.
+    pub(crate) advice: Vec<(PhysicalId, String)>,
 }
 
 /// An operator.

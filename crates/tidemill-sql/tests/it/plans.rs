@@ -381,3 +381,39 @@ fn changelogs() {
         ],
     );
 }
+
+/// The words of the advice are those of Apache Flink 2.3.0.
+#[test]
+fn advice() {
+    let mut session = session(TABLES);
+    let mut explain = |script: &str| match session.plan_script(script) {
+        Ok(planned) => match planned.into_iter().next_back() {
+            Some(Planned::Text(text)) => text,
+            _ => panic!("{script}: no plan"),
+        },
+        Err(error) => error.to_string(),
+    };
+    let group = "EXPLAIN PLAN_ADVICE SELECT k, COUNT(*) FILTER (WHERE id > 1) FROM t GROUP BY k";
+    let text = explain(group);
+    assert!(text.starts_with("== Optimized Physical Plan With Advice ==\n"), "{text}");
+    assert!(text.contains("GroupAggregate(advice=[1], groupBy=[k], "), "{text}");
+    let two_phases = "\n\nadvice[1]: [ADVICE] You might want to enable local-global two-phase optimization by configuring \
+                      ('table.exec.mini-batch.enabled' to 'true', 'table.exec.mini-batch.allow-latency' to a positive long value, \
+                      'table.exec.mini-batch.size' to a positive long value).\n";
+    assert!(text.ends_with(two_phases), "{text}");
+    let text = explain("EXPLAIN PLAN_ADVICE SELECT k FROM t");
+    assert!(text.ends_with("\n\nNo available advice...\n"), "{text}");
+    assert!(!explain(&group.replace("PLAN_ADVICE", "CHANGELOG_MODE")).contains("dvice"));
+    let text = explain(&group.replace("PLAN_ADVICE", "ESTIMATED_COST"));
+    assert!(text.contains("plans are not chosen by costs"), "{text}");
+
+    let bundled =
+        "SET 'table.exec.mini-batch.enabled' = 'true'; SET 'table.exec.mini-batch.allow-latency' = '1 s';
+        SET 'table.exec.mini-batch.size' = '100';";
+    assert!(explain(&format!("{bundled} {group}")).ends_with("No available advice...\n"));
+    let text = explain(&format!("{bundled} SET 'table.optimizer.agg-phase-strategy' = 'ONE_PHASE'; {group}"));
+    assert!(
+        text.ends_with("configuring ('table.optimizer.agg-phase-strategy' to 'AUTO' or 'TWO_PHASE').\n"),
+        "{text}"
+    );
+}
